@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Names of encodings, read and printed from the rows of Formats.def, and the sizes that follow from an encoding alone.
+#include "whit/Encoding.h"
+
+#include <charconv>
+
+namespace whit {
+namespace {
+
+struct IntRow {
+  std::string_view stem, suffix;
+  uint8_t bits;
+  ZeroKind zero;
+  std::string_view alias;
+};
+
+struct PlainRow {
+  std::string_view stem;
+  ScaleType type;
+};
+
+constexpr PlainRow kPlainRows[] = {
+#define WHIT_PLAIN_FORMAT(stem, scaleType) {stem, ScaleType::scaleType},
+#include "whit/Formats.def"
+};
+
+constexpr IntRow kIntRows[] = {
+#define WHIT_INT_FORMAT(stem, suffix, bits, zeroKind, alias) {stem, suffix, bits, ZeroKind::zeroKind, alias},
+#include "whit/Formats.def"
+};
+
+Encoding plainEncoding(const PlainRow &row) {
+  return {Codec::Plain, uint8_t(8 * scaleBytes(row.type)), ZeroKind::Constant, row.type, Grouping::Tensor, 0};
+}
+
+std::optional<Encoding> refuse(std::string *why, std::string text) {
+  if (why)
+    *why = std::move(text);
+  return std::nullopt;
+}
+
+/// Takes the text up to the next '_' (or all of it) from the front of `rest`.
+std::string_view takeWord(std::string_view &rest) {
+  size_t end = rest.find('_');
+  std::string_view word = rest.substr(0, end);
+  rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+  return word;
+}
+
+/// Removes `suffix` from the end of `text` if it is there.
+bool takeSuffix(std::string_view &text, std::string_view suffix) {
+  if (text.size() <= suffix.size() || !text.ends_with(suffix))
+    return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+/// Reads "gN", "channel" or "tensor" into `encoding`; false if it is none of them or N is out of range.
+bool parseGrouping(std::string_view word, Encoding &encoding) {
+  if (word == "channel" || word == "tensor") {
+    encoding.grouping = word == "channel" ? Grouping::Channel : Grouping::Tensor;
+    encoding.group = 0;
+    return true;
+  }
+  if (word.size() < 2 || word[0] != 'g' || word[1] == '0')
+    return false;
+  encoding.grouping = Grouping::Group;
+  auto [end, error] = std::from_chars(word.data() + 1, word.data() + word.size(), encoding.group);
+  return error == std::errc() && end == word.data() + word.size() && encoding.group >= 1 && encoding.group <= kMaxGroup;
+}
+
+} // namespace
+
+std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
+  for (const PlainRow &row : kPlainRows)
+    if (name == row.stem)
+      return plainEncoding(row);
+  for (const IntRow &row : kIntRows)
+    if (!row.alias.empty() && name == row.alias)
+      return Encoding{Codec::Int, row.bits, row.zero, ScaleType::F16, Grouping::Group, 32};
+
+  std::string quoted = "'" + std::string(name.substr(0, 120)) + "'";
+  std::string_view rest = name;
+  Encoding encoding{Codec::Int, 0, ZeroKind::Constant, ScaleType::F16, Grouping::Group, 0};
+  if (takeSuffix(rest, "_f32"))
+    encoding.scale = ScaleType::F32;
+  else if (takeSuffix(rest, "_bf16"))
+    encoding.scale = ScaleType::BF16;
+
+  std::string_view stem = takeWord(rest);
+  std::string_view grouping = takeWord(rest);
+  bool stemKnown = false;
+  for (const IntRow &row : kIntRows) {
+    if (stem != row.stem)
+      continue;
+    stemKnown = true;
+    std::string_view suffix = row.suffix.empty() ? row.suffix : row.suffix.substr(1);
+    if (rest != suffix)
+      continue;
+    if (!parseGrouping(grouping, encoding))
+      return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) + "'; it must be gN (N from 1 to " +
+                             std::to_string(kMaxGroup) + "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix));
+    encoding.bits = row.bits;
+    encoding.zero = row.zero;
+    if (std::string spelled = nameOf(encoding); spelled != name)
+      return refuse(why, "format " + quoted + " is not spelled as it must be: '" + spelled + "'");
+    return encoding;
+  }
+  if (stemKnown)
+    return refuse(why, "format " + quoted + " ends in '" + std::string(rest.substr(0, 40)) + "', which '" + std::string(stem) +
+                           "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned codes, then _f32 or _bf16 for scales");
+  std::string known;
+  for (const std::string &each : formatStems())
+    known += (known.empty() ? "" : " ") + each;
+  return refuse(why, "format " + quoted + " is not known; known stems: " + known);
+}
+
+std::string nameOf(const Encoding &encoding) {
+  if (encoding.codec == Codec::Plain) {
+    for (const PlainRow &row : kPlainRows)
+      if (plainEncoding(row) == encoding)
+        return std::string(row.stem);
+    return "";
+  }
+  for (const IntRow &row : kIntRows) {
+    if (row.bits != encoding.bits || row.zero != encoding.zero)
+      continue;
+    std::string name(row.stem);
+    switch (encoding.grouping) {
+    case Grouping::Group: name += "_g" + std::to_string(encoding.group); break;
+    case Grouping::Channel: name += "_channel"; break;
+    case Grouping::Tensor: name += "_tensor"; break;
+    }
+    name += row.suffix;
+    if (encoding.scale != ScaleType::F16)
+      name += encoding.scale == ScaleType::F32 ? "_f32" : "_bf16";
+    return name;
+  }
+  return "";
+}
+
+std::vector<std::string> formatStems() {
+  std::vector<std::string> stems;
+  for (const PlainRow &row : kPlainRows)
+    stems.emplace_back(row.stem);
+  for (const IntRow &row : kIntRows)
+    stems.push_back(std::string(row.stem) + std::string(row.suffix));
+  return stems;
+}
+
+int64_t scaleBytes(ScaleType type) { return type == ScaleType::F32 ? 4 : 2; }
+
+int64_t groupSize(const Encoding &encoding, int64_t k) {
+  return encoding.codec == Codec::Int && encoding.grouping == Grouping::Group ? encoding.group : k;
+}
+
+int64_t groupCount(const Encoding &encoding, int64_t k) {
+  if (encoding.codec == Codec::Int && encoding.grouping == Grouping::Group)
+    return (k + encoding.group - 1) / encoding.group;
+  return 1;
+}
+
+} // namespace whit
