@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#
+# How each kind of room is built. A room's own CMakeLists.txt is one line; its sources are found by looking into its
+# folder (ninja looks again before each build), so a new file needs no edit anywhere.
+#
+#   whit_library(NAME folder... [LINK target...])   plain C++, no LLVM
+#   whit_shared_abi(NAME library)                    its C functions as a shared library
+#   whit_dialects()      dialects/<Name>/*.td and *.cpp               -> WhitDialects
+#   whit_passes()        passes/<Stage>/<Name>.td and *.cpp           -> WhitPasses, Passes.h, registerWhitPasses()
+#   whit_lib()           lib/**.cpp                                   -> WhitLib
+#   whit_tools(name...)  tools/<name>/*.cpp; those named link only the runtime
+#   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests
+
+set(WHIT_TABLEGEN_INCLUDES -I${CMAKE_SOURCE_DIR}/dialects -I${CMAKE_SOURCE_DIR}/passes)
+
+function(whit_sources out)
+  set(patterns)
+  foreach(folder IN LISTS ARGN)
+    list(APPEND patterns ${folder}/*.cpp ${folder}/*.h)
+  endforeach()
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${patterns})
+  list(SORT found)
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
+
+function(whit_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
+  whit_sources(sources ${arg_UNPARSED_ARGUMENTS})
+  if(NOT sources)
+    set(sources ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
+  endif()
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${arg_LINK})
+endfunction()
+
+# The shared library around a static one; only the C functions of include/whit are visible from outside.
+function(whit_shared_abi name library)
+  add_library(${name} SHARED ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
+  target_link_libraries(${name} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${library}>)
+  target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
+  set_target_properties(${name} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/exports.map)
+  target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR}/include)
+endfunction()
+
+# A room of the compiler: sees MLIR through the shared precompiled header. Optimized lightly: the compiler spends its time
+# inside libMLIR and libLLVM, while its own build time is what everybody waits for.
+function(whit_compiler_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  if(NOT arg_SOURCES)
+    set(arg_SOURCES ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
+  endif()
+  add_library(${name} STATIC ${arg_SOURCES})
+  target_include_directories(${name} PUBLIC
+    ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
+    ${CMAKE_BINARY_DIR}/dialects ${CMAKE_BINARY_DIR}/passes ${CMAKE_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE -O1)
+  target_link_libraries(${name} PUBLIC ${arg_LINK} WhitMLIR)
+  target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
+endfunction()
+
+# Runs mlir-tblgen when `td` or anything it includes has changed.
+function(whit_tablegen td output)
+  get_filename_component(folder ${output} DIRECTORY)
+  file(MAKE_DIRECTORY ${folder})
+  add_custom_command(
+    OUTPUT ${output}
+    COMMAND ${MLIR_TABLEGEN_EXE} ${ARGN} ${WHIT_TABLEGEN_INCLUDES} -I${MLIR_INCLUDE_DIRS}
+            --write-if-changed -d ${output}.d -o ${output} ${td}
+    DEPENDS ${td}
+    DEPFILE ${output}.d
+    COMMENT "")
+  set_property(GLOBAL APPEND PROPERTY WHIT_GENERATED ${output})
+endfunction()
+
+# The two halves of one <Dialect><Part>.td. `kind` is mlir-tblgen's word for it.
+function(whit_dialect_part dialect part kind)
+  set(td ${CMAKE_SOURCE_DIR}/dialects/${dialect}/${dialect}${part}.td)
+  if(EXISTS ${td})
+    set(output ${CMAKE_BINARY_DIR}/dialects/${dialect}/${dialect}${part})
+    whit_tablegen(${td} ${output}.h.inc -gen-${kind}-decls)
+    whit_tablegen(${td} ${output}.cpp.inc -gen-${kind}-defs)
+  endif()
+endfunction()
+
+function(whit_dialects)
+  file(GLOB definitions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/dialects/*/*.td)
+  file(GLOB folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/dialects/*)
+  foreach(folder IN LISTS folders)
+    get_filename_component(name ${folder} NAME)
+    if(IS_DIRECTORY ${folder})
+      whit_dialect_part(${name} Dialect dialect)
+      whit_dialect_part(${name} Enums enum)
+      whit_dialect_part(${name} Attrs attrdef)
+      whit_dialect_part(${name} Types typedef)
+      whit_dialect_part(${name} Interfaces op-interface)
+      whit_dialect_part(${name} Ops op)
+    endif()
+  endforeach()
+  get_property(generated GLOBAL PROPERTY WHIT_GENERATED)
+  add_custom_target(WhitDialectsGenerated DEPENDS ${generated})
+  whit_sources(sources ${CMAKE_SOURCE_DIR}/dialects)
+  whit_compiler_library(WhitDialects SOURCES ${sources} LINK WhitEncoding)
+  add_dependencies(WhitDialects WhitDialectsGenerated)
+endfunction()
+
+# One declaration header per pass file, one header that includes them all, and explicit registration calls: objects that
+# register themselves would be dropped by the linker when nothing else in their archive is used.
+function(whit_passes)
+  set_property(GLOBAL PROPERTY WHIT_GENERATED)
+  file(GLOB definitions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/passes/*/*.td)
+  list(SORT definitions)
+  set(declarations "")
+  set(registrations "")
+  set(calls "")
+  foreach(td IN LISTS definitions)
+    get_filename_component(name ${td} NAME_WE)
+    get_filename_component(folder ${td} DIRECTORY)
+    get_filename_component(stage ${folder} NAME)
+    whit_tablegen(${td} ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.h.inc -gen-pass-decls -name=${stage}${name})
+    string(APPEND declarations "#define GEN_PASS_DECL\n#include \"${stage}/${name}.h.inc\"\n")
+    string(APPEND registrations "#define GEN_PASS_REGISTRATION\n#include \"${stage}/${name}.h.inc\"\n")
+    string(APPEND calls "  register${stage}${name}Passes();\n")
+  endforeach()
+  set(banner "// Generated from passes/*/*.td by cmake/Rooms.cmake.\n")
+  set(header ${CMAKE_BINARY_DIR}/passes/Passes.h)
+  set(source ${CMAKE_BINARY_DIR}/passes/Register.cpp)
+  file(CONFIGURE OUTPUT ${header} @ONLY CONTENT "${banner}#pragma once
+#include \"mlir/IR/BuiltinOps.h\"
+#include \"mlir/Pass/Pass.h\"
+#include <memory>
+namespace mlir::whit {
+${declarations}/// Makes every pass of Whit known by its flag.
+void registerWhitPasses();
+} // namespace mlir::whit
+")
+  file(CONFIGURE OUTPUT ${source} @ONLY CONTENT "${banner}#include \"Passes.h\"
+#include \"mlir/Pass/PassRegistry.h\"
+namespace mlir::whit {
+namespace {
+${registrations}} // namespace
+void registerWhitPasses() {
+${calls}}
+} // namespace mlir::whit
+")
+  get_property(generated GLOBAL PROPERTY WHIT_GENERATED)
+  add_custom_target(WhitPassesGenerated DEPENDS ${generated})
+  whit_sources(sources ${CMAKE_SOURCE_DIR}/passes)
+  whit_compiler_library(WhitPasses SOURCES ${sources} ${source} LINK WhitDialects)
+  add_dependencies(WhitPasses WhitPassesGenerated)
+endfunction()
+
+function(whit_lib)
+  whit_sources(sources ${CMAKE_SOURCE_DIR}/lib)
+  whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json
+                        CLI11::CLI11)
+  whit_shared_abi(whit_compiler WhitLib)
+  # The oracle does the arithmetic of whole models itself.
+  file(GLOB_RECURSE oracle CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/lib/Interpret/*.cpp)
+  set_source_files_properties(${oracle} TARGET_DIRECTORY WhitLib PROPERTIES COMPILE_OPTIONS "-O3")
+endfunction()
+
+function(whit_tools)
+  file(GLOB mains CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tools/*/main.cpp)
+  foreach(main IN LISTS mains)
+    get_filename_component(folder ${main} DIRECTORY)
+    get_filename_component(name ${folder} NAME)
+    file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
+    if(name IN_LIST ARGN)
+      add_executable(${name} ${sources})
+      target_link_libraries(${name} PRIVATE WhitRuntime)
+    elseif(WHIT_COMPILER)
+      add_executable(${name} ${sources})
+      target_compile_options(${name} PRIVATE -O1)
+      target_link_libraries(${name} PRIVATE WhitLib)
+      target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
+    endif()
+  endforeach()
+endfunction()
+
+# One GoogleTest program for the rooms without LLVM and one for those with it.
+function(whit_test_exe name link)
+  set(sources)
+  foreach(room IN LISTS ARGN)
+    file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${room}/*_test.cpp
+         ${CMAKE_SOURCE_DIR}/test/${room}/*Test.cpp)
+    list(APPEND sources ${found})
+  endforeach()
+  if(sources)
+    add_executable(${name} ${sources})
+    target_compile_definitions(${name} PRIVATE WHIT_TEST_DIR="${CMAKE_SOURCE_DIR}/test")
+    target_link_libraries(${name} PRIVATE ${link} GTest::gtest GTest::gtest_main)
+    include(GoogleTest)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST)
+  endif()
+endfunction()
+
+function(whit_tests)
+  find_package(GTest REQUIRED)
+  whit_test_exe(whit-runtime-tests WhitRuntime include runtime)
+  if(WHIT_COMPILER)
+    whit_test_exe(whit-compiler-tests WhitLib dialects passes lib)
+    if(TARGET whit-compiler-tests)
+      target_compile_options(whit-compiler-tests PRIVATE -O1)
+      target_precompile_headers(whit-compiler-tests REUSE_FROM WhitPrecompiled)
+    endif()
+  endif()
+endfunction()
+
+# python/whit/<Name>.cpp is the native module whit._<name>, placed beside its Python files.
+function(whit_python)
+  find_package(Python 3.9 REQUIRED COMPONENTS Interpreter Development.Module)
+  execute_process(COMMAND ${Python_EXECUTABLE} -m nanobind --cmake_dir OUTPUT_STRIP_TRAILING_WHITESPACE
+                  OUTPUT_VARIABLE nanobind_ROOT COMMAND_ERROR_IS_FATAL ANY)
+  find_package(nanobind CONFIG REQUIRED)
+  file(GLOB modules CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/python/whit/*.cpp)
+  foreach(source IN LISTS modules)
+    get_filename_component(name ${source} NAME_WE)
+    string(TOLOWER ${name} lower)
+    nanobind_add_module(_${lower} NB_STATIC ${source})
+    if(lower STREQUAL "compiler")
+      target_link_libraries(_${lower} PRIVATE whit_compiler)
+    else()
+      target_link_libraries(_${lower} PRIVATE whit_runtime)
+    endif()
+    set_target_properties(_${lower} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/python/whit)
+  endforeach()
+endfunction()
