@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The bytes of a compiled model: `model.so` (an ordinary ELF shared object) and `model.safetensors` (its packed weights).
+//
+//   .whit.json      section of the .so, never loaded: the manifest below as UTF-8 JSON, readable without mapping code
+//   .whit.weights   section of the .so, never loaded, 64-byte aligned: with --embed-weights the bytes of the safetensors file
+//
+// The manifest is untrusted until the hash of the code that carries it is trusted; its reader (runtime/trust/Manifest.h) checks every
+// field and limit. Hashes are SHA-256 in lower-case hexadecimal:
+//
+//   identity of an artifact   of all bytes of the .so except the contents of .whit.weights; this is what the trust store holds
+//   code_sha256               the same, taken while the 64 digits of code_sha256 itself are '0': finds damage in a file that is trusted by name
+//   weights.sha256            of the whole safetensors file (what sha256sum prints); weights.chunks of its pieces of `chunk` bytes
+//
+// safetensors file: one U8 tensor per constant, named like it, tensors in order without holes, every tensor at a multiple of 64 bytes of
+// the file (the header is padded with spaces and each tensor's bytes with zeros to that end), so that a memory map is used in place.
+#ifndef WHIT_ARTIFACT_H
+#define WHIT_ARTIFACT_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace whit {
+
+inline constexpr int64_t kManifestVersion = 1;
+inline constexpr char kManifestSection[] = ".whit.json";
+inline constexpr char kWeightsSection[] = ".whit.weights";
+inline constexpr int64_t kWeightsAlignment = 64;
+inline constexpr int64_t kChunkBytes = int64_t(4) << 20;
+
+/// Limits of the reader, checked before anything is allocated.
+inline constexpr int64_t kMaxManifestBytes = int64_t(64) << 20;
+inline constexpr int64_t kMaxRank = 12;
+inline constexpr int64_t kMaxDimension = int64_t(1) << 40;
+inline constexpr int64_t kMaxNameBytes = 1024;
+inline constexpr int64_t kMaxArguments = 1 << 16;
+
+/// Numbers are those of the C ABI (whit_dtype).
+enum class ElementType : int32_t {
+#define WHIT_ELEMENT_TYPE(name, Name, NAME, number, bytes, npy, safetensors) Name = number,
+#include "whit/ElementTypes.def"
+};
+
+/// Order of the kinds is the order of arguments in a call.
+enum class ArgumentKind : uint8_t { Input, State, Constant, Output, Workspace };
+
+/// "BHTD": [batch, heads, capacity, depth]. "BHTD16": [batch, heads, capacity/16, depth, 16], token t at [t / 16][d][t % 16].
+enum class StateLayout : uint8_t { BHTD, BHTD16 };
+
+/// A dimension: a number, or the name of a symbol.
+struct Dimension {
+  int64_t size = 0;   ///< if symbol is empty
+  std::string symbol;
+
+  bool operator==(const Dimension &) const = default;
+};
+
+/// A dimension of the model that a call fixes. Without a default it is bound by the shapes of inputs.
+struct Symbol {
+  std::string name;
+  int64_t min = 0;
+  std::optional<int64_t> max;
+  std::string defaultSymbol; ///< takes this symbol's value unless the caller says otherwise; "" = none
+};
+
+/// The symbol of how many last rows of the sequence get logits; its default is the sequence length.
+inline constexpr char kLastRowsSymbol[] = "whit.last_rows";
+
+struct Argument {
+  std::string name;
+  ArgumentKind kind = ArgumentKind::Input;
+  ElementType type = ElementType::F32;
+  std::vector<Dimension> shape; ///< as compiled code sees it (states: the physical shape)
+
+  // State: the model's own tensors, [batch, heads, tokens, depth] of `type`, that it stands for
+  std::string past, present;
+  std::string length; ///< the symbol that counts the valid tokens after the call
+  StateLayout layout = StateLayout::BHTD;
+
+  // Constant
+  std::string format;           ///< an encoding's name, or "" for plain bytes of `type`
+  std::vector<int64_t> logical; ///< logical shape, [N, K] for packed matrices
+  std::string place;            ///< "panel16" or ""
+};
+
+/// Names of the tensors that generation needs to find; "" = the model has none.
+struct Roles {
+  std::string tokens, mask, positions, logits;
+};
+
+/// One instruction set level: the CPU features it needs and its two symbols (WhitFunction, WhitSizesFunction).
+struct Variant {
+  std::string target; ///< an LLVM CPU name
+  std::vector<std::string> features;
+  std::string execute, sizes;
+};
+
+/// A fused region, the unit of profiles and of replay.
+struct Region {
+  int32_t id = 0;
+  std::string name;
+  std::vector<std::string> nodes; ///< names of the model's nodes it came from
+  std::string schedule;           ///< the #whit.schedule as text
+};
+
+struct Weights {
+  std::string file; ///< beside the .so, a name without a folder; "" = embedded
+  int64_t bytes = 0;
+  std::string sha256;
+  int64_t chunk = kChunkBytes;
+  std::vector<std::string> chunks;
+};
+
+struct Manifest {
+  int64_t version = kManifestVersion;
+  std::string producer, model, function;
+  std::vector<Symbol> symbols;
+  std::vector<Argument> arguments;
+  Roles roles;
+  int64_t context = 0; ///< capacity of the states in tokens; 0 = the model has none
+  std::vector<Variant> variants; ///< best first
+  std::vector<Region> regions;
+  Weights weights;
+  std::string codeSha256;
+};
+
+} // namespace whit
+
+#endif // WHIT_ARTIFACT_H
