@@ -63,13 +63,14 @@ endfunction()
 function(whit_tablegen td output)
   get_filename_component(folder ${output} DIRECTORY)
   file(MAKE_DIRECTORY ${folder})
+  file(RELATIVE_PATH shown ${CMAKE_BINARY_DIR} ${output})
   add_custom_command(
     OUTPUT ${output}
     COMMAND ${MLIR_TABLEGEN_EXE} ${ARGN} ${WHIT_TABLEGEN_INCLUDES} -I${MLIR_INCLUDE_DIRS}
             --write-if-changed -d ${output}.d -o ${output} ${td}
     DEPENDS ${td}
     DEPFILE ${output}.d
-    COMMENT "")
+    COMMENT "Generating ${shown}")
   set_property(GLOBAL APPEND PROPERTY WHIT_GENERATED ${output})
 endfunction()
 
