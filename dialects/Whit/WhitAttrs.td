@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// How values are stored (format), where their bits lie (place), where their bytes come from (blob, source), and how a
+// region is cut into tiles (schedule).
+
+#ifndef WHIT_ATTRS
+#define WHIT_ATTRS
+
+include "Whit/WhitDialect.td"
+include "mlir/IR/AttrTypeBase.td"
+
+class Whit_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDef<Whit_Dialect, name, traits> {
+  let mnemonic = mnemonic_;
+}
+
+def Whit_FormatAttr : Whit_Attr<"Format", "format"> {
+  let summary = "a number format: codec, zero point, scale type and grouping";
+  let description = [{
+    Spelled by the name that `include/whit/Formats.def` derives from a row, for example `#whit.format<int4_g32>`. The
+    attribute stores the decoded `whit::Encoding`; two spellings of one format are one attribute.
+  }];
+  let parameters = (ins StringRefParameter<"canonical name of the format">:$name);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The codec, zero kind, scale type and grouping that the name stands for.
+    ::whit::Encoding getEncoding() const;
+  }];
+}
+
+def Whit_PlaceAttr : Whit_Attr<"Place", "place"> {
+  let summary = "where each bit of a packed N x K matrix lies";
+  let description = [{
+    `#whit.place<int4_g32, 960 x 576>`: the panel stream of `runtime/encoding` for this format and logical shape. A packed
+    matrix is a `tensor<PANELS x BYTES x i8>`, one row per 16 columns of output.
+  }];
+  let parameters = (ins "FormatAttr":$format, "int64_t":$n, "int64_t":$k);
+  let assemblyFormat = "`<` $format `,` $n `by` $k `>`";
+  let extraClassDeclaration = [{
+    /// The solved bit placement.
+    ::whit::Place solve() const;
+    /// tensor<PANELS x BYTES x i8>.
+    RankedTensorType getPackedType() const;
+  }];
+}
+
+def Whit_BlobAttr : Whit_Attr<"Blob", "blob"> {
+  let summary = "bytes of a file, by reference";
+  let description = [{
+    `#whit.blob<"model.onnx.data", 4096 : 276480 xui8, "9f86d081884c7d65">`: file (relative to the model's folder), offset,
+    length in bytes, element type, and the XXH3-64 hash of the bytes in hexadecimal.
+  }];
+  let parameters = (ins StringRefParameter<"file name">:$file, "int64_t":$offset, "int64_t":$length,
+                        "Type":$element, StringRefParameter<"XXH3-64, 16 hexadecimal digits">:$hash);
+  let assemblyFormat = "`<` $file `,` $offset `:` $length `x` $element `,` $hash `>`";
+}
+
+def Whit_SourceAttr : Whit_Attr<"Source", "source"> {
+  let summary = "one part of a weight: its bytes and the layout in which the model file holds them";
+  let description = [{
+    Layouts: `rows` one blob, row-major in the logical shape; `columns` one blob holding the transpose, [K, N]; `blocks`
+    the blobs codes, scales and, unless the zero point is constant, zeros, as com.microsoft.MatMulNBits stores them.
+    `count` is the size of the part along dimension 0 of the weight; the parts of a weight are concatenated along it.
+  }];
+  let parameters = (ins StringRefParameter<"rows, columns or blocks">:$layout, "int64_t":$count,
+                        ArrayRefParameter<"BlobAttr">:$blobs);
+  let assemblyFormat = "`<` $layout `,` $count `,` `[` $blobs `]` `>`";
+  let genVerifyDecl = 1;
+}
+
+def Whit_ScheduleAttr : Whit_Attr<"Schedule", "schedule"> {
+  let summary = "how a region is cut: tile sizes of its root, and the register block of its kernel";
+  let description = [{
+    `#whit.schedule<tile = [0, 64], rows = 8, panels = 2>`: `tile` has one size per loop of the root operation (0 = whole)
+    and is the unit of work that a thread claims; `rows` x `panels` accumulators of 16 columns live in registers.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$tile, DefaultValuedParameter<"int64_t", "1">:$rows,
+                        DefaultValuedParameter<"int64_t", "1">:$panels);
+  let assemblyFormat = "`<` `tile` `=` `[` $tile `]` (`,` `rows` `=` $rows^)? (`,` `panels` `=` $panels^)? `>`";
+}
+
+#endif // WHIT_ATTRS

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Registration, attributes and types of the whit dialect.
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+#include "Whit/WhitDialect.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "Whit/WhitAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "Whit/WhitTypes.cpp.inc"
+
+void WhitDialect::initialize() {
+  registerAttributes();
+  registerTypes();
+  addOperations<
+#define GET_OP_LIST
+#include "Whit/WhitOps.cpp.inc"
+      >();
+}
+
+void WhitDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "Whit/WhitAttrs.cpp.inc"
+      >();
+}
+
+void WhitDialect::registerTypes() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "Whit/WhitTypes.cpp.inc"
+      >();
+}
+
+// ---------------------------------------------------------------------------------------------------- attributes
+
+Attribute FormatAttr::parse(AsmParser &parser, Type) {
+  StringRef name;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseLess() || parser.parseKeyword(&name))
+    return {};
+  std::string why;
+  std::optional<::whit::Encoding> encoding = ::whit::parseEncoding(name, &why);
+  if (!encoding) {
+    parser.emitError(loc) << "unknown format '" << name << "': " << why;
+    return {};
+  }
+  if (parser.parseGreater())
+    return {};
+  return FormatAttr::get(parser.getContext(), ::whit::nameOf(*encoding));
+}
+
+void FormatAttr::print(AsmPrinter &printer) const { printer << "<" << getName() << ">"; }
+
+::whit::Encoding FormatAttr::getEncoding() const { return *::whit::parseEncoding(getName(), nullptr); }
+
+LogicalResult FormatAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef name) {
+  std::string why;
+  if (!::whit::parseEncoding(name, &why))
+    return emitError() << "unknown format '" << name << "': " << why;
+  return success();
+}
+
+::whit::Place PlaceAttr::solve() const { return ::whit::solvePlace(getFormat().getEncoding(), getN(), getK()); }
+
+RankedTensorType PlaceAttr::getPackedType() const {
+  ::whit::Place place = solve();
+  return RankedTensorType::get({place.panels, place.panelBytes}, IntegerType::get(getContext(), 8));
+}
+
+LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
+                                 ArrayRef<BlobAttr> blobs) {
+  bool isBlocks = layout == "blocks";
+  if (!isBlocks && layout != "rows" && layout != "columns")
+    return emitError() << "source layout is '" << layout << "'; it must be rows, columns or blocks";
+  if (isBlocks ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
+    return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
+                       << (isBlocks ? "2 or 3" : "1");
+  if (count < 1)
+    return emitError() << "source count is " << count << "; it must be positive";
+  return success();
+}
+
+// ---------------------------------------------------------------------------------------------------- types
+
+Type EncodedTensorType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  Type element;
+  FormatAttr format;
+  if (parser.parseLess() || parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(element) ||
+      parser.parseComma() || parser.parseAttribute(format) || parser.parseGreater())
+    return {};
+  return EncodedTensorType::getChecked([&] { return parser.emitError(parser.getNameLoc()); }, parser.getContext(), shape,
+                                       element, format);
+}
+
+void EncodedTensorType::print(AsmPrinter &printer) const {
+  printer << "<";
+  printer.printDimensionList(getShape());
+  printer << "x" << getElementType() << ", " << getFormat() << ">";
+}
+
+LogicalResult EncodedTensorType::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> shape,
+                                        Type element, FormatAttr) {
+  if (shape.size() != 2)
+    return emitError() << "encoded tensor has rank " << shape.size() << "; it must have rank 2, N x K";
+  for (int64_t size : shape)
+    if (size < 1)
+      return emitError() << "encoded tensor has a dimension of " << size << "; every dimension must be at least 1";
+  if (!isa<Float32Type, Float16Type, BFloat16Type>(element))
+    return emitError() << "encoded tensor has element type " << element << "; it must be f32, f16 or bf16";
+  return success();
+}
+
+FailureOr<bufferization::BufferLikeType>
+EncodedTensorType::getBufferType(const bufferization::BufferizationOptions &, function_ref<InFlightDiagnostic()>) const {
+  auto packed = PlaceAttr::get(getContext(), getFormat(), getShape()[0], getShape()[1]).getPackedType();
+  return cast<bufferization::BufferLikeType>(MemRefType::get(packed.getShape(), packed.getElementType()));
+}
+
+LogicalResult EncodedTensorType::verifyCompatibleBufferType(bufferization::BufferLikeType buffer,
+                                                            function_ref<InFlightDiagnostic()> emitError) const {
+  auto packed = PlaceAttr::get(getContext(), getFormat(), getShape()[0], getShape()[1]).getPackedType();
+  auto memref = dyn_cast<MemRefType>(buffer);
+  if (!memref || memref.getShape() != packed.getShape() || memref.getElementType() != packed.getElementType())
+    return emitError() << "buffer of " << *this << " is " << buffer << "; it must be a memref of the packed bytes, "
+                       << packed;
+  return success();
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers of the whit operations. Every message names the operand, what was found and what is required.
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+#include "Whit/WhitInterfaces.cpp.inc"
+#define GET_OP_CLASSES
+#include "Whit/WhitOps.cpp.inc"
+
+// ---------------------------------------------------------------------------------------------------- shapes
+
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<ShapedType>(value.getType()).getShape(); }
+
+static bool disagree(int64_t a, int64_t b) {
+  return a != b && !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b);
+}
+
+/// The leading dimensions of `value` without its last `trailing` ones must be those of `x` without its last one.
+static LogicalResult verifyRows(Operation *op, Value x, Value value, StringRef name, size_t trailing = 1) {
+  ArrayRef<int64_t> rows = shapeOf(x).drop_back(), shape = shapeOf(value);
+  if (shape.size() != rows.size() + trailing)
+    return op->emitOpError() << name << " has rank " << shape.size() << "; it must have rank " << rows.size() + trailing;
+  for (auto [i, found, wanted] : llvm::enumerate(shape.take_front(rows.size()), rows))
+    if (disagree(found, wanted))
+      return op->emitOpError() << name << " has size " << found << " in dimension " << i << "; it must be " << wanted;
+  return success();
+}
+
+static LogicalResult verifyDim(Operation *op, Value value, StringRef name, int64_t dim, int64_t wanted) {
+  int64_t rank = shapeOf(value).size(), index = dim < 0 ? dim + rank : dim;
+  if (index < 0 || index >= rank)
+    return op->emitOpError() << name << " has rank " << rank << "; it needs a dimension " << dim;
+  int64_t found = shapeOf(value)[index];
+  if (disagree(found, wanted))
+    return op->emitOpError() << name << " has size " << found << " in dimension " << index << "; it must be " << wanted;
+  return success();
+}
+
+static LogicalResult verifyRank(Operation *op, Value value, StringRef name, size_t rank) {
+  if (shapeOf(value).size() != rank)
+    return op->emitOpError() << name << " has rank " << shapeOf(value).size() << "; it must have rank " << rank;
+  return success();
+}
+
+namespace {
+/// Logical shape and encoding of a weight, before and after it was packed.
+struct WeightShape {
+  int64_t n, k;
+  ::whit::Encoding encoding;
+};
+} // namespace
+
+/// A tile of a packed weight has fewer panels than its place says, so only its number of bytes per panel is fixed.
+static FailureOr<WeightShape> verifyWeight(Operation *op, Value weight, StringRef name, std::optional<PlaceAttr> place) {
+  if (auto encoded = dyn_cast<EncodedTensorType>(weight.getType())) {
+    if (place)
+      return op->emitOpError() << name << " is not packed, but the operation has a place; remove one of the two";
+    return WeightShape{encoded.getShape()[0], encoded.getShape()[1], encoded.getFormat().getEncoding()};
+  }
+  if (!place)
+    return op->emitOpError() << name << " is packed bytes; the operation needs `at #whit.place<...>` to say what they mean";
+  ::whit::Place solved = place->solve();
+  if (disagree(shapeOf(weight)[1], solved.panelBytes))
+    return op->emitOpError() << name << " has " << shapeOf(weight)[1] << " bytes per panel; its place needs "
+                             << solved.panelBytes;
+  return WeightShape{ShapedType::kDynamic, place->getK(), place->getFormat().getEncoding()};
+}
+
+LogicalResult WeightOp::verify() {
+  Type type = getType();
+  ArrayRef<int64_t> shape;
+  if (auto encoded = dyn_cast<EncodedTensorType>(type))
+    shape = encoded.getShape();
+  else if (auto ranked = dyn_cast<RankedTensorType>(type); ranked && ranked.hasStaticShape())
+    shape = ranked.getShape();
+  else
+    return emitOpError() << "type is " << type << "; it must be a !whit.tensor or a tensor of static shape";
+  if (getPlace())
+    return success();
+  int64_t count = 0;
+  for (auto part : getParts().getAsRange<SourceAttr>())
+    count += part.getCount();
+  int64_t wanted = shape.empty() ? 1 : shape[0];
+  if (count != wanted)
+    return emitOpError() << "parts hold " << count << " rows; the type " << type << " needs " << wanted;
+  return success();
+}
+
+LogicalResult ConstantOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = symbols.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
+  if (!weight)
+    return emitOpError() << "names '" << getWeight() << "', which is no whit.weight of this module";
+  if (auto memref = dyn_cast<MemRefType>(getType())) // after bufferization
+    return success();
+  if (weight.getType() != getType())
+    return emitOpError() << "has type " << getType() << "; weight '" << getWeight() << "' has type " << weight.getType();
+  return success();
+}
+
+LogicalResult QuantizeOp::verify() {
+  int64_t group = getGroup(), k = shapeOf(getX()).empty() ? 0 : shapeOf(getX()).back();
+  if (shapeOf(getX()).empty())
+    return emitOpError() << "x has rank 0; it must have rank 1 or more";
+  if (group < 1)
+    return emitOpError() << "group is " << group << "; it must be at least 1";
+  int64_t groups = ShapedType::isDynamic(k) ? k : (k + group - 1) / group;
+  if (failed(verifyRows(*this, getX(), getCodes(), "codes", 2)) ||
+      failed(verifyRows(*this, getX(), getScales(), "scales")) || failed(verifyRows(*this, getX(), getSums(), "sums")) ||
+      failed(verifyDim(*this, getCodes(), "codes", -2, groups)) ||
+      failed(verifyDim(*this, getScales(), "scales", -1, groups)) ||
+      failed(verifyDim(*this, getSums(), "sums", -1, groups)))
+    return failure();
+  int64_t padded = shapeOf(getCodes()).back();
+  if (ShapedType::isDynamic(padded) || padded < group)
+    return emitOpError() << "codes has size " << padded << " in its last dimension; it must be static and at least the group, "
+                         << group;
+  return success();
+}
+
+LogicalResult DequantizeOp::verify() {
+  auto weight = verifyWeight(*this, getW(), "w", getPlace());
+  if (failed(weight) || failed(verifyRank(*this, getY(), "y", 2)) ||
+      failed(verifyDim(*this, getY(), "y", 0, weight->n)) || failed(verifyDim(*this, getY(), "y", 1, weight->k)))
+    return failure();
+  return success();
+}
+
+LogicalResult MatmulOp::verify() {
+  auto weight = verifyWeight(*this, getW(), "w", getPlace());
+  if (failed(weight) || failed(verifyRows(*this, getX(), getY(), "y")) ||
+      failed(verifyDim(*this, getX(), "x", -1, weight->k)) || failed(verifyDim(*this, getY(), "y", -1, weight->n)))
+    return failure();
+  return success();
+}
+
+LogicalResult QuantizedMatmulOp::verify() {
+  auto weight = verifyWeight(*this, getW(), "w", getPlace());
+  if (failed(weight))
+    return failure();
+  if (weight->encoding.codec != ::whit::Codec::Int)
+    return emitOpError() << "w has format '" << ::whit::nameOf(weight->encoding)
+                         << "'; integer activations need an integer codec, use whit.matmul";
+  int64_t groups = ::whit::groupCount(weight->encoding, weight->k);
+  if (failed(verifyRows(*this, getScales(), getCodes(), "codes", 2)) ||
+      failed(verifyRows(*this, getScales(), getSums(), "sums")) || failed(verifyRows(*this, getScales(), getY(), "y")) ||
+      failed(verifyDim(*this, getCodes(), "codes", -2, groups)) ||
+      failed(verifyDim(*this, getScales(), "scales", -1, groups)) ||
+      failed(verifyDim(*this, getSums(), "sums", -1, groups)) || failed(verifyDim(*this, getY(), "y", -1, weight->n)))
+    return failure();
+  int64_t padded = ::whit::solvePlace(weight->encoding, 16, weight->k).paddedGroup;
+  return verifyDim(*this, getCodes(), "codes", -1, padded);
+}
+
+LogicalResult GatherOp::verify() {
+  auto weight = verifyWeight(*this, getTable(), "table", getPlace());
+  if (failed(weight))
+    return failure();
+  ArrayRef<int64_t> rows = shapeOf(getIndices());
+  if (failed(verifyRank(*this, getY(), "y", rows.size() + 1)))
+    return failure();
+  for (auto [i, size] : llvm::enumerate(rows))
+    if (failed(verifyDim(*this, getY(), "y", i, size)))
+      return failure();
+  return verifyDim(*this, getY(), "y", -1, weight->k);
+}
+
+static LogicalResult verifyNorm(Operation *op, Value x, Value y, ArrayRef<std::pair<StringRef, Value>> vectors) {
+  if (shapeOf(x).empty())
+    return op->emitOpError() << "x has rank 0; it must have rank 1 or more";
+  if (failed(verifyRows(op, x, y, "y")) || failed(verifyDim(op, y, "y", -1, shapeOf(x).back())))
+    return failure();
+  for (auto [name, vector] : vectors)
+    if (failed(verifyRank(op, vector, name, 1)) || failed(verifyDim(op, vector, name, 0, shapeOf(x).back())))
+      return failure();
+  return success();
+}
+
+LogicalResult RmsNormOp::verify() { return verifyNorm(*this, getX(), getY(), {{"weight", getWeight()}}); }
+
+LogicalResult LayerNormOp::verify() {
+  return verifyNorm(*this, getX(), getY(), {{"weight", getWeight()}, {"bias", getBias()}});
+}
+
+LogicalResult RotaryOp::verify() {
+  if (failed(verifyRank(*this, getX(), "x", 4)) || failed(verifyRank(*this, getY(), "y", 4)) ||
+      failed(verifyRank(*this, getCos(), "cos", 2)) || failed(verifyRank(*this, getSin(), "sin", 2)) ||
+      failed(verifyRank(*this, getStart(), "start", 1)))
+    return failure();
+  ArrayRef<int64_t> x = shapeOf(getX());
+  for (int64_t i = 0; i < 4; ++i)
+    if (failed(verifyDim(*this, getY(), "y", i, x[i])))
+      return failure();
+  if (ShapedType::isDynamic(x[3]) || x[3] % 2)
+    return emitOpError() << "x has size " << x[3] << " in dimension 3; it must be static and even";
+  if (failed(verifyDim(*this, getCos(), "cos", 1, x[3] / 2)) || failed(verifyDim(*this, getSin(), "sin", 1, x[3] / 2)) ||
+      failed(verifyDim(*this, getSin(), "sin", 0, shapeOf(getCos())[0])))
+    return failure();
+  return verifyDim(*this, getStart(), "start", 0, x[0]);
+}
+
+/// [B, H, T, D] or [B, H, T/16, D, 16].
+static LogicalResult verifyCache(Operation *op, Value cache, StringRef name, int64_t batch, int64_t heads, int64_t depth) {
+  ArrayRef<int64_t> shape = shapeOf(cache);
+  if (shape.size() != 4 && (shape.size() != 5 || shape[4] != 16))
+    return op->emitOpError() << name << " is " << cache.getType() << "; it must be [B, H, T, D] or [B, H, T/16, D, 16]";
+  if (failed(verifyDim(op, cache, name, 0, batch)) || failed(verifyDim(op, cache, name, 1, heads)))
+    return failure();
+  return verifyDim(op, cache, name, 3, depth);
+}
+
+LogicalResult CacheAppendOp::verify() {
+  if (failed(verifyRank(*this, getNewTokens(), "new tokens", 4)) || failed(verifyRank(*this, getStart(), "start", 1)))
+    return failure();
+  ArrayRef<int64_t> fresh = shapeOf(getNewTokens());
+  if (failed(verifyDim(*this, getStart(), "start", 0, fresh[0])) ||
+      failed(verifyCache(*this, getCache(), "cache", fresh[0], fresh[2], fresh[3])))
+    return failure();
+  if (!getPast())
+    return success();
+  return verifyCache(*this, getPast(), "past", fresh[0], fresh[2], fresh[3]);
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyRank(*this, getQ(), "q", 4)) || failed(verifyRank(*this, getY(), "y", 4)) ||
+      failed(verifyRank(*this, getV(), "v", 4)) || failed(verifyRank(*this, getStart(), "start", 1)))
+    return failure();
+  ArrayRef<int64_t> q = shapeOf(getQ());
+  for (int64_t i = 0; i < 4; ++i)
+    if (failed(verifyDim(*this, getY(), "y", i, q[i])))
+      return failure();
+  int64_t kvHeads = shapeOf(getV())[1];
+  if (failed(verifyCache(*this, getK(), "k", q[0], kvHeads, q[3])) ||
+      failed(verifyCache(*this, getV(), "v", q[0], kvHeads, q[3])) || failed(verifyDim(*this, getStart(), "start", 0, q[0])))
+    return failure();
+  if (ShapedType::isDynamic(q[2]) || ShapedType::isDynamic(kvHeads) || q[2] % kvHeads)
+    return emitOpError() << "q has " << q[2] << " heads and v has " << kvHeads
+                         << "; both must be static and the first a multiple of the second";
+  if (getWindow() < 0)
+    return emitOpError() << "window is " << getWindow() << "; it must be 0 (unlimited) or positive";
+  return success();
+}
+
+LogicalResult DotOp::verify() {
+  int64_t lanes = cast<VectorType>(getAcc().getType()).getNumElements();
+  for (auto [name, operand] : {std::pair<StringRef, Value>{"u", getU()}, {"s", getS()}})
+    if (int64_t found = cast<VectorType>(operand.getType()).getNumElements(); found != 4 * lanes)
+      return emitOpError() << name << " has " << found << " elements; it must have 4 for each of the " << lanes
+                           << " lanes of acc";
+  return success();
+}

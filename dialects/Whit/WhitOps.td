@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Operations of the `whit` dialect. Shapes are written [rows..., K]: any number of leading dimensions, then the one that is
+// contracted, normalized or quantized.
+
+#ifndef WHIT_OPS
+#define WHIT_OPS
+
+include "Whit/WhitTypes.td"
+include "Whit/WhitInterfaces.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/DestinationStyleOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+include "mlir/Interfaces/TilingInterface.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+
+class Whit_ShapedOf<list<Type> elements> : AnyTypeOf<[TensorRankOf<elements, [0, 1, 2, 3, 4, 5, 6]>,
+                                                      StridedMemRefRankOf<elements, [0, 1, 2, 3, 4, 5, 6]>]>;
+def Whit_F32 : Whit_ShapedOf<[F32]>;
+def Whit_Float : Whit_ShapedOf<[F32, F16, BF16]>;
+def Whit_I8 : Whit_ShapedOf<[I8]>;
+def Whit_I32 : Whit_ShapedOf<[I32]>;
+def Whit_Index : Whit_ShapedOf<[I32, I64]>;
+/// A weight: its format before `laid-out`, packed bytes with a place from there on.
+def Whit_Weight : AnyTypeOf<[Whit_EncodedTensorType, TensorRankOf<[I8], [2]>, StridedMemRefRankOf<[I8], [2]>]>;
+
+class Whit_Op<string mnemonic, list<Trait> traits = []> : Op<Whit_Dialect, mnemonic, traits>;
+
+/// A compute operation: inputs, then destinations, one result per destination when these are tensors.
+class Whit_ComputeOp<string mnemonic, list<string> alsoDeclared = []> : Whit_Op<mnemonic, [
+    DestinationStyleOpInterface, DeclareOpInterfaceMethods<Whit_RowwiseOpInterface, alsoDeclared>,
+    DeclareOpInterfaceMethods<TilingInterface, ["getLoopIteratorTypes", "getIterationDomain", "getTiledImplementation",
+      "getResultTilePosition", "generateResultTileValue", "getIterationDomainTileFromResultTile"]>,
+    DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let hasVerifier = 1;
+}
+
+// --------------------------------------------------------------------------------------------------- weights
+
+def Whit_WeightOp : Whit_Op<"weight", [Symbol]> {
+  let summary = "names a weight and says where its bytes come from";
+  let description = [{
+    Module-level symbol. The parts are concatenated along dimension 0; joining q, k and v is joining lists of parts. The bytes
+    are read, converted and packed once, when the artifact is written.
+
+    ```mlir
+    whit.weight @w : !whit.tensor<8x32xf32, #whit.format<int4_g32_f32>>
+      = [#whit.source<"blocks", 8, [#whit.blob<"m.data", 0 : 128 x ui8, "...">, #whit.blob<"m.data", 128 : 32 x f32, "...">]>]
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TypedArrayAttrBase<Whit_SourceAttr, "sources">:$parts,
+                       OptionalAttr<Whit_PlaceAttr>:$place);
+  let assemblyFormat = "$sym_name `:` $type `=` $parts (`at` $place^)? attr-dict";
+  let hasVerifier = 1;
+}
+
+def Whit_ConstantOp : Whit_Op<"constant", [Pure, DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the value of a weight";
+  let description = [{
+    Its type is the weight's: `!whit.tensor` or a builtin tensor of floats; from `laid-out` on, packed bytes.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$weight);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($result)";
+}
+
+// --------------------------------------------------------------------------------------------------- quantizing
+
+def Whit_QuantizeOp : Whit_ComputeOp<"quantize"> {
+  let summary = "quantizes activations to int8, per row and group along K";
+  let description = [{
+    x [rows..., K] f32 -> codes [rows..., GROUPS, PADDED] i8, scales [rows..., GROUPS] f32, sums [rows..., GROUPS] i32, with
+    scale = max|x| / 127, code = round-to-nearest-even(x / scale) (0 where the scale is 0), sum = sum of the group's codes.
+    GROUPS = ceil(K / group); PADDED >= group, codes past the group or past K are 0.
+  }];
+  let arguments = (ins Whit_F32:$x, Whit_I8:$codes, Whit_F32:$scales, Whit_I32:$sums, I64Attr:$group);
+  let assemblyFormat = [{`ins` `(` $x `:` type($x) `)` `outs` `(` $codes `,` $scales `,` $sums `:` type($codes) `,`
+    type($scales) `,` type($sums) `)` `group` `=` $group attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return {getOperation(), 1, 3}; } }];
+}
+
+def Whit_DequantizeOp : Whit_ComputeOp<"dequantize"> {
+  let summary = "the values of a weight, as f32";
+  let description = [{w N x K in any format -> y [N, K] f32, each value exactly as the format defines it.}];
+  let arguments = (ins Whit_Weight:$w, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place);
+  let assemblyFormat = [{`ins` `(` $w `:` type($w) `)` `outs` `(` $y `:` type($y) `)` (`at` $place^)? attr-dict
+    (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+  let hasFolder = 0;
+}
+
+// --------------------------------------------------------------------------------------------------- matmul, gather
+
+def Whit_MatmulOp : Whit_ComputeOp<"matmul"> {
+  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations in f32";
+  let description = [{
+    x [rows..., K] f32, w N x K in any format, y [rows..., N] f32 (overwritten). Codes are decoded in registers.
+
+    ```mlir
+    %y = whit.matmul ins(%x, %w : tensor<?x576xf32>, !whit.tensor<960x576xf32, #whit.format<int4_g32>>)
+                     outs(%e : tensor<?x960xf32>) -> tensor<?x960xf32>
+    ```
+  }];
+  let arguments = (ins Whit_F32:$x, Whit_Weight:$w, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place,
+                       OptionalAttr<Whit_ScheduleAttr>:$schedule);
+  let assemblyFormat = [{`ins` `(` $x `,` $w `:` type($x) `,` type($w) `)` `outs` `(` $y `:` type($y) `)`
+    (`at` $place^)? (`schedule` $schedule^)? attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+def Whit_QuantizedMatmulOp : Whit_ComputeOp<"quantized_matmul"> {
+  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations quantized to int8";
+  let description = [{
+    codes [rows..., GROUPS, PADDED], scales and sums [rows..., GROUPS] as `whit.quantize` makes them, with the weight's group;
+    w N x K in an integer format; y [rows..., N] f32 (overwritten). Per group, in ascending order:
+    y += scale_x * scale_w * (sum of code_x * code_w - zero * sum_x), the sum in int32; with a minimum:
+    y += scale_x * (scale_w * (sum of code_x * code_w) + minimum * sum_x).
+  }];
+  let arguments = (ins Whit_I8:$codes, Whit_F32:$scales, Whit_I32:$sums, Whit_Weight:$w, Whit_F32:$y,
+                       OptionalAttr<Whit_PlaceAttr>:$place, OptionalAttr<Whit_ScheduleAttr>:$schedule);
+  let assemblyFormat = [{`ins` `(` $codes `,` $scales `,` $sums `,` $w `:` type($codes) `,` type($scales) `,` type($sums)
+    `,` type($w) `)` `outs` `(` $y `:` type($y) `)` (`at` $place^)? (`schedule` $schedule^)? attr-dict
+    (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+def Whit_GatherOp : Whit_ComputeOp<"gather"> {
+  let summary = "rows of a table, decoded to f32";
+  let description = [{
+    table N x K in any format, indices [rows...] i64 or i32, y [rows..., K] f32. A negative index counts from the end; one
+    outside [-N, N) gives a row of zeros and never reads outside the table.
+  }];
+  let arguments = (ins Whit_Weight:$table, Whit_Index:$indices, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place);
+  let assemblyFormat = [{`ins` `(` $table `,` $indices `:` type($table) `,` type($indices) `)` `outs` `(` $y `:` type($y) `)`
+    (`at` $place^)? attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+// --------------------------------------------------------------------------------------------------- norms, rotary
+
+def Whit_RmsNormOp : Whit_ComputeOp<"rms_norm"> {
+  let summary = "y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension";
+  let description = [{x, y [rows..., K] f32, weight [K] f32. "Root Mean Square Layer Normalization", 2019.}];
+  let arguments = (ins Whit_F32:$x, Whit_F32:$weight, Whit_F32:$y, F32Attr:$epsilon);
+  let assemblyFormat = [{`ins` `(` $x `,` $weight `:` type($x) `,` type($weight) `)` `outs` `(` $y `:` type($y) `)`
+    `epsilon` `=` $epsilon attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+def Whit_LayerNormOp : Whit_ComputeOp<"layer_norm"> {
+  let summary = "y = (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension";
+  let description = [{x, y [rows..., K] f32, weight and bias [K] f32. "Layer Normalization", 2016.}];
+  let arguments = (ins Whit_F32:$x, Whit_F32:$weight, Whit_F32:$bias, Whit_F32:$y, F32Attr:$epsilon);
+  let assemblyFormat = [{`ins` `(` $x `,` $weight `,` $bias `:` type($x) `,` type($weight) `,` type($bias) `)`
+    `outs` `(` $y `:` type($y) `)` `epsilon` `=` $epsilon attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+def Whit_RotaryOp : Whit_ComputeOp<"rotary", ["getPositionLoop"]> {
+  let summary = "rotary position embedding of heads";
+  let description = [{
+    x, y [B, S, H, D] f32; cos, sin [P, D/2] f32; start [B] i32; first index. Row s of batch b stands at position
+    start[b] + first + s, clamped to [0, P). The pair (x[i], x[i + D/2]), or (x[2i], x[2i+1]) when `interleaved`, is rotated.
+    "RoFormer: Enhanced Transformer with Rotary Position Embedding", 2021.
+  }];
+  let arguments = (ins Whit_F32:$x, Whit_F32:$cos, Whit_F32:$sin, Whit_I32:$start, Index:$first, Whit_F32:$y,
+                       UnitAttr:$interleaved);
+  let assemblyFormat = [{`ins` `(` $x `,` $cos `,` $sin `:` type($x) `,` type($cos) `,` type($sin) `)` `from` $start `+` $first
+    `:` type($start) `outs` `(` $y `:` type($y) `)` (`interleaved` $interleaved^)? attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+// --------------------------------------------------------------------------------------------------- attention
+
+def Whit_CacheAppendOp : Whit_ComputeOp<"cache_append"> {
+  let summary = "writes new keys or values behind those already in a cache";
+  let description = [{
+    new [B, S, H, D] f32, start [B] i32, cache [B, H, T, D] or, blocked by 16 tokens, [B, H, ceil(T/16), D, 16], in f32, f16 or
+    bf16. Token s of batch b goes to position start[b] + s; positions outside [0, T) are not written. With `past`
+    [B, H, P, D], positions t < start[b] come from past (0 where t >= P) and positions from start[b] + S on are 0. Without it
+    the other positions keep what `cache` held.
+  }];
+  let arguments = (ins Optional<Whit_Float>:$past, Whit_F32:$newTokens, Whit_I32:$start, Whit_Float:$cache);
+  let assemblyFormat = [{`ins` `(` $newTokens (`after` $past^)? `:` type($newTokens) (`,` type($past)^)? `)`
+    `from` $start `:` type($start) `outs` `(` $cache `:` type($cache) `)` attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getCacheMutable(); } }];
+}
+
+def Whit_AttentionOp : Whit_ComputeOp<"attention", ["getPositionLoop"]> {
+  let summary = "causal attention over a cache, heads in groups that share keys and values";
+  let description = [{
+    q, y [B, S, HQ, D] f32; k [B, HK, T, D] or blocked [B, HK, T/16, D, 16]; v [B, HK, T, D]; HQ a multiple of HK; start [B]
+    i32; first index. Row s of batch b stands at position p = start[b] + first + s and sees the tokens t with t <= p, t < T and,
+    if `window` > 0, t > p - window. Scores are scale * q.k, capped to softcap * tanh(score / softcap) if softcap > 0; a row
+    that sees nothing gives 0. Softmax is online and in f32. "FlashAttention", 2022; "GQA", 2023.
+  }];
+  let arguments = (ins Whit_F32:$q, Whit_Float:$k, Whit_Float:$v, Whit_I32:$start, Index:$first, Whit_F32:$y,
+                       F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$softcap, DefaultValuedAttr<I64Attr, "0">:$window);
+  let assemblyFormat = [{`ins` `(` $q `,` $k `,` $v `:` type($q) `,` type($k) `,` type($v) `)` `from` $start `+` $first `:`
+    type($start) `outs` `(` $y `:` type($y) `)` `scale` `=` $scale attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+// --------------------------------------------------------------------------------------------------- regions
+
+def Whit_RegionOp : Whit_Op<"region", [SingleBlockImplicitTerminator<"YieldOp">, RecursiveMemoryEffects,
+                                       RecursivelySpeculatable, NoRegionArguments]> {
+  let summary = "operations that become one kernel";
+  let description = [{
+    Made by the fuse stage. `nodes` are the names of the model's nodes inside it; `schedule` is set by the tile stage. The body
+    uses values from outside freely and yields what others need.
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<Whit_ScheduleAttr>:$schedule);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$name (`schedule` $schedule^)? attr-dict-with-keyword $body (`->` type($results)^)?";
+}
+
+def Whit_YieldOp : Whit_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"RegionOp">]> {
+  let summary = "the results of a region";
+  let arguments = (ins Variadic<AnyType>:$operands);
+  let builders = [OpBuilder<(ins), [{}]>];
+  let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
+}
+
+// --------------------------------------------------------------------------------------------------- inside kernels
+
+def Whit_DotOp : Whit_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
+  let summary = "acc[i] + sum over j < 4 of u[4i + j] * s[4i + j], u unsigned and s signed bytes, in int32 without saturation";
+  let description = [{
+    The consumer of integer kernels: `vpdpbusd` where the target has it, widening multiplies elsewhere; the same bits on all.
+  }];
+  let arguments = (ins VectorOfRankAndType<[1], [I32]>:$acc, VectorOfRankAndType<[1], [I8]>:$u,
+                       VectorOfRankAndType<[1], [I8]>:$s);
+  let results = (outs VectorOfRankAndType<[1], [I32]>:$result);
+  let assemblyFormat = "$acc `,` $u `,` $s attr-dict `:` type($acc) `,` type($u)  `,` type($s)";
+  let hasVerifier = 1;
+}
+
+def Whit_ParallelOp : Whit_Op<"parallel"> {
+  let summary = "runs a function over [0, count) in chunks that threads claim";
+  let description = [{
+    `whit.parallel @body(%captured...) over %count`: body is a function of the captured values and a half-open range of
+    iterations. Returns when all iterations are done. Lowered to a call of the runtime's `parallel`.
+  }];
+  let arguments = (ins FlatSymbolRefAttr:$body, Index:$count, Variadic<AnyType>:$captured);
+  let assemblyFormat = "$body `(` ($captured^ `:` type($captured))? `)` `over` $count attr-dict";
+}
+
+#endif // WHIT_OPS
