@@ -18,7 +18,8 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g -DNDEBUG")
 
 # One position-independent form of every object: a precompiled header is only valid for objects of its own form.
-add_compile_options(-fPIC -Wall -Wextra -Wno-unused-parameter)
+add_compile_options(-fPIC -Wall -Wextra -Wno-unused-parameter
+                    -Wno-deprecated-declarations) # inside libstdc++ 12, when it sorts
 if(WHIT_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -235,7 +235,7 @@ static void effectsOf(DestinationStyleOpInterface op,
   SmallVector<Range> Op::getIterationDomain(OpBuilder &b) { return domain(b, *this); }                                 \
   FailureOr<TilingResult> Op::getTiledImplementation(OpBuilder &b, ArrayRef<OpFoldResult> offsets,                     \
                                                      ArrayRef<OpFoldResult> sizes) {                                   \
-    return tile(b, *this, offsets, sizes);                                                                             \
+    return ::tile(b, *this, offsets, sizes);                                                                             \
   }                                                                                                                    \
   LogicalResult Op::getResultTilePosition(OpBuilder &b, unsigned result, ArrayRef<OpFoldResult> offsets,               \
                                           ArrayRef<OpFoldResult> sizes, SmallVector<OpFoldResult> &from,               \
@@ -252,7 +252,7 @@ static void effectsOf(DestinationStyleOpInterface op,
     SmallVector<OpFoldResult> offsets, sizes;                                                                          \
     if (failed(loopsOfResultTile(b, *this, result, from, size, offsets, sizes)))                                       \
       return failure();                                                                                                \
-    FailureOr<TilingResult> tiled = tile(b, *this, offsets, sizes);                                                    \
+    FailureOr<TilingResult> tiled = ::tile(b, *this, offsets, sizes);                                                    \
     if (succeeded(tiled))                                                                                              \
       tiled->tiledValues = {tiled->tiledValues[result]};                                                               \
     return tiled;                                                                                                      \
