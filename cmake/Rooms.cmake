@@ -156,7 +156,7 @@ endfunction()
 
 function(whit_lib)
   whit_sources(sources ${CMAKE_SOURCE_DIR}/lib)
-  whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json
+  whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json
                         CLI11::CLI11)
   whit_shared_abi(whit_compiler WhitLib)
   # The oracle does the arithmetic of whole models itself.
@@ -172,7 +172,7 @@ function(whit_tools)
     file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp)
     if(name IN_LIST ARGN)
       add_executable(${name} ${sources})
-      target_link_libraries(${name} PRIVATE WhitRuntime)
+      target_link_libraries(${name} PRIVATE WhitRunTool)
     elseif(WHIT_COMPILER)
       add_executable(${name} ${sources})
       target_compile_options(${name} PRIVATE -O1)
@@ -201,7 +201,7 @@ endfunction()
 
 function(whit_tests)
   find_package(GTest REQUIRED)
-  whit_test_exe(whit-runtime-tests WhitRuntime include runtime)
+  whit_test_exe(whit-runtime-tests WhitRunTool include runtime)
   if(WHIT_COMPILER)
     whit_test_exe(whit-compiler-tests WhitLib dialects passes lib)
     if(TARGET whit-compiler-tests)
