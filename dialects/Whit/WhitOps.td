@@ -220,7 +220,7 @@ def Whit_RegionOp : Whit_Op<"region", [SingleBlockImplicitTerminator<"YieldOp">,
 def Whit_YieldOp : Whit_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"RegionOp">]> {
   let summary = "the results of a region";
   let arguments = (ins Variadic<AnyType>:$operands);
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }
 
