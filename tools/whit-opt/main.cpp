@@ -15,7 +15,7 @@ static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the
 
 static void printRow(llvm::StringRef name, llvm::StringRef suffix, llvm::StringRef meaning, llvm::StringRef alias) {
   std::string spelled = (name + suffix).str();
-  llvm::outs() << llvm::left_justify(spelled, 20) << llvm::left_justify(meaning, 34) << alias << "\n";
+  llvm::outs() << llvm::left_justify(spelled, 20) << llvm::left_justify(meaning, alias.empty() ? 0 : 34) << alias << "\n";
 }
 
 static llvm::StringRef meaningOf(llvm::StringRef zeroKind) {
