@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Shared by the Python tests: the package on the path, small models made here, and real ones where they can be had.
-
-Real models are looked for in the folder WHIT_MODELS, else in build/models; a test that needs one that is missing is skipped, or
-fails when WHIT_REQUIRE_MODELS is set.
-"""
-import os
+"""Shared by the Python tests: the package and this folder on the path, and small models made here."""
 import sys
 from pathlib import Path
 
@@ -14,13 +9,6 @@ ROOT = Path(__file__).resolve().parents[2]
 for folder in (ROOT / "python", Path(__file__).parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-
-
-def model_path(name: str) -> Path:
-    path = Path(os.environ.get("WHIT_MODELS", ROOT / "build/models")) / name
-    if not path.exists():
-        (pytest.fail if os.environ.get("WHIT_REQUIRE_MODELS") else pytest.skip)(f"real model {path} is not there")
-    return path
 
 
 @pytest.fixture(scope="session")

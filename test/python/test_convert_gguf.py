@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 import tiny
-from conftest import model_path
+from real import model_path
 from tiny import BLOCK, write_llama
 
 from whit.convert_gguf import convert, float_zero_points, half_split

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import model_path
+from real import model_path
 
 from whit.errors import InvalidInputError, UnsupportedError
 from whit.tokens import Stream, Tokens

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Shared by the end-to-end tests: the tools as they were built, models, and artifacts compiled once a session.
+
+Tools are looked for in `bin` of the build folder (WHIT_BUILD, else build/); models as `test/python/real.py` says. Trust and caches of
+the user are left alone: the tools get an empty home.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+for folder in (ROOT / "python", ROOT / "test/python", HERE):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+from real import BUILD, missing, model_path  # noqa: E402
+
+
+@dataclass
+class Done:
+    """What one command did and used."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    peak_mb: float
+
+
+class Tools:
+    """Runs the command line tools; `call` returns what happened, `run` insists on success."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home / "config"), "XDG_CACHE_HOME": str(home / "cache")}
+
+    def call(self, tool: str, *arguments, timeout: float = 600) -> Done:
+        path = BUILD / "bin" / tool
+        if not path.exists():
+            missing(f"{path} is not built")
+        start, out, err = time.monotonic(), self.home / "out.txt", self.home / "err.txt"
+        with open(out, "wb") as out_file, open(err, "wb") as err_file:
+            process = subprocess.Popen([str(path), *map(str, arguments)], stdout=out_file, stderr=err_file, env=self.environment)
+            deadline = start + timeout
+            while True:
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if pid:
+                    break
+                if time.monotonic() > deadline:
+                    process.kill()
+                    os.wait4(process.pid, 0)
+                    pytest.fail(f"{tool} ran longer than {timeout} s")
+                time.sleep(0.005)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        return Done(process.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"), time.monotonic() - start,
+                    usage.ru_maxrss / 1024)
+
+    def run(self, tool: str, *arguments, timeout: float = 600) -> Done:
+        done = self.call(tool, *arguments, timeout=timeout)
+        assert done.code == 0, f"{tool} {' '.join(map(str, arguments))}\nexit {done.code}\n{done.err[-3000:]}"
+        return done
+
+    def infer(self, artifact: Path, feeds: dict, *flags) -> dict:
+        """Outputs of one `whit-run` by name."""
+        given, results = self.home / "in.npz", self.home / "out.npz"
+        np.savez(given, **feeds)
+        self.run("whit-run", artifact, "--inputs", given, "--outputs", results, *flags)
+        with np.load(results) as file:
+            return dict(file)
+
+    def generate(self, artifact: Path, ids: list, count: int, *flags) -> dict:
+        done = self.run("whit-run", artifact, "--generate", count, "--prompt-ids", ",".join(map(str, ids)), "--json", *flags)
+        return json.loads(done.out.strip().splitlines()[-1]) | {"peak_mb": done.peak_mb}
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory) -> Tools:
+    return Tools(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="session")
+def compiled(tools, tmp_path_factory):
+    """compiled(model path, flags...) -> (artifact, what the compilation used); each combination is compiled once."""
+    folder, known = tmp_path_factory.mktemp("artifacts"), {}
+
+    def compile_once(model: Path, *flags) -> tuple[Path, Done]:
+        key = (model, *flags)
+        if key not in known:
+            output = folder / f"{model.stem}-{len(known)}.so"
+            known[key] = output, tools.run("whit-compile", model, "-o", output, *flags)
+        return known[key]
+
+    return compile_once
+
+
+@pytest.fixture(scope="session")
+def genai_int4() -> Path:
+    return model_path("smollm2_genai_int4.onnx")
+
+
+@pytest.fixture(scope="session")
+def tokens():
+    from whit.tokens import Tokens
+
+    return Tokens(model_path("smollm2.gguf"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Path:
+    """A two-layer model with the operators and formats of the demo's own file; compiles in a moment."""
+    pytest.importorskip("gguf")
+    from tiny import write_llama
+
+    from whit.convert_gguf import convert
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return convert(write_llama(folder / "tiny.gguf"), folder / "tiny.onnx")
