@@ -26,7 +26,7 @@ struct BlockSource {
   std::span<const uint8_t> scales;
   ScaleType scaleType;
   SourceZero zero = SourceZero::Absent;
-  std::span<const uint8_t> zeros; ///< empty if Absent
+  std::span<const uint8_t> zeros = {}; ///< empty if Absent
   ScaleType zeroType = ScaleType::F32; ///< if Float
 };
 
