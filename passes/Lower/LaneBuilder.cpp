@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Scalars, loops and vectors of row kernels. Index arithmetic folds as it is built; a tail is only emitted where a size is not
+// known to be a multiple of the lanes.
+
+#include "Lower/LaneBuilder.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+// ---------------------------------------------------------------------------------------------------- scalars
+
+static std::optional<int64_t> constantOf(Value value) { return getConstantIntValue(value); }
+
+Value LaneBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(*this, value); }
+Value LaneBuilder::i32(int64_t value) { return arith::ConstantOp::create(*this, getI32IntegerAttr(value)); }
+Value LaneBuilder::f32(float value) { return arith::ConstantOp::create(*this, getF32FloatAttr(value)); }
+Value LaneBuilder::add(Value a, Value b) { return createOrFold<arith::AddIOp>(a, b); }
+Value LaneBuilder::sub(Value a, Value b) { return createOrFold<arith::SubIOp>(a, b); }
+Value LaneBuilder::mul(Value a, Value b) { return createOrFold<arith::MulIOp>(a, b); }
+
+Value LaneBuilder::div(Value a, int64_t b) {
+  if (llvm::isPowerOf2_64(b))
+    return createOrFold<arith::ShRUIOp>(a, index(llvm::Log2_64(b)));
+  return createOrFold<arith::DivUIOp>(a, index(b));
+}
+
+Value LaneBuilder::rem(Value a, int64_t b) {
+  if (llvm::isPowerOf2_64(b))
+    return createOrFold<arith::AndIOp>(a, index(b - 1));
+  return createOrFold<arith::RemUIOp>(a, index(b));
+}
+
+Value LaneBuilder::min(Value a, Value b) { return createOrFold<arith::MinSIOp>(a, b); }
+Value LaneBuilder::max(Value a, Value b) { return createOrFold<arith::MaxSIOp>(a, b); }
+Value LaneBuilder::cmp(arith::CmpIPredicate predicate, Value a, Value b) {
+  return createOrFold<arith::CmpIOp>(predicate, a, b);
+}
+Value LaneBuilder::cmp(arith::CmpFPredicate predicate, Value a, Value b) {
+  return arith::CmpFOp::create(*this, predicate, a, b);
+}
+Value LaneBuilder::select(Value condition, Value a, Value b) { return createOrFold<arith::SelectOp>(condition, a, b); }
+
+Value LaneBuilder::dim(Value memref, int64_t i) {
+  auto type = cast<MemRefType>(memref.getType());
+  if (!type.isDynamicDim(i))
+    return index(type.getDimSize(i));
+  return memref::DimOp::create(*this, memref, i);
+}
+
+Value LaneBuilder::toIndex(Value integer) {
+  if (integer.getType().isIndex())
+    return integer;
+  return createOrFold<arith::IndexCastOp>(getIndexType(), integer);
+}
+
+Value LaneBuilder::toI32(Value index) { return createOrFold<arith::IndexCastOp>(getI32Type(), index); }
+
+Value LaneBuilder::read(Value memref, ValueRange at) { return memref::LoadOp::create(*this, memref, at); }
+void LaneBuilder::write(Value value, Value memref, ValueRange at) { memref::StoreOp::create(*this, value, memref, at); }
+
+// ---------------------------------------------------------------------------------------------------- control
+
+SmallVector<Value> LaneBuilder::loop(Value from, Value to, Value step, ValueRange init, Body body) {
+  auto loop = scf::ForOp::create(*this, from, to, step, init);
+  OpBuilder::InsertionGuard guard(*this);
+  if (init.empty())
+    setInsertionPoint(loop.getBody()->getTerminator());
+  else
+    setInsertionPointToEnd(loop.getBody());
+  SmallVector<Value> results = body(loop.getInductionVar(), loop.getRegionIterArgs());
+  if (!init.empty())
+    scf::YieldOp::create(*this, results);
+  return loop.getResults();
+}
+
+void LaneBuilder::loop(Value from, Value to, function_ref<void(Value)> body) {
+  if (constantOf(from) && constantOf(to) && *constantOf(to) == *constantOf(from) + 1)
+    return body(from);
+  loop(from, to, index(1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+    body(i);
+    return {};
+  });
+}
+
+void LaneBuilder::loops(ArrayRef<Value> sizes, function_ref<void(ValueRange)> body) {
+  SmallVector<Value> at;
+  auto nest = [&](auto &&self) -> void {
+    if (at.size() == sizes.size())
+      return body(at);
+    loop(index(0), sizes[at.size()], [&](Value i) {
+      at.push_back(i);
+      self(self);
+      at.pop_back();
+    });
+  };
+  nest(nest);
+}
+
+void LaneBuilder::ifThen(Value condition, function_ref<void()> then, function_ref<void()> otherwise) {
+  if (auto known = constantOf(condition)) {
+    if (*known)
+      then();
+    else if (otherwise)
+      otherwise();
+    return;
+  }
+  auto branch = scf::IfOp::create(*this, condition, /*withElseRegion=*/bool(otherwise));
+  OpBuilder::InsertionGuard guard(*this);
+  setInsertionPoint(branch.thenBlock()->getTerminator());
+  then();
+  if (otherwise) {
+    setInsertionPoint(branch.elseBlock()->getTerminator());
+    otherwise();
+  }
+}
+
+SmallVector<Value> LaneBuilder::lanes(Value size, ValueRange init, LaneBody body, int64_t width) {
+  std::optional<int64_t> known = constantOf(size);
+  Value whole = mul(div(size, width), width);
+  SmallVector<Value> carried(init);
+  if (known && *known / width == 1)
+    carried = body(index(0), nullptr, carried);
+  else if (!known || *known >= width)
+    carried = loop(index(0), whole, index(width), carried,
+                   [&](Value at, ValueRange values) { return body(at, nullptr, values); });
+  if (!known || *known % width)
+    carried = body(whole, maskOf(sub(size, whole), width), carried);
+  return carried;
+}
+
+void LaneBuilder::lanes(Value size, function_ref<void(Value, Value)> body, int64_t width) {
+  auto wrapped = [&](Value at, Value mask, ValueRange) -> SmallVector<Value> {
+    body(at, mask);
+    return {};
+  };
+  lanes(size, {}, wrapped, width);
+}
+
+// A kernel may stand inside a loop, where an alloca alone would grow the stack with each iteration.
+void LaneBuilder::scratch(ArrayRef<MemRefType> types, function_ref<void(ValueRange)> body) {
+  auto pointer = LLVM::LLVMPointerType::get(getContext());
+  Value saved = LLVM::StackSaveOp::create(*this, pointer);
+  SmallVector<Value> buffers;
+  for (MemRefType type : types)
+    buffers.push_back(memref::AllocaOp::create(*this, type, getI64IntegerAttr(64)));
+  body(buffers);
+  LLVM::StackRestoreOp::create(*this, saved);
+}
+
+// ---------------------------------------------------------------------------------------------------- vectors
+
+Value LaneBuilder::splat(Value scalar, int64_t lanes) {
+  return vector::BroadcastOp::create(*this, vectorOf(scalar.getType(), lanes), scalar);
+}
+
+Value LaneBuilder::splat(float value, int64_t lanes) {
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(getF32Type(), lanes), value));
+}
+
+Value LaneBuilder::splatInt(int64_t value, Type element, int64_t lanes) {
+  Attribute one = getIntegerAttr(element, value);
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(element, lanes), one));
+}
+
+Value LaneBuilder::maskOf(Value count, int64_t lanes) {
+  if (auto known = constantOf(count)) {
+    SmallVector<bool> bits(lanes);
+    for (int64_t i = 0; i < lanes; ++i)
+      bits[i] = i < *known;
+    return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(getI1Type(), lanes), bits));
+  }
+  return vector::CreateMaskOp::create(*this, vectorOf(getI1Type(), lanes), ValueRange{count});
+}
+
+Value LaneBuilder::load(Value memref, ValueRange at, Value mask, int64_t lanes) {
+  VectorType type = vectorOf(cast<MemRefType>(memref.getType()).getElementType(), lanes);
+  if (!mask)
+    return vector::LoadOp::create(*this, type, memref, at);
+  Value nothing = arith::ConstantOp::create(*this, getZeroAttr(type));
+  return vector::MaskedLoadOp::create(*this, type, memref, at, mask, nothing);
+}
+
+void LaneBuilder::store(Value value, Value memref, ValueRange at, Value mask) {
+  if (mask)
+    vector::MaskedStoreOp::create(*this, memref, at, mask, value);
+  else
+    vector::StoreOp::create(*this, value, memref, at);
+}
+
+Value LaneBuilder::loadFloat(Value memref, ValueRange at, Value mask, int64_t lanes) {
+  return widen(load(memref, at, mask, lanes));
+}
+
+void LaneBuilder::storeFloat(Value value, Value memref, ValueRange at, Value mask) {
+  store(narrow(value, cast<MemRefType>(memref.getType()).getElementType()), memref, at, mask);
+}
+
+Value LaneBuilder::addf(Value a, Value b) { return arith::AddFOp::create(*this, a, b); }
+Value LaneBuilder::subf(Value a, Value b) { return arith::SubFOp::create(*this, a, b); }
+Value LaneBuilder::mulf(Value a, Value b) { return arith::MulFOp::create(*this, a, b); }
+Value LaneBuilder::divf(Value a, Value b) { return arith::DivFOp::create(*this, a, b); }
+
+Value LaneBuilder::fma(Value a, Value b, Value c) {
+  if (fused)
+    return math::FmaOp::create(*this, a, b, c);
+  return addf(mulf(a, b), c);
+}
+
+Value LaneBuilder::greater(Value a, Value b) { return select(cmp(arith::CmpFPredicate::OGT, a, b), a, b); }
+Value LaneBuilder::lesser(Value a, Value b) { return select(cmp(arith::CmpFPredicate::OLT, a, b), a, b); }
+
+Value LaneBuilder::reduce(Value vector, function_ref<Value(Value, Value)> combine) {
+  for (int64_t n = cast<VectorType>(vector.getType()).getNumElements() / 2; n >= 1; n /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < n; ++i) {
+      low.push_back(i);
+      high.push_back(n + i);
+    }
+    vector = combine(vector::ShuffleOp::create(*this, vector, vector, low),
+                     vector::ShuffleOp::create(*this, vector, vector, high));
+  }
+  return vector::ExtractOp::create(*this, vector, 0);
+}
+
+Value LaneBuilder::sum(Value vector) {
+  return reduce(vector, [&](Value a, Value b) { return addf(a, b); });
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The vocabulary in which row kernels are written: vectors of 16 lanes with masked tails, loops with carried values, sums in
+// one fixed order, and floating-point functions that need no library. Everything is emitted in place; constants fold as they
+// are made, so that a kernel of static shape has no dead tails.
+
+#pragma once
+
+#include "Lower/TargetFacts.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace mlir::whit {
+class LaneBuilder : public ImplicitLocOpBuilder {
+public:
+  /// Lanes of every vector. Narrower machines split them; the bits do not change.
+  static constexpr int64_t kLanes = 16;
+
+  /// Emits before `op`.
+  explicit LaneBuilder(Operation *op) : ImplicitLocOpBuilder(op->getLoc(), op), facts(TargetFacts::of(op)) {
+    fused = facts.hasFma();
+  }
+
+  using Body = function_ref<SmallVector<Value>(Value index, ValueRange carried)>;
+  /// `mask` is null where all lanes are inside.
+  using LaneBody = function_ref<SmallVector<Value>(Value offset, Value mask, ValueRange carried)>;
+
+  TargetFacts facts;
+  /// fma() fuses. Clear it where the bits must not depend on the target.
+  bool fused;
+
+  // ------------------------------------------------------------------------------------------------ scalars
+  Value index(int64_t value);
+  Value i32(int64_t value);
+  Value f32(float value);
+  Value add(Value a, Value b);
+  Value add(Value a, int64_t b) { return add(a, index(b)); }
+  Value sub(Value a, Value b);
+  Value mul(Value a, Value b);
+  Value mul(Value a, int64_t b) { return mul(a, index(b)); }
+  /// For values that are not negative.
+  Value div(Value a, int64_t b);
+  Value rem(Value a, int64_t b);
+  Value min(Value a, Value b);
+  Value max(Value a, Value b);
+  Value cmp(arith::CmpIPredicate predicate, Value a, Value b);
+  Value cmp(arith::CmpFPredicate predicate, Value a, Value b);
+  Value select(Value condition, Value a, Value b);
+  /// Size of a dimension, a constant where it is static.
+  Value dim(Value memref, int64_t i);
+  Value toIndex(Value integer);
+  Value toI32(Value index);
+  Value read(Value memref, ValueRange at);
+  void write(Value value, Value memref, ValueRange at);
+
+  // ------------------------------------------------------------------------------------------------ control
+  SmallVector<Value> loop(Value from, Value to, Value step, ValueRange init, Body body);
+  void loop(Value from, Value to, function_ref<void(Value)> body);
+  /// One loop per size, outermost first.
+  void loops(ArrayRef<Value> sizes, function_ref<void(ValueRange)> body);
+  void ifThen(Value condition, function_ref<void()> then, function_ref<void()> otherwise = nullptr);
+  /// Runs over [0, size) in vectors of `width` lanes, the last one masked.
+  SmallVector<Value> lanes(Value size, ValueRange init, LaneBody body, int64_t width = kLanes);
+  void lanes(Value size, function_ref<void(Value offset, Value mask)> body, int64_t width = kLanes);
+  /// Memory that lives until `body` ends, on the stack.
+  void scratch(ArrayRef<MemRefType> types, function_ref<void(ValueRange)> body);
+
+  // ------------------------------------------------------------------------------------------------ vectors
+  VectorType vectorOf(Type element, int64_t lanes = kLanes) { return VectorType::get({lanes}, element); }
+  Value splat(Value scalar, int64_t lanes = kLanes);
+  Value splat(float value, int64_t lanes = kLanes);
+  Value splatInt(int64_t value, Type element, int64_t lanes = kLanes);
+  /// Lanes i < count.
+  Value maskOf(Value count, int64_t lanes = kLanes);
+  /// The elements at [at...], [..., at.back() + lanes); masked-off lanes are 0 and not read.
+  Value load(Value memref, ValueRange at, Value mask, int64_t lanes = kLanes);
+  void store(Value value, Value memref, ValueRange at, Value mask);
+  /// The same, f16 and bf16 widened to f32 and back (round to nearest even).
+  Value loadFloat(Value memref, ValueRange at, Value mask, int64_t lanes = kLanes);
+  void storeFloat(Value value, Value memref, ValueRange at, Value mask);
+  Value addf(Value a, Value b);
+  Value subf(Value a, Value b);
+  Value mulf(Value a, Value b);
+  Value divf(Value a, Value b);
+  /// a * b + c, with one rounding if `fused`; never a library call.
+  Value fma(Value a, Value b, Value c);
+  /// a > b ? a : b; b where one is NaN.
+  Value greater(Value a, Value b);
+  Value lesser(Value a, Value b);
+  /// Folds lane i + n into lane i for n = 8, 4, 2, 1, so that the order of a sum is always the same.
+  Value reduce(Value vector, function_ref<Value(Value, Value)> combine);
+  Value sum(Value vector);
+
+  // ------------------------------------------------------------------------------------------------ functions
+  // On f32 scalars and vectors. Errors are bounds over all f32 arguments, measured by the tests.
+  Value widen(Value value);                ///< f16, bf16 or f32 to f32
+  Value narrow(Value value, Type element); ///< f32 to f16, bf16 or f32, to nearest even
+  Value toInt(Value value);                ///< nearest i32, ties to even, for |value| < 2^22
+  Value exp(Value x);                      ///< 2 ulp
+  Value tanh(Value x);                     ///< 3 ulp
+
+protected:
+  Value bits(Value value);
+  Value floats(Value value);
+  Value like(Value value, float constant);
+  Value likeInt(Value value, int64_t constant);
+};
+} // namespace mlir::whit

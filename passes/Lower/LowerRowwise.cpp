@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Kernels of quantize, dequantize, gather, rms_norm, layer_norm and rotary. One function per operation; what they share is in
+// LaneBuilder. The reference for every format is runtime/encoding.
+
+#include "Lower/LaneBuilder.h"
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Pass/Pass.h"
+
+#include <limits>
+
+namespace mlir::whit {
+#define GEN_PASS_DEF_LOWERROWWISEPASS
+#include "Lower/LowerRowwise.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+/// `at` and one more index.
+static SmallVector<Value> with(ValueRange at, ArrayRef<Value> more) {
+  SmallVector<Value> all(at);
+  all.append(more.begin(), more.end());
+  return all;
+}
+
+static SmallVector<Value> leadingSizes(LaneBuilder &b, Value memref, int64_t count) {
+  SmallVector<Value> sizes;
+  for (int64_t i = 0; i < count; ++i)
+    sizes.push_back(b.dim(memref, i));
+  return sizes;
+}
+
+static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).getRank(); }
+
+// ---------------------------------------------------------------------------------------------------- quantize
+
+static Value magnitude(LaneBuilder &b, Value x) { return math::AbsFOp::create(b, x); }
+
+/// The codes of one group: [begin, begin + count) of x, then zeros up to the padded size.
+static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value group, Value begin, Value count) {
+  // NaN in a group makes its scale NaN; infinity makes it infinite. Codes stay in range in any case.
+  Value largest = b.lanes(count, {b.splat(0.0f)}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
+    Value x = b.load(op.getX(), with(row, {b.add(begin, at)}), mask);
+    return {arith::MaximumFOp::create(b, carried[0], magnitude(b, x))};
+  })[0];
+  Value extreme = b.reduce(largest, [&](Value a, Value c) { return arith::MaximumFOp::create(b, a, c); });
+  Value scale = b.divf(extreme, b.f32(127.0f));
+  b.write(scale, op.getScales(), with(row, {group}));
+  Value isZero = b.cmp(arith::CmpFPredicate::OEQ, scale, b.f32(0.0f));
+  Value divisor = b.splat(b.select(isZero, b.f32(std::numeric_limits<float>::infinity()), scale));
+
+  auto encode = [&](Value x) {
+    // A quotient can pass 127 only where the scale is subnormal.
+    Value quotient = b.greater(b.lesser(b.divf(x, divisor), b.splat(127.0f)), b.splat(-127.0f));
+    return b.toInt(quotient);
+  };
+  Value codes = op.getCodes();
+  Type i8 = b.getI8Type();
+  Value padded = b.dim(codes, rankOf(codes) - 1);
+  Value zeros = b.splatInt(0, b.getI32Type());
+  Value sums = b.lanes(padded, {zeros}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
+    std::optional<int64_t> knownCount = getConstantIntValue(count), knownAt = getConstantIntValue(at);
+    bool inside = knownCount && (*knownCount % LaneBuilder::kLanes == 0 || (knownAt && *knownAt + LaneBuilder::kLanes <= *knownCount)) &&
+                  getConstantIntValue(padded) == knownCount;
+    Value loadMask = inside ? mask : b.maskOf(b.sub(count, at));
+    Value x = b.load(op.getX(), with(row, {b.add(begin, at)}), loadMask);
+    Value code = encode(x);
+    b.store(arith::TruncIOp::create(b, b.vectorOf(i8), code), codes, with(row, {group, at}), mask);
+    return {b.add(carried[0], code)};
+  })[0];
+  Value sum = b.reduce(sums, [&](Value a, Value c) { return b.add(a, c); });
+  b.write(sum, op.getSums(), with(row, {group}));
+}
+
+static void lower(LaneBuilder &b, QuantizeOp op) {
+  Value x = op.getX();
+  int64_t rows = rankOf(x) - 1, group = op.getGroup();
+  Value k = b.dim(x, rows), groups = b.dim(op.getScales(), rows);
+  std::optional<int64_t> knownK = getConstantIntValue(k);
+  b.loops(with(leadingSizes(b, x, rows), {groups}), [&](ValueRange at) {
+    Value begin = b.mul(at.back(), group);
+    Value count = knownK && *knownK % group == 0 ? b.index(group) : b.min(b.index(group), b.sub(k, begin));
+    quantizeGroup(b, op, at.drop_back(), at.back(), begin, count);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- decoding
+
+namespace {
+/// Decodes rows of a packed weight into rows of a memref of f32.
+class RowDecoder {
+public:
+  RowDecoder(LaneBuilder &b, Value bytes, PlaceAttr place)
+      : b(b), bytes(bytes), encoding(place.getFormat().getEncoding()), place(place.solve()) {}
+
+  void decode(Value n, Value y, ValueRange at) {
+    panel = b.div(n, ::whit::kPanelColumns);
+    column = b.rem(n, ::whit::kPanelColumns);
+    if (encoding.codec == ::whit::Codec::Plain)
+      return decodePlain(y, at);
+    b.loop(b.index(0), b.index(place.groups), [&](Value group) { decodeGroup(group, y, at); });
+  }
+
+private:
+  /// The number of `type` at a byte of the panel, as f32.
+  Value number(Type type, Value at) {
+    int64_t size = type.getIntOrFloatBitWidth() / 8;
+    Value raw = b.load(bytes, {panel, at}, nullptr, size);
+    Value typed = vector::BitCastOp::create(b, b.vectorOf(type, 1), raw);
+    return b.widen(vector::ExtractOp::create(b, typed, 0));
+  }
+
+  Type scaleType() {
+    switch (encoding.scale) {
+    case ::whit::ScaleType::F32: return b.getF32Type();
+    case ::whit::ScaleType::F16: return b.getF16Type();
+    case ::whit::ScaleType::BF16: return b.getBF16Type();
+    }
+    llvm_unreachable("unknown scale type");
+  }
+
+  void decodePlain(Value y, ValueRange at) {
+    int64_t size = ::whit::scaleBytes(encoding.scale);
+    b.loop(b.index(0), b.index(place.k), [&](Value k) {
+      Value value = number(scaleType(), b.mul(b.add(b.mul(k, ::whit::kPanelColumns), column), size));
+      b.write(value, y, with(at, {k}));
+    });
+  }
+
+  /// Four consecutive codes of the group, from k = `at`, a multiple of 4.
+  Value codes(Value block, Value at) {
+    Type i32 = b.getI32Type();
+    Value quad = b.div(at, 4), codes;
+    for (const ::whit::Plane &plane : place.planes) {
+      int64_t fields = 8 / plane.bits;
+      Value line = b.add(b.mul(b.div(quad, fields), ::whit::kLineBytes), b.mul(column, 4));
+      Value raw = b.load(bytes, {panel, b.add(b.add(block, plane.offset), line)}, nullptr, 4);
+      Value field = arith::ExtUIOp::create(b, b.vectorOf(i32, 4), raw);
+      if (fields > 1) {
+        Value shift = b.toI32(b.mul(b.rem(quad, fields), plane.bits));
+        field = arith::ShRUIOp::create(b, field, b.splat(shift, 4));
+        field = arith::AndIOp::create(b, field, b.splatInt((1 << plane.bits) - 1, i32, 4));
+      }
+      if (plane.shift)
+        field = arith::ShLIOp::create(b, field, b.splatInt(plane.shift, i32, 4));
+      codes = codes ? Value(arith::OrIOp::create(b, codes, field)) : field;
+    }
+    return codes;
+  }
+
+  void decodeGroup(Value group, Value y, ValueRange at) {
+    using ::whit::ZeroKind;
+    Value block = b.mul(group, place.blockBytes), begin = b.mul(group, place.group);
+    Value count = place.k % place.group == 0 ? b.index(place.group)
+                                             : b.min(b.index(place.group), b.sub(b.index(place.k), begin));
+    auto entry = [&](int64_t offset, int64_t size) { return b.add(b.add(block, offset), b.mul(column, size)); };
+    int64_t size = ::whit::scaleBytes(encoding.scale);
+    Value scale = b.splat(number(scaleType(), entry(place.scaleOffset, size)), 4);
+    Value zero;
+    Type i32 = b.getI32Type();
+    if (encoding.zero == ZeroKind::Constant) {
+      zero = b.splatInt(int64_t(1) << (encoding.bits - 1), i32, 4);
+    } else if (encoding.zero == ZeroKind::Integer) {
+      Value stored = b.read(bytes, {panel, entry(place.zeroOffset, 1)});
+      zero = b.splat(arith::ExtUIOp::create(b, i32, stored), 4);
+    } else {
+      zero = b.splat(number(scaleType(), entry(place.zeroOffset, size)), 4);
+    }
+
+    // The order of operations is that of runtime/encoding, so the bits are too.
+    auto decode = [&](Value offset, Value mask) {
+      Value code = codes(block, offset), value;
+      auto toFloat = [&](Value integer) -> Value {
+        return arith::SIToFPOp::create(b, b.vectorOf(b.getF32Type(), 4), integer);
+      };
+      switch (encoding.zero) {
+      case ZeroKind::Constant:
+      case ZeroKind::Integer: value = b.mulf(toFloat(b.sub(code, zero)), scale); break;
+      case ZeroKind::Float: value = b.mulf(b.subf(toFloat(code), zero), scale); break;
+      case ZeroKind::Minimum: value = b.addf(b.mulf(scale, toFloat(code)), zero); break;
+      }
+      b.store(value, y, with(at, {b.add(begin, offset)}), mask);
+    };
+    b.lanes(count, decode, 4);
+  }
+
+  LaneBuilder &b;
+  Value bytes;
+  ::whit::Encoding encoding;
+  ::whit::Place place;
+  Value panel, column;
+};
+} // namespace
+
+static void lower(LaneBuilder &b, DequantizeOp op) {
+  RowDecoder decoder(b, op.getW(), *op.getPlace());
+  b.loop(b.index(0), b.dim(op.getY(), 0), [&](Value n) { decoder.decode(n, op.getY(), {n}); });
+}
+
+static void lower(LaneBuilder &b, GatherOp op) {
+  Value table = op.getTable(), y = op.getY();
+  int64_t rows = rankOf(op.getIndices());
+  Value n = op.getPlace() ? b.index(op.getPlace()->getN()) : b.dim(table, 0);
+  b.loops(leadingSizes(b, op.getIndices(), rows), [&](ValueRange at) {
+    Value row = b.toIndex(b.read(op.getIndices(), at));
+    Value negative = b.cmp(arith::CmpIPredicate::slt, row, b.index(0));
+    row = b.select(negative, b.add(row, n), row);
+    auto decode = [&] {
+      if (op.getPlace())
+        return RowDecoder(b, table, *op.getPlace()).decode(row, y, at);
+      b.lanes(b.dim(y, rows), [&](Value k, Value mask) {
+        b.storeFloat(b.loadFloat(table, {row, k}, mask), y, with(at, {k}), mask);
+      });
+    };
+    auto clear = [&] {
+      b.lanes(b.dim(y, rows), [&](Value k, Value mask) { b.store(b.splat(0.0f), y, with(at, {k}), mask); });
+    };
+    b.ifThen(b.cmp(arith::CmpIPredicate::ult, row, n), decode, clear);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- norms
+
+/// The sum over a row of f(x), f masked to 0 past the end.
+static Value sumOver(LaneBuilder &b, Value x, ValueRange row, Value size, function_ref<Value(Value x, Value mask)> f) {
+  Value partial = b.lanes(size, {b.splat(0.0f)}, [&](Value k, Value mask, ValueRange carried) -> SmallVector<Value> {
+    return {b.addf(carried[0], f(b.load(x, with(row, {k}), mask), mask))};
+  })[0];
+  return b.sum(partial);
+}
+
+static Value toFloat(LaneBuilder &b, Value size) {
+  return b.createOrFold<arith::SIToFPOp>(b.getF32Type(), b.toI32(size));
+}
+
+/// 1 / sqrt(sum / count + epsilon)
+static Value inverseRoot(LaneBuilder &b, Value sum, Value count, APFloat epsilon) {
+  Value shifted = b.addf(b.divf(sum, count), b.f32(epsilon.convertToFloat()));
+  return b.splat(b.divf(b.f32(1.0f), math::SqrtOp::create(b, shifted)));
+}
+
+static void lower(LaneBuilder &b, RmsNormOp op) {
+  Value x = op.getX();
+  int64_t rows = rankOf(x) - 1;
+  Value size = b.dim(x, rows), count = toFloat(b, size);
+  b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
+    Value squares = sumOver(b, x, row, size, [&](Value v, Value) { return b.mulf(v, v); });
+    Value root = inverseRoot(b, squares, count, op.getEpsilon());
+    b.lanes(size, [&](Value k, Value mask) {
+      Value scaled = b.mulf(b.load(x, with(row, {k}), mask), root);
+      b.store(b.mulf(scaled, b.load(op.getWeight(), k, mask)), op.getY(), with(row, {k}), mask);
+    });
+  });
+}
+
+static void lower(LaneBuilder &b, LayerNormOp op) {
+  Value x = op.getX();
+  int64_t rows = rankOf(x) - 1;
+  Value size = b.dim(x, rows), count = toFloat(b, size);
+  b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
+    Value mean = b.splat(b.divf(sumOver(b, x, row, size, [](Value v, Value) { return v; }), count));
+    Value squares = sumOver(b, x, row, size, [&](Value v, Value mask) {
+      Value difference = b.subf(v, mean);
+      if (mask)
+        difference = b.select(mask, difference, b.splat(0.0f));
+      return b.mulf(difference, difference);
+    });
+    Value root = inverseRoot(b, squares, count, op.getEpsilon());
+    b.lanes(size, [&](Value k, Value mask) {
+      Value normalized = b.mulf(b.subf(b.load(x, with(row, {k}), mask), mean), root);
+      Value scaled = b.mulf(normalized, b.load(op.getWeight(), k, mask));
+      b.store(b.addf(scaled, b.load(op.getBias(), k, mask)), op.getY(), with(row, {k}), mask);
+    });
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- rotary
+
+static void lower(LaneBuilder &b, RotaryOp op) {
+  Value x = op.getX(), y = op.getY();
+  int64_t half = cast<MemRefType>(x.getType()).getDimSize(3) / 2;
+  Value last = b.sub(b.dim(op.getCos(), 0), b.index(1));
+  b.loops({b.dim(x, 0), b.dim(x, 1)}, [&](ValueRange at) {
+    Value position = b.add(b.add(b.toIndex(b.read(op.getStart(), at[0])), op.getFirst()), at[1]);
+    position = b.min(b.max(position, b.index(0)), last);
+    b.loop(b.index(0), b.dim(x, 2), [&](Value head) {
+      b.lanes(b.index(half), [&](Value i, Value mask) {
+        auto element = [&](Value d) -> SmallVector<Value> { return {at[0], at[1], head, d}; };
+        Value cosine = b.load(op.getCos(), {position, i}, mask), sine = b.load(op.getSin(), {position, i}, mask);
+        auto rotate = [&](Value a, Value c) -> std::pair<Value, Value> {
+          return {b.subf(b.mulf(a, cosine), b.mulf(c, sine)), b.addf(b.mulf(c, cosine), b.mulf(a, sine))};
+        };
+        if (!op.getInterleaved()) {
+          Value second = b.add(i, half);
+          auto [first, other] = rotate(b.load(x, element(i), mask), b.load(x, element(second), mask));
+          b.store(first, y, element(i), mask);
+          b.store(other, y, element(second), mask);
+          return;
+        }
+        Value both = b.mul(i, 2);
+        Value pairMask = mask ? b.maskOf(b.index(2 * (half % LaneBuilder::kLanes)), 2 * LaneBuilder::kLanes) : Value();
+        auto pairs = vector::DeinterleaveOp::create(b, b.load(x, element(both), pairMask, 2 * LaneBuilder::kLanes));
+        auto [first, other] = rotate(pairs.getRes1(), pairs.getRes2());
+        b.store(vector::InterleaveOp::create(b, first, other), y, element(both), pairMask);
+      });
+    });
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- the pass
+
+template <typename... Ops> static bool lowerOneOf(Operation *op) {
+  auto tryOne = [&](auto tag) {
+    using Op = typename decltype(tag)::type;
+    auto one = dyn_cast<Op>(op);
+    if (!one || !one.hasPureBufferSemantics())
+      return false;
+    LaneBuilder b(op);
+    b.fused = false;
+    lower(b, one);
+    op->erase();
+    return true;
+  };
+  return (tryOne(std::type_identity<Ops>{}) || ...);
+}
+
+namespace {
+struct LowerRowwisePass : mlir::whit::impl::LowerRowwisePassBase<LowerRowwisePass> {
+  void runOnOperation() override {
+    SmallVector<Operation *> ops;
+    getOperation().walk([&](Operation *op) { ops.push_back(op); });
+    for (Operation *op : ops)
+      lowerOneOf<QuantizeOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, RotaryOp>(op);
+  }
+};
+} // namespace
