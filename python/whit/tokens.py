@@ -126,3 +126,9 @@ class Stream:
         else:
             self.shown = text
         return piece
+
+    def rest(self) -> str:
+        """What is left at the end: the bytes of a character that was never completed."""
+        text = self.tokens.decode(self.pending)[len(self.shown):]
+        self.pending, self.shown = [], ""
+        return text

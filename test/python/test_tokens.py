@@ -56,4 +56,5 @@ def test_smollm2_tokens():
     assert tokens.encode("What is the capital of France?") == [1780, 314, 260, 3575, 282, 4649, 47]
     assert tokens.encode("2024") == [34, 32, 34, 36]
     chat = tokens.chat([{"role": "system", "content": "S"}, {"role": "user", "content": "Q"}])
-    assert tokens.tokenizer.decode(chat, skip_special_tokens=False) == "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n"
+    expected = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n"
+    assert tokens.tokenizer.decode(chat, skip_special_tokens=False) == expected

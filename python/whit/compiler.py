@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Reaches the compiler: finds the `whit-compile` executable, runs it, and turns what it reports into exceptions."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Callable
+
+from .errors import FileError, UnsupportedError, UsageError, error_of
+
+
+def find_tool(name: str) -> Path:
+    """An executable of Whit: beside the package, in the build folder of its source tree, or on PATH."""
+    package = Path(__file__).resolve().parent
+    folders = [package / "bin", package.parents[1] / "build/bin"]
+    if "WHIT_BUILD" in os.environ:
+        folders.insert(0, Path(os.environ["WHIT_BUILD"]) / "bin")
+    for folder in folders:
+        if os.access(folder / name, os.X_OK):
+            return folder / name
+    if found := shutil.which(name):
+        return Path(found)
+    raise FileError(f"{name} was not found in {', '.join(map(str, folders))} or on PATH; build it with: ./dev build")
+
+
+def flags_of(options: dict) -> list[str]:
+    """Keyword arguments as flags: context=4096 -> --context=4096, explain=True -> --explain, a list repeats its flag, and a dict gives
+    NAME=VALUE: dim={"batch_size": 1} -> --dim batch_size=1."""
+    flags = []
+    for key, value in options.items():
+        name = "--" + key.replace("_", "-")
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(one, dict):
+                flags += [part for k, v in one.items() for part in (name, f"{k}={v}")]
+            elif one is True:
+                flags.append(name)
+            elif one is not None and one is not False:
+                flags.append(f"{name}={one}")
+    return flags
+
+
+def run_compiler(model: Path, output: Path, options: dict, report: Callable[[str], None] = lambda line: None) -> None:
+    """Run whit-compile; `report` gets each line it prints while it works. Raises what its exit code and message mean."""
+    command = [str(find_tool("whit-compile")), os.fspath(model), "-o", os.fspath(output), *flags_of(options)]
+    lines = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace") as process:
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip("\n"))
+                report(lines[-1])
+        except BaseException:
+            process.terminate()  # the compiler removes what it has half written
+            raise
+    if process.returncode < 0:
+        raise error_of(70, f"whit-compile was ended by signal {-process.returncode}; command: {' '.join(command)}")
+    if process.returncode == UnsupportedError.exit_code:
+        start = next((i for i, line in enumerate(lines) if "error" in line), 0)
+        nodes = [line.strip() for line in lines[start + 1:] if line.strip()]
+        raise UnsupportedError(lines[start] if lines else "model is not supported", nodes)
+    if process.returncode:
+        start = next((i for i, line in enumerate(lines) if "error" in line), max(0, len(lines) - 20))
+        raise error_of(process.returncode, "\n".join(lines[start:]) or f"whit-compile failed with status {process.returncode}")
+
+
+def compile(model, target="host", output=None, **flags):
+    """Compile a model and load it.
+
+    `model` is the path of an ONNX file (or of another kind that whit-compile reads), its bytes, or an object with `SerializeToString`.
+    `output` keeps the artifact at a path; without it, it lives as long as the module. `target` is "host" or CPU names, several in a
+    list. Other keywords are flags of whit-compile: activations="int8", context=4096, weights=..., keep=[...], dim={...}.
+    """
+    folder = None
+    if output is None or not isinstance(model, (str, os.PathLike)):
+        folder = tempfile.TemporaryDirectory(prefix="whit-")
+    if hasattr(model, "SerializeToString"):
+        model = model.SerializeToString()
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        source = Path(folder.name) / "model.onnx"
+        source.write_bytes(model)
+    elif isinstance(model, (str, os.PathLike)):
+        source = Path(model)
+    else:
+        raise UsageError(f"model is a {type(model).__name__}; a path, bytes or a ModelProto is required")
+    result = Path(output) if output is not None else Path(folder.name) / "model.so"
+    run_compiler(source, result, {"target": target, **flags})
+    from .module import load
+
+    module = load(result, trust=True)
+    module._keep = folder if output is None else None
+    return module
