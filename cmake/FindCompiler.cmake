@@ -24,7 +24,7 @@ add_custom_command(
   COMMENT "Generating the ONNX reader")
 add_library(WhitOnnxProto STATIC ${whit_proto_dir}/onnx.pb.cc ${whit_proto_dir}/onnx.pb.h)
 target_include_directories(WhitOnnxProto SYSTEM PUBLIC ${whit_proto_dir} ${Protobuf_INCLUDE_DIRS})
-target_compile_options(WhitOnnxProto PRIVATE -O1 -w)
+target_compile_options(WhitOnnxProto PRIVATE -w)
 target_link_libraries(WhitOnnxProto PUBLIC ${Protobuf_LIBRARIES} Threads::Threads)
 
 # One precompiled header for all rooms of the compiler; without it each source parses 10 to 30 seconds of MLIR headers.
@@ -32,5 +32,4 @@ target_link_libraries(WhitOnnxProto PUBLIC ${Protobuf_LIBRARIES} Threads::Thread
 
 add_library(WhitPrecompiled OBJECT ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
 target_link_libraries(WhitPrecompiled PRIVATE WhitMLIR)
-target_compile_options(WhitPrecompiled PRIVATE -O1)
 target_precompile_headers(WhitPrecompiled PRIVATE ${CMAKE_SOURCE_DIR}/cmake/Precompiled.h)

@@ -46,8 +46,7 @@ function(whit_shared_abi name library)
   target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR}/include)
 endfunction()
 
-# A room of the compiler: sees MLIR through the shared precompiled header. Optimized lightly: the compiler spends its time
-# inside libMLIR and libLLVM, while its own build time is what everybody waits for.
+# A room of the compiler: sees MLIR through the shared precompiled header.
 function(whit_compiler_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
   if(NOT arg_SOURCES)
@@ -57,7 +56,6 @@ function(whit_compiler_library name)
   target_include_directories(${name} PUBLIC
     ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
     ${CMAKE_BINARY_DIR}/dialects ${CMAKE_BINARY_DIR}/passes ${CMAKE_SOURCE_DIR})
-  target_compile_options(${name} PRIVATE -O1)
   target_link_libraries(${name} PUBLIC ${arg_LINK} WhitMLIR)
   target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
 endfunction()
@@ -114,6 +112,7 @@ function(whit_passes)
   set_property(GLOBAL PROPERTY WHIT_GENERATED)
   file(GLOB definitions CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/passes/*/*.td)
   list(SORT definitions)
+  set(banner "// Generated from passes/*/*.td by cmake/Rooms.cmake.\n")
   set(declarations "")
   set(registrations "")
   set(calls "")
@@ -121,12 +120,22 @@ function(whit_passes)
     get_filename_component(name ${td} NAME_WE)
     get_filename_component(folder ${td} DIRECTORY)
     get_filename_component(stage ${folder} NAME)
-    whit_tablegen(${td} ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.h.inc -gen-pass-decls -name=${stage}${name})
-    string(APPEND declarations "#define GEN_PASS_DECL\n#include \"${stage}/${name}.h.inc\"\n")
+    whit_tablegen(${td} ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.tblgen.inc -gen-pass-decls -name=${stage}${name})
+    # The first inclusion declares the options and create functions; a pass that defines itself needs them, a source that
+    # also includes Passes.h has them already.
+    string(TOUPPER ${name} upper)
+    file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.h.inc @ONLY CONTENT "${banner}#undef GEN_PASS_DECL
+#undef GEN_PASS_DECL_${upper}PASS
+#ifndef WHIT_DECLARED_${stage}_${name}
+#define WHIT_DECLARED_${stage}_${name}
+#define GEN_PASS_DECL
+#endif
+#include \"${stage}/${name}.tblgen.inc\"
+")
+    string(APPEND declarations "#include \"${stage}/${name}.h.inc\"\n")
     string(APPEND registrations "#define GEN_PASS_REGISTRATION\n#include \"${stage}/${name}.h.inc\"\n")
     string(APPEND calls "  register${stage}${name}Passes();\n")
   endforeach()
-  set(banner "// Generated from passes/*/*.td by cmake/Rooms.cmake.\n")
   set(header ${CMAKE_BINARY_DIR}/passes/Passes.h)
   set(source ${CMAKE_BINARY_DIR}/passes/Register.cpp)
   file(CONFIGURE OUTPUT ${header} @ONLY CONTENT "${banner}#pragma once
@@ -159,9 +168,6 @@ function(whit_lib)
   whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json
                         CLI11::CLI11)
   whit_shared_abi(whit_compiler WhitLib)
-  # The oracle does the arithmetic of whole models itself.
-  file(GLOB_RECURSE oracle CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/lib/Interpret/*.cpp)
-  set_source_files_properties(${oracle} TARGET_DIRECTORY WhitLib PROPERTIES COMPILE_OPTIONS "-O3")
 endfunction()
 
 function(whit_tools)
@@ -175,8 +181,7 @@ function(whit_tools)
       target_link_libraries(${name} PRIVATE WhitRunTool)
     elseif(WHIT_COMPILER)
       add_executable(${name} ${sources})
-      target_compile_options(${name} PRIVATE -O1)
-      target_link_libraries(${name} PRIVATE WhitLib)
+          target_link_libraries(${name} PRIVATE WhitLib)
       target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
     endif()
   endforeach()
@@ -205,7 +210,6 @@ function(whit_tests)
   if(WHIT_COMPILER)
     whit_test_exe(whit-compiler-tests WhitLib dialects passes lib)
     if(TARGET whit-compiler-tests)
-      target_compile_options(whit-compiler-tests PRIVATE -O1)
       target_precompile_headers(whit-compiler-tests REUSE_FROM WhitPrecompiled)
     endif()
   endif()
