@@ -24,3 +24,26 @@ def tiny_onnx(tiny_gguf) -> Path:
     from whit.convert_gguf import convert
 
     return convert(tiny_gguf, tiny_gguf.with_name("tiny.onnx"))
+
+
+@pytest.fixture(scope="session")
+def own_home(tmp_path_factory):
+    """The user's trust store and caches are left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        for name, folder in (("HOME", home), ("XDG_CONFIG_HOME", home / "config"), ("XDG_CACHE_HOME", home / "cache")):
+            patch.setenv(name, str(folder))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def tiny_so(tiny_onnx, own_home) -> Path:
+    """The tiny model compiled with f32 activations."""
+    from real import need_build
+
+    need_build()
+    from whit.compiler import run_compiler
+
+    output = tiny_onnx.with_suffix(".so")
+    run_compiler(tiny_onnx, output, {"activations": "f32", "context": 64})
+    return output

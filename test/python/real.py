@@ -41,3 +41,11 @@ def model_path(name: str) -> Path:
         done = subprocess.run([sys.executable, str(RECIPES / "make_models.py"), str(FOLDER)], capture_output=True, text=True)
         why = done.stderr.strip()[-500:]
     return path if path.exists() else missing(f"real model {path} is not there: {why}")
+
+
+def need_build() -> None:
+    """Skips the test unless the tools and the native part of the package are built."""
+    if not (BUILD / "bin/whit-compile").exists():
+        missing(f"{BUILD}/bin/whit-compile is not built")
+    if not list((ROOT / "python/whit").glob("_runtime*.so")):
+        missing("the native part of the package is not built")
