@@ -101,7 +101,8 @@ def main() -> None:
     o.output.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for entry in found:
         close = sum(g <= 1e-3 for g in entry["gaps"])
-        print(f"{min(entry['gaps']):.5f} smallest gap, {close} of {len(entry['gaps'])} not above 0.001: {tokens.decode(entry['tokens'])[:90]!r}")
+        print(f"{min(entry['gaps']):.5f} smallest gap, {close} of {len(entry['gaps'])} not above 0.001: "
+              f"{tokens.decode(entry['tokens'])[:90]!r}")
 
 
 if __name__ == "__main__":

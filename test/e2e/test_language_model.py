@@ -140,7 +140,8 @@ def test_memory_of_generation(tools, compiled, genai_int4, english):
     cache = len(states) * 4 * manifest["context"] * np.prod([s for s in states[0] if isinstance(s, int) and s != manifest["context"]])
     done = tools.generate(artifact, english[:128], 32)
     limit = (weights + cache) / 2**20 + 96
-    print(f"peak {done['peak_mb']:.0f} MB, limit {limit:.0f} MB; prefill {done['prefill_tps']:.0f}, decode {done['decode_tps']:.0f} tokens/s")
+    print(f"peak {done['peak_mb']:.0f} MB, limit {limit:.0f} MB; "
+          f"prefill {done['prefill_tps']:.0f}, decode {done['decode_tps']:.0f} tokens/s")
     assert done["peak_mb"] < limit
 
 
