@@ -2,6 +2,7 @@
 """Reaches the compiler: finds the `whit-compile` executable, runs it, and turns what it reports into exceptions."""
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,28 +43,53 @@ def flags_of(options: dict) -> list[str]:
     return flags
 
 
+def _diagnostic(line: str) -> dict | None:
+    """One line of --diagnostics=json, or None for any other line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "severity" in found and "message" in found else None
+
+
+def _sentence(found: dict, nodes: list) -> str:
+    """A diagnostic as one line: where, what, and what to do."""
+    quoted = ", ".join(f"'{n}'" for n in nodes[:3]) + (f" and {len(nodes) - 3} more" if len(nodes) > 3 else "")
+    where = [found.get("file", ""), quoted + (f" ({found['op']})" if found.get("op") else "")]
+    return ": ".join(part for part in [*where, found["message"]] if part.strip()) + (f"; {found['help']}" if found.get("help") else "")
+
+
+def _raise(exit_code: int, found: list[dict], text: list[str]) -> None:
+    errors = [d for d in found if d["severity"] == "error"]
+    nodes = [[n for n in d.get("nodes") or [d.get("node") or d.get("tensor") or ""] if n] for d in errors]
+    sentences = [_sentence(d, n) for d, n in zip(errors, nodes)] or text[-20:] or [f"whit-compile failed with status {exit_code}"]
+    if exit_code == UnsupportedError.exit_code:
+        raise UnsupportedError(f"{len(sentences)} things are not supported", sentences, [n for names in nodes for n in names])
+    raise error_of(exit_code, "\n".join(sentences))
+
+
 def run_compiler(model: Path, output: Path, options: dict, report: Callable[[str], None] = lambda line: None) -> None:
-    """Run whit-compile; `report` gets each line it prints while it works. Raises what its exit code and message mean."""
-    command = [str(find_tool("whit-compile")), os.fspath(model), "-o", os.fspath(output), *flags_of(options)]
-    lines = []
+    """Run whit-compile; `report` gets each line it prints while it works. Raises what its exit code and diagnostics mean."""
+    command = [str(find_tool("whit-compile")), os.fspath(model), "-o", os.fspath(output), *flags_of({"diagnostics": "json", **options})]
+    text, found = [], []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace") as process:
         try:
-            for line in process.stdout:
-                lines.append(line.rstrip("\n"))
-                report(lines[-1])
+            for line in map(str.rstrip, process.stdout):
+                if diagnostic := _diagnostic(line):
+                    found.append(diagnostic)
+                else:
+                    text.append(line)
+                    report(line)
         except BaseException:
             process.terminate()  # the compiler removes what it has half written
             raise
     if process.returncode < 0:
         raise error_of(70, f"whit-compile was ended by signal {-process.returncode}; command: {' '.join(command)}")
-    if process.returncode == UnsupportedError.exit_code:
-        start = next((i for i, line in enumerate(lines) if "error" in line), 0)
-        nodes = [line.strip() for line in lines[start + 1:] if line.strip()]
-        raise UnsupportedError(lines[start] if lines else "model is not supported", nodes)
     if process.returncode:
-        start = next((i for i, line in enumerate(lines) if "error" in line), max(0, len(lines) - 20))
-        raise error_of(process.returncode, "\n".join(lines[start:]) or f"whit-compile failed with status {process.returncode}")
+        _raise(process.returncode, found, text)
 
 
 def compile(model, target="host", output=None, **flags):

@@ -28,13 +28,13 @@ class UsageError(WhitError):
 
 
 class UnsupportedError(WhitError):
-    """The input is valid but cannot be handled; `nodes` lists every reason found, not only the first."""
+    """The input is valid but cannot be handled; `reasons` has every one found, not only the first, and `nodes` the nodes' names."""
 
     exit_code = 3
 
-    def __init__(self, message: str, nodes: Sequence[str] = ()):
-        super().__init__("\n  ".join([message, *nodes]))
-        self.nodes = list(nodes)
+    def __init__(self, message: str, reasons: Sequence[str] = (), nodes: Sequence[str] = ()):
+        super().__init__("\n  ".join([message, *reasons]))
+        self.reasons, self.nodes = list(reasons), list(nodes)
 
 
 class FileError(WhitError, OSError):

@@ -30,7 +30,7 @@ def refuse(tools, model, code: int, *parts: str, flags=()):
 def check_message(done, code: int, *parts: str) -> None:
     assert done.code == code, f"exit {done.code}, expected {code}\n{done.out}{done.err}"
     text = done.out + done.err
-    assert re.search(r"error: \S", text), text
+    assert re.search(r"error(\[E\d+\])?: \S", text), text
     assert not re.search(r"PLEASE submit|Assertion|Stack dump|terminate called|Traceback", text), text
     last = text.rstrip().splitlines()[-1]
     assert not last.endswith("."), last

@@ -22,7 +22,8 @@ def home(tmp_path_factory):
 
 
 def whit(home, *arguments, text=None):
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")} | {"HOME": str(home), "PYTHONPATH": str(ROOT / "python")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("XDG_")}
+    environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT / "python")}
     command = [sys.executable, "-m", "whit", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home, input=text)
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """How the package reaches the compiler: flags, where it is looked for, and what its exit codes become."""
+import json
+import shlex
 import stat
 
 import pytest
@@ -39,22 +41,36 @@ def test_lines_are_reported_and_arguments_arrive(fake, tmp_path):
     fake('echo "[1/2] import"; echo "$@"')
     lines = []
     compiler.run_compiler(tmp_path / "m.onnx", tmp_path / "m.so", {"context": 8}, lines.append)
-    assert lines == ["[1/2] import", f"{tmp_path}/m.onnx -o {tmp_path}/m.so --context=8"]
+    assert lines == ["[1/2] import", f"{tmp_path}/m.onnx -o {tmp_path}/m.so --diagnostics=json --context=8"]
+
+
+def say(**fields) -> str:
+    return f"echo {shlex.quote(json.dumps({'severity': 'error', **fields}))} >&2\n"
 
 
 @pytest.mark.parametrize("code", [1, 2, 4, 5, 6, 7, 8, 70])
 def test_exit_codes_become_classes(fake, tmp_path, code):
-    fake(f'echo "[1/2] import"; echo "whit-compile: error: it broke" >&2; exit {code}')
-    with pytest.raises(errors.BY_EXIT_CODE[code], match="^whit-compile: error: it broke$") as caught:
+    fake(f"echo '[1/2] import'\n{say(message='it broke', file='m.onnx', tensor='w', help='mend it')}exit {code}")
+    with pytest.raises(errors.BY_EXIT_CODE[code], match="^m.onnx: 'w': it broke; mend it$") as caught:
         compiler.run_compiler(tmp_path / "m.onnx", tmp_path / "m.so", {})
     assert caught.value.exit_code == code
 
 
+def test_text_without_diagnostics_is_kept(fake, tmp_path):
+    fake("echo 'something else {' >&2; echo '{\"a\": 1'; exit 4")
+    with pytest.raises(errors.FileError, match="something else"):
+        compiler.run_compiler(tmp_path / "m.onnx", tmp_path / "m.so", {})
+
+
 def test_unsupported_nodes_are_listed(fake, tmp_path):
-    fake('echo "m.onnx: error: 2 nodes are not supported"; echo "  Foo at /a"; echo "  Bar at /b"; exit 3')
+    fake(say(message="operator is not known", op="Foo", nodes=["/a", "/b", "/c", "/d"], node="/a", file="m.onnx")
+         + say(message="attribute 'x' is 1; only 0 is supported", op="Bar", nodes=["/e"]) + say(severity="warning", message="odd")
+         + "exit 3")
     with pytest.raises(errors.UnsupportedError) as caught:
         compiler.run_compiler(tmp_path / "m.onnx", tmp_path / "m.so", {})
-    assert caught.value.nodes == ["Foo at /a", "Bar at /b"]
+    assert caught.value.nodes == ["/a", "/b", "/c", "/d", "/e"]
+    assert caught.value.reasons == ["m.onnx: '/a', '/b', '/c' and 1 more (Foo): operator is not known",
+                                    "'/e' (Bar): attribute 'x' is 1; only 0 is supported"]
 
 
 def test_a_crash_is_a_bug(fake, tmp_path):

@@ -114,11 +114,11 @@ def test_everything_unsupported_is_listed_at_once(tmp_path):
     with pytest.raises(UnsupportedError) as caught:
         convert(source, tmp_path / "m.onnx")
     assert caught.value.exit_code == 3
-    text = "\n".join(caught.value.nodes)
+    text = "\n".join(caught.value.reasons)
     for part in ("'blk.0.attn_output.weight'", "layer 1: q, k and v cannot be packed", "'token_embd.weight': Q4_1", "yarn",
                  "rotary of 8 of 16"):
         assert part in text
-    assert len(caught.value.nodes) == 5
+    assert len(caught.value.reasons) == 5
 
 
 def test_wrong_sizes_are_named(tmp_path):
