@@ -170,6 +170,10 @@ Value LaneBuilder::splatInt(int64_t value, Type element, int64_t lanes) {
   return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(element, lanes), one));
 }
 
+Value LaneBuilder::iota(int64_t lanes) {
+  return arith::ConstantOp::create(*this, getI32VectorAttr(llvm::to_vector(llvm::seq<int32_t>(0, lanes))));
+}
+
 Value LaneBuilder::maskOf(Value count, int64_t lanes) {
   if (auto known = constantOf(count)) {
     SmallVector<bool> bits(lanes);

@@ -71,6 +71,8 @@ public:
   Value splat(Value scalar, int64_t lanes = kLanes);
   Value splat(float value, int64_t lanes = kLanes);
   Value splatInt(int64_t value, Type element, int64_t lanes = kLanes);
+  /// The numbers of the lanes, as i32.
+  Value iota(int64_t lanes = kLanes);
   /// Lanes i < count.
   Value maskOf(Value count, int64_t lanes = kLanes);
   /// The elements at [at...], [..., at.back() + lanes); masked-off lanes are 0 and not read.

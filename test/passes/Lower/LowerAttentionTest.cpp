@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention and cache_append against f64, on every machine below this one. Bounds follow the depth of each chain; unused
+// positions of caches hold NaN; a row alone must give the bits that it gives in a batch.
+
+#include "Jit.h"
+
+#include "runtime/encoding/Half.h"
+#include "whit/Encoding.h"
+
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <limits>
+#include <random>
+
+using namespace whit::test;
+
+namespace {
+constexpr double kUnit = 0x1p-24;
+
+struct Shape {
+  int64_t batch, rows, queryHeads, heads, depth, tokens;
+  std::vector<int32_t> start;
+  int64_t first = 0, window = 0;
+  float softcap = 0;
+  bool blocked = true;
+  std::string type = "f32";
+};
+
+/// Stored numbers of an element type, read and written as f32.
+struct Buffer {
+  std::string type;
+  std::vector<uint8_t> bytes;
+
+  Buffer(std::string type, int64_t count) : type(type), bytes(count * size()) {}
+  int64_t size() const { return type == "f32" ? 4 : 2; }
+  whit::ScaleType scale() const {
+    return type == "f32" ? whit::ScaleType::F32 : type == "f16" ? whit::ScaleType::F16 : whit::ScaleType::BF16;
+  }
+  float get(int64_t i) const { return whit::loadScale(scale(), bytes.data() + i * size()); }
+  void set(int64_t i, float value) { whit::storeScale(scale(), value, bytes.data() + i * size()); }
+};
+
+std::vector<float> randomFloats(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-2, 2);
+  std::vector<float> values(count);
+  for (float &value : values)
+    value = uniform(random);
+  return values;
+}
+
+std::string number(double value) { return std::to_string(value); }
+
+struct Problem {
+  explicit Problem(const Shape &shape)
+      : shape(shape), q(randomFloats(shape.batch * shape.rows * shape.queryHeads * shape.depth, 1)),
+        k(shape.type, shape.batch * shape.heads * (shape.tokens + 15) / 16 * 16 * shape.depth + 16 * shape.depth * shape.batch * shape.heads),
+        v(shape.type, shape.batch * shape.heads * shape.tokens * shape.depth) {
+    std::vector<float> fresh = randomFloats(2 * shape.batch * shape.heads * shape.tokens * shape.depth, 2);
+    float nan = std::numeric_limits<float>::quiet_NaN();
+    for (int64_t i = 0, n = k.bytes.size() / k.size(); i < n; ++i)
+      k.set(i, nan);
+    size_t next = 0;
+    for (int64_t b = 0; b < shape.batch; ++b)
+      for (int64_t h = 0; h < shape.heads; ++h)
+        for (int64_t t = 0; t < shape.tokens; ++t)
+          for (int64_t d = 0; d < shape.depth; ++d) {
+            bool used = t <= shape.start[b] + shape.first + shape.rows - 1;
+            k.set(keyAt(b, h, t, d), used ? fresh[next++] : nan);
+            v.set(valueAt(b, h, t, d), used ? fresh[next++] : nan);
+          }
+  }
+
+  int64_t blocks() const { return (shape.tokens + 15) / 16; }
+  int64_t valueAt(int64_t b, int64_t h, int64_t t, int64_t d) const {
+    return ((b * shape.heads + h) * shape.tokens + t) * shape.depth + d;
+  }
+  int64_t keyAt(int64_t b, int64_t h, int64_t t, int64_t d) const {
+    if (!shape.blocked)
+      return valueAt(b, h, t, d);
+    return (((b * shape.heads + h) * blocks() + t / 16) * shape.depth + d) * 16 + t % 16;
+  }
+  int64_t queryAt(int64_t b, int64_t s, int64_t h, int64_t d) const {
+    return ((b * shape.rows + s) * shape.queryHeads + h) * shape.depth + d;
+  }
+
+  std::string text() const {
+    std::string depth = std::to_string(shape.depth), heads = std::to_string(shape.heads);
+    std::string query = "memref<?x?x" + std::to_string(shape.queryHeads) + "x" + depth + "xf32>";
+    std::string key = "memref<?x" + heads + "x?x" + depth + (shape.blocked ? "x16x" : "x") + shape.type + ">";
+    std::string value = "memref<?x" + heads + "x?x" + depth + "x" + shape.type + ">";
+    return "func.func @f(%q: " + query + ", %k: " + key + ", %v: " + value + ", %start: memref<?xi32>, %at: memref<1xi64>, %y: " +
+           query + ") attributes {llvm.emit_c_interface} {\n  %c0 = arith.constant 0 : index\n" +
+           "  %0 = memref.load %at[%c0] : memref<1xi64>\n  %first = arith.index_cast %0 : i64 to index\n" +
+           "  whit.attention ins(%q, %k, %v : " + query + ", " + key + ", " + value + ") from %start + %first : memref<?xi32>" +
+           " outs(%y : " + query + ") scale = 0.25 {softcap = " + number(shape.softcap) + " : f32, window = " +
+           std::to_string(shape.window) + " : i64}\n  return\n}\n";
+  }
+
+  /// Rows [begin, begin + count) of batches [batch, batch + batches).
+  std::vector<float> run(Kernel &kernel, int64_t begin, int64_t count, int64_t batch, int64_t batches) {
+    std::vector<float> y(q.size(), 7);
+    int64_t at = shape.first + begin, row = shape.queryHeads * shape.depth;
+    auto rows = [&](std::vector<float> &data) {
+      return MemRef(data.data() + queryAt(batch, begin, 0, 0), {batches, count, shape.queryHeads, shape.depth},
+                    {shape.rows * row, row, shape.depth, 1});
+    };
+    std::vector<int64_t> keySizes{batches, shape.heads, shape.tokens, shape.depth}, valueSizes = keySizes;
+    if (shape.blocked)
+      keySizes = {batches, shape.heads, blocks(), shape.depth, 16};
+    kernel.call("f", {rows(q), MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes),
+                      MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes),
+                      MemRef(shape.start.data() + batch, {batches}), MemRef(&at, {1}), rows(y)});
+    return y;
+  }
+
+  /// Checks one row of one head against f64.
+  void check(const std::vector<float> &y, int64_t b, int64_t s, int64_t head) const {
+    int64_t kv = head / (shape.queryHeads / shape.heads), position = shape.start[b] + shape.first + s;
+    int64_t high = std::min(position + 1, shape.tokens), low = shape.window ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+    std::vector<double> score, error;
+    double largest = -INFINITY;
+    for (int64_t t = low; t < high; ++t) {
+      double sum = 0, terms = 0;
+      for (int64_t d = 0; d < shape.depth; ++d) {
+        double term = double(q[queryAt(b, s, head, d)]) * k.get(keyAt(b, kv, t, d)) * 0.25;
+        sum += term, terms += std::abs(term);
+      }
+      double bound = (shape.depth + 2) * kUnit * terms;
+      if (shape.softcap > 0)
+        sum = shape.softcap * std::tanh(sum / shape.softcap), bound += 6 * kUnit * std::abs(sum);
+      score.push_back(sum), error.push_back(bound), largest = std::max(largest, sum);
+    }
+    double total = 0, worst = 0;
+    for (size_t i = 0; i < score.size(); ++i) {
+      double distance = largest - score[i];
+      worst = std::max(worst, 2 * *std::max_element(error.begin(), error.end()) + (distance + 5) * kUnit);
+      total += std::exp(score[i] - largest);
+    }
+    int64_t seen = score.size(), rescales = seen / 64 + 2;
+    for (int64_t d = 0; d < shape.depth; ++d) {
+      double expected = 0, terms = 0;
+      for (int64_t t = low; t < high; ++t) {
+        double term = std::exp(score[t - low] - largest) / total * v.get(valueAt(b, kv, t, d));
+        expected += term, terms += std::abs(term);
+      }
+      // Each weight is off by `worst`, in the sum above and below; the chain adds one rounding per token and per rescaling.
+      double bound = (2 * worst * (1 + rescales) + (seen + 4 * rescales + seen / 16 + 12) * kUnit) * terms;
+      float found = y[queryAt(b, s, head, d)];
+      ASSERT_TRUE(std::abs(found - expected) <= bound)
+          << "batch " << b << " row " << s << " head " << head << " d " << d << ": found " << found << ", expected " << expected
+          << " within " << bound;
+      if (shape.window == 1 && seen == 1) {
+        ASSERT_EQ(found, v.get(valueAt(b, kv, low, d)));
+      }
+    }
+  }
+
+  Shape shape;
+  std::vector<float> q;
+  Buffer k, v;
+};
+
+void check(const Shape &shape) {
+  for (const Machine &machine : machinesOfHost()) {
+    SCOPED_TRACE(machine.name + " B " + std::to_string(shape.batch) + " S " + std::to_string(shape.rows) + " D " +
+                 std::to_string(shape.depth) + " T " + std::to_string(shape.tokens) + " " + shape.type +
+                 (shape.blocked ? " blocked" : " plain") + " window " + std::to_string(shape.window));
+    Problem problem(shape);
+    auto kernel = Kernel::compile(problem.text(), "func.func(whit-lower-attention)", machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> y = problem.run(*kernel, 0, shape.rows, 0, shape.batch);
+    for (int64_t b = 0; b < shape.batch; ++b)
+      for (int64_t s = 0; s < shape.rows; ++s) {
+        for (int64_t head = 0; head < shape.queryHeads; ++head)
+          ASSERT_NO_FATAL_FAILURE(problem.check(y, b, s, head));
+        std::vector<float> alone = problem.run(*kernel, s, 1, b, 1);
+        int64_t from = problem.queryAt(b, s, 0, 0), count = shape.queryHeads * shape.depth;
+        ASSERT_EQ(std::memcmp(&y[from], &alone[from], count * sizeof(float)), 0) << "row " << s << " of batch " << b;
+      }
+  }
+}
+} // namespace
+
+TEST(LowerAttention, OneRow) { check({1, 1, 9, 3, 64, 320, {299}}); }
+TEST(LowerAttention, ShortPrompt) { check({2, 7, 9, 3, 64, 32, {0, 20}}); }
+TEST(LowerAttention, LongPrompt) { check({3, 33, 9, 3, 64, 300, {0, 100, 267}}); }
+TEST(LowerAttention, Chunk) { check({1, 33, 4, 4, 20, 150, {0}, 70}); }
+TEST(LowerAttention, TinyHead) { check({2, 2, 2, 1, 4, 40, {3, 17}}); }
+TEST(LowerAttention, ManyHeadsOnOneKey) { check({1, 2, 16, 1, 20, 100, {90}}); }
+TEST(LowerAttention, RestOfHeads) { check({1, 7, 7, 1, 36, 70, {60}}); }
+TEST(LowerAttention, WideHead) { check({1, 7, 2, 2, 132, 70, {60}}); }
+TEST(LowerAttention, Window) { check({2, 33, 9, 3, 20, 300, {0, 200}, 0, 50}); }
+TEST(LowerAttention, WindowOfFew) { check({1, 33, 2, 2, 20, 100, {60}, 0, 3}); }
+TEST(LowerAttention, WindowOfOne) { check({1, 33, 3, 1, 20, 100, {60}, 0, 1}); }
+TEST(LowerAttention, Softcap) { check({1, 7, 9, 3, 64, 100, {80}, 0, 0, 3.0f}); }
+TEST(LowerAttention, PlainKeys) { check({2, 7, 9, 3, 64, 75, {0, 65}, 0, 0, 0, false}); }
+TEST(LowerAttention, PlainKeysOddHead) { check({1, 2, 3, 1, 20, 37, {30}, 0, 0, 0, false}); }
+TEST(LowerAttention, HalfCache) { check({1, 7, 9, 3, 20, 75, {60}, 0, 0, 0, true, "f16"}); }
+TEST(LowerAttention, BrainCache) { check({1, 7, 9, 3, 20, 75, {60}, 0, 0, 0, false, "bf16"}); }
+TEST(LowerAttention, PastTheCache) { check({1, 7, 3, 1, 20, 40, {36}}); }
+TEST(LowerAttention, SeesNothing) { check({1, 7, 3, 1, 20, 40, {-4}}); }
+TEST(LowerAttention, WindowBehindTheCache) { check({1, 7, 3, 1, 20, 40, {45}, 0, 8}); }
+
+// ---------------------------------------------------------------------------------------------------- cache_append
+
+namespace {
+struct Append {
+  int64_t batch, rows, heads, depth, tokens, past; ///< past: -1 for none
+  std::vector<int32_t> start;
+  bool blocked;
+  std::string type = "f32";
+};
+
+void check(const Append &shape) {
+  int64_t blocks = (shape.tokens + 15) / 16, capacity = shape.blocked ? 16 * blocks : shape.tokens;
+  std::vector<float> fresh = randomFloats(shape.batch * shape.rows * shape.heads * shape.depth, 3);
+  std::vector<float> old = randomFloats(shape.batch * shape.heads * std::max<int64_t>(shape.past, 1) * shape.depth, 4);
+  for (const Machine &machine : machinesOfHost()) {
+    SCOPED_TRACE(machine.name + (shape.blocked ? " blocked " : " plain ") + shape.type);
+    std::string tail = "x" + std::to_string(shape.depth);
+    std::string cacheType = "memref<?x?x?" + tail + (shape.blocked ? "x16x" : "x") + shape.type + ">";
+    std::string newType = "memref<?x?x?" + tail + "xf32>", pastType = "memref<?x?x?" + tail + "x" + shape.type + ">";
+    bool hasPast = shape.past >= 0;
+    auto kernel = Kernel::compile(
+        "func.func @f(%new: " + newType + ", %past: " + pastType + ", %start: memref<?xi32>, %cache: " + cacheType +
+            ") attributes {llvm.emit_c_interface} {\n  whit.cache_append ins(%new" + (hasPast ? " after %past" : "") + " : " + newType +
+            (hasPast ? ", " + pastType : "") + ") from %start : memref<?xi32> outs(%cache : " + cacheType + ")\n  return\n}",
+        "func.func(whit-lower-attention)", machine);
+    ASSERT_TRUE(kernel);
+    Buffer cache(shape.type, shape.batch * shape.heads * capacity * shape.depth), past(shape.type, old.size());
+    for (size_t i = 0; i < old.size(); ++i)
+      past.set(i, old[i]);
+    for (int64_t i = 0, n = cache.bytes.size() / cache.size(); i < n; ++i)
+      cache.set(i, 5);
+    std::vector<int64_t> sizes{shape.batch, shape.heads, shape.tokens, shape.depth};
+    if (shape.blocked)
+      sizes = {shape.batch, shape.heads, blocks, shape.depth, 16};
+    std::vector<int32_t> start = shape.start;
+    kernel->call("f", {MemRef(fresh.data(), {shape.batch, shape.rows, shape.heads, shape.depth}),
+                       MemRef(past.bytes.data(), {shape.batch, shape.heads, std::max<int64_t>(shape.past, 1), shape.depth}),
+                       MemRef(start.data(), {shape.batch}), MemRef(cache.bytes.data(), sizes)});
+    for (int64_t b = 0; b < shape.batch; ++b)
+      for (int64_t h = 0; h < shape.heads; ++h)
+        for (int64_t t = 0; t < capacity; ++t)
+          for (int64_t d = 0; d < shape.depth; ++d) {
+            int64_t s = t - start[b], row = b * shape.heads + h;
+            float expected = 5;
+            if (s >= 0 && s < shape.rows)
+              expected = whit::roundToScale(cache.scale(), fresh[((b * shape.rows + s) * shape.heads + h) * shape.depth + d]);
+            else if (hasPast)
+              expected = s < 0 && t < shape.past ? past.get((row * shape.past + t) * shape.depth + d) : 0;
+            int64_t at = shape.blocked ? ((row * blocks + t / 16) * shape.depth + d) * 16 + t % 16
+                                       : (row * shape.tokens + t) * shape.depth + d;
+            ASSERT_EQ(cache.get(at), expected) << "batch " << b << " head " << h << " token " << t << " d " << d;
+          }
+  }
+}
+} // namespace
+
+TEST(LowerCacheAppend, Plain) { check(Append{2, 7, 3, 20, 40, -1, {0, 35}, false}); }
+TEST(LowerCacheAppend, Blocked) { check(Append{2, 33, 3, 20, 64, -1, {5, 50}, true}); }
+TEST(LowerCacheAppend, BeforeTheCache) { check(Append{1, 7, 3, 20, 40, -1, {-3}, true}); }
+TEST(LowerCacheAppend, PlainWithPast) { check(Append{2, 7, 3, 20, 40, 12, {12, 20}, false}); }
+TEST(LowerCacheAppend, BlockedWithPast) { check(Append{2, 7, 3, 20, 48, 12, {12, 5}, true}); }
+TEST(LowerCacheAppend, Half) { check(Append{1, 7, 3, 20, 40, 12, {12}, false, "f16"}); }
+TEST(LowerCacheAppend, HalfBlocked) { check(Append{1, 7, 3, 20, 40, -1, {12}, true, "f16"}); }
+TEST(LowerCacheAppend, Brain) { check(Append{1, 7, 3, 20, 40, 12, {12}, false, "bf16"}); }
