@@ -5,8 +5,10 @@
 
 #include "Register.h"
 
+#include "CostModel/Analytic.h"
 #include "Passes.h"
 #include "Whit/Whit.h"
+#include "Whit/WhitCostModel.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -96,6 +98,9 @@ void ::whit::registerDialects(DialectRegistry &registry) {
   registry.insert<mlir::check::CheckDialect>();
 #endif
   mlir::whit::registerBufferization(registry);
+  registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
+    dialect->addInterface<mlir::whit::CostModelInterface>(std::make_shared<::whit::AnalyticCostModel>());
+  });
   registerInterfaces(registry);
 }
 
@@ -110,6 +115,7 @@ void ::whit::registerPasses() {
   memref::registerMemRefPasses();
   mlir::registerSCFPasses();
   mlir::registerArithToLLVMConversionPass();
+  mlir::registerLowerAffinePass();
   mlir::registerConvertControlFlowToLLVMPass();
   mlir::registerConvertFuncToLLVMPass();
   mlir::registerConvertMathToLLVMPass();

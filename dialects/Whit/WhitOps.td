@@ -209,12 +209,14 @@ def Whit_RegionOp : Whit_Op<"region", [SingleBlockImplicitTerminator<"YieldOp">,
   let summary = "operations that become one kernel";
   let description = [{
     Made by the fuse stage. `nodes` are the names of the model's nodes inside it; `schedule` is set by the tile stage. The body
-    uses values from outside freely and yields what others need.
+    uses values from outside freely and yields what others need. `captured` lists the tensors from outside, destinations
+    included, in the order in which the body first used them: tools that watch a compiled region see them in that order.
   }];
-  let arguments = (ins StrAttr:$name, OptionalAttr<Whit_ScheduleAttr>:$schedule);
+  let arguments = (ins Variadic<AnyType>:$captured, StrAttr:$name, OptionalAttr<Whit_ScheduleAttr>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$name (`schedule` $schedule^)? attr-dict-with-keyword $body (`->` type($results)^)?";
+  let assemblyFormat = [{$name (`(` $captured^ `:` type($captured) `)`)? (`schedule` $schedule^)? attr-dict-with-keyword $body
+    (`->` type($results)^)?}];
 }
 
 def Whit_YieldOp : Whit_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"RegionOp">]> {
@@ -246,6 +248,13 @@ def Whit_ParallelOp : Whit_Op<"parallel"> {
   }];
   let arguments = (ins FlatSymbolRefAttr:$body, Index:$count, Variadic<AnyType>:$captured);
   let assemblyFormat = "$body `(` ($captured^ `:` type($captured))? `)` `over` $count attr-dict";
+}
+
+def Whit_ObserveOp : Whit_Op<"observe"> {
+  let summary = "shows the buffers of a region to the runtime's observer, before (0) or after (1) it ran";
+  let description = [{Lowered to a call of the context's `observe` with pointers to memref descriptors.}];
+  let arguments = (ins I32Attr:$region, I32:$when, Variadic<AnyMemRef>:$buffers);
+  let assemblyFormat = "$region `at` $when `(` ($buffers^ `:` type($buffers))? `)` attr-dict";
 }
 
 #endif // WHIT_OPS

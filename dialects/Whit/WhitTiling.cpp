@@ -178,7 +178,8 @@ static LogicalResult resultTile(OpBuilder &b, RowwiseOpInterface op, unsigned re
                                 SmallVectorImpl<OpFoldResult> &size) {
   auto dps = cast<DestinationStyleOpInterface>(op.getOperation());
   OpOperand *init = dps.getDpsInitOperand(result);
-  for (auto [dim, use] : llvm::enumerate(op.getDimUses()[init->getOperandNumber()])) {
+  Uses uses = op.getDimUses();
+  for (auto [dim, use] : llvm::enumerate(uses[init->getOperandNumber()])) {
     if (use.loop < 0) {
       from.push_back(b.getIndexAttr(0));
       size.push_back(tensor::getMixedSize(b, op->getLoc(), init->get(), dim));
@@ -201,7 +202,8 @@ static LogicalResult loopsOfResultTile(OpBuilder &b, RowwiseOpInterface op, unsi
     offsets.push_back(range.offset);
     sizes.push_back(range.size);
   }
-  for (auto [dim, use] : llvm::enumerate(op.getDimUses()[init->getOperandNumber()])) {
+  Uses uses = op.getDimUses();
+  for (auto [dim, use] : llvm::enumerate(uses[init->getOperandNumber()])) {
     if (use.loop < 0) {
       OpFoldResult all = tensor::getMixedSize(b, op->getLoc(), init->get(), dim);
       if (!isEqualConstantIntOrValue(size[dim], all))

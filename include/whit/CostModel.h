@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What fusion, layout and tiling ask before they choose. Features go in as plain numbers, seconds come out; nothing here knows
+// of IR, so a model can be trained and tested outside the compiler, and another one put in its place.
+//
+// Sizes that are known only at run time are asked for at the nominal sizes of `kNominalRows`: one row (decode) and a prompt.
+#ifndef WHIT_COST_MODEL_H
+#define WHIT_COST_MODEL_H
+
+#include <array>
+#include <cstdint>
+
+namespace whit {
+
+/// Row counts for which dynamic shapes are judged: a decoded token and a prompt.
+inline constexpr std::array<int64_t, 2> kNominalRows = {1, 128};
+
+/// Work of a region at one row count.
+struct RegionWork {
+  double bytesRead = 0;     ///< activations read from memory, in bytes
+  double bytesWritten = 0;  ///< activations written to memory, in bytes
+  double weightBytes = 0;   ///< packed weights streamed, in bytes
+  double multiplyAdds = 0;  ///< multiply-adds of matmuls and attention
+  double otherOps = 0;      ///< elementwise floating-point operations
+  bool integer = false;     ///< whether multiplyAdds run on int8 dot products
+};
+
+/// A matmul kernel to be cut into tiles.
+struct MatmulWork {
+  int64_t rows = 0, n = 0, k = 0, group = 0; ///< y[rows, n], contraction length k, elements per scale
+  double bitsPerWeight = 0;                  ///< stored, scales included
+  bool integer = false;                      ///< int8 activations
+};
+
+/// A tile: the unit that a thread claims (tileRows x tileColumns, 0 rows = all) and its register block (rows x panels of 16 columns).
+struct MatmulTile {
+  int64_t tileRows = 0, tileColumns = 0, rows = 1, panels = 1;
+};
+
+/// Predicts seconds on one thread of the target. Implementations are pure and thread-safe.
+class CostModel {
+public:
+  virtual ~CostModel() = default;
+
+  /// Time of a region, its launch included.
+  virtual double regionSeconds(const RegionWork &work) const = 0;
+
+  /// Time to hand `bytes` from one region to the next through memory.
+  virtual double edgeSeconds(double bytes) const = 0;
+
+  /// Time of a matmul under a schedule.
+  virtual double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const = 0;
+};
+
+} // namespace whit
+
+#endif // WHIT_COST_MODEL_H

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-add-destinations: outputs become arguments. Shapes of outputs are then facts of the call, which is what lets a caller
+// ask for fewer rows of logits than the sequence has.
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir::whit {
+#define GEN_PASS_DEF_ADDDESTINATIONSPASS
+#include "Encode/AddDestinations.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+namespace {
+struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestinationsPass> {
+  void runOnOperation() override {
+    func::FuncOp func = getOperation();
+    if (func.isExternal())
+      return;
+    auto module = func->getParentOfType<ModuleOp>();
+    StringRef logits;
+    if (auto roles = module->getAttrOfType<DictionaryAttr>("whit.roles"))
+      if (auto name = roles.getAs<StringAttr>("logits"))
+        logits = name.getValue();
+    auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
+    for (OpOperand &result : ret->getOpOperands()) {
+      unsigned index = result.getOperandNumber();
+      auto name = func.getResultAttrOfType<StringAttr>(index, "whit.name");
+      if (!name) // a state: its memory is an argument already
+        continue;
+      auto dims = func.getResultAttrOfType<ArrayAttr>(index, "whit.dims");
+      auto matmul = result.get().getDefiningOp<MatmulOp>();
+      bool lastRows = name.getValue() == logits && matmul && matmul->hasOneUse() && cast<RankedTensorType>(result.get().getType()).getRank() == 3 &&
+                      dims && isa<StringAttr>(dims[1]);
+      if (lastRows)
+        dims = declareLastRows(module, dims);
+      unsigned argument = func.getNumArguments();
+      if (failed(func.insertArgument(argument, result.get().getType(),
+                                     DictionaryAttr::get(&getContext(), {named("whit.name", name), named("whit.dims", dims),
+                                                                         named("whit.output", UnitAttr::get(&getContext()))}),
+                                     matmul ? matmul.getLoc() : func.getLoc())))
+        return signalPassFailure();
+      Value destination = func.getArgument(argument);
+      OpBuilder b(ret);
+      result.set(lastRows ? onLastRows(matmul, destination) : copyTo(b, result.get(), destination));
+    }
+  }
+
+  NamedAttribute named(StringRef name, Attribute value) { return {StringAttr::get(&getContext(), name), value}; }
+
+  /// Adds the symbol whit.last_rows, by default as many as `dims[1]`, and returns the dimensions with it.
+  ArrayAttr declareLastRows(ModuleOp module, ArrayAttr dims) {
+    Builder b(&getContext());
+    SmallVector<Attribute> symbols, newDims = llvm::to_vector(dims);
+    if (auto known = module->getAttrOfType<ArrayAttr>("whit.symbols"))
+      symbols = llvm::to_vector(known);
+    symbols.push_back(b.getDictionaryAttr({named("name", b.getStringAttr("whit.last_rows")), named("default", dims[1])}));
+    module->setAttr("whit.symbols", b.getArrayAttr(symbols));
+    newDims[1] = b.getStringAttr("whit.last_rows");
+    return b.getArrayAttr(newDims);
+  }
+
+  Value onLastRows(MatmulOp matmul, Value destination) {
+    OpBuilder b(matmul);
+    Location loc = matmul.getLoc();
+    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, matmul.getX()), offsets(3, b.getIndexAttr(0)),
+                              strides(3, b.getIndexAttr(1));
+    OpFoldResult wanted = tensor::getMixedSize(b, loc, destination, 1);
+    offsets[1] = affine::makeComposedFoldedAffineApply(b, loc, b.getAffineDimExpr(0) - b.getAffineDimExpr(1),
+                                                       {sizes[1], wanted});
+    sizes[1] = wanted;
+    Value last = tensor::ExtractSliceOp::create(b, loc, matmul.getX(), offsets, sizes, strides);
+    return MatmulOp::create(b, loc, TypeRange{destination.getType()}, last, matmul.getW(), destination, matmul.getPlaceAttr(),
+                            matmul.getScheduleAttr())
+        .getResult(0);
+  }
+
+  /// The producer writes into the destination where it can; elsewhere the result is copied.
+  Value copyTo(OpBuilder &b, Value value, Value destination) {
+    if (auto dps = value.getDefiningOp<DestinationStyleOpInterface>(); dps && value.hasOneUse()) {
+      OpOperand *init = dps.getTiedOpOperand(cast<OpResult>(value));
+      if (init->get().getDefiningOp<tensor::EmptyOp>()) {
+        init->set(destination);
+        return value;
+      }
+    }
+    return bufferization::MaterializeInDestinationOp::create(b, value.getLoc(), value, destination).getResult();
+  }
+};
+} // namespace

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-quantize-activations: int8 activations where the weight is made of integers. Quantizing is a separate operation, so
+// that fusion can put it behind the norm or the product that makes the activations.
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir::whit {
+#define GEN_PASS_DECL_QUANTIZEACTIVATIONSPASS
+#define GEN_PASS_DEF_QUANTIZEACTIVATIONSPASS
+#include "Encode/QuantizeActivations.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+namespace {
+struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<QuantizeActivationsPass> {
+  using QuantizeActivationsPassBase::QuantizeActivationsPassBase;
+
+  void runOnOperation() override {
+    if (activations != "auto" && activations != "f32" && activations != "int8") {
+      getOperation().emitError() << "activations is '" << activations << "'; it must be auto, f32 or int8";
+      return signalPassFailure();
+    }
+    if (activations == "f32")
+      return;
+    SmallVector<MatmulOp> matmuls;
+    getOperation().walk([&](MatmulOp op) { matmuls.push_back(op); });
+    for (MatmulOp op : matmuls)
+      rewrite(op);
+  }
+
+  void rewrite(MatmulOp op) {
+    auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
+    if (!weight || weight.getFormat().getEncoding().codec != ::whit::Codec::Int) {
+      remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
+          << "activations stay f32: the weight is stored as floats";
+      return;
+    }
+    ::whit::Encoding encoding = weight.getFormat().getEncoding();
+    int64_t k = weight.getShape()[1], group = ::whit::groupSize(encoding, k);
+    OpBuilder b(op);
+    Operation *quantize = quantized.lookup({op.getX(), group});
+    if (!quantize) {
+      b.setInsertionPointAfterValue(op.getX());
+      quantize = makeQuantize(b, op.getLoc(), op.getX(), encoding, k);
+      quantized[{op.getX(), group}] = quantize;
+    }
+    b.setInsertionPoint(op);
+    auto matmul = QuantizedMatmulOp::create(b, op.getLoc(), op->getResultTypes(), quantize->getResult(0),
+                                            quantize->getResult(1), quantize->getResult(2), op.getW(), op.getY(),
+                                            /*place=*/PlaceAttr(), /*schedule=*/ScheduleAttr());
+    op->replaceAllUsesWith(matmul);
+    op.erase();
+  }
+
+  QuantizeOp makeQuantize(OpBuilder &b, Location loc, Value x, const ::whit::Encoding &encoding, int64_t k) {
+    SmallVector<OpFoldResult> rows = tensor::getMixedSizes(b, loc, x);
+    rows.pop_back();
+    auto destination = [&](ArrayRef<int64_t> trailing, Type element) -> Value {
+      SmallVector<OpFoldResult> sizes = rows;
+      for (int64_t size : trailing)
+        sizes.push_back(b.getIndexAttr(size));
+      return tensor::EmptyOp::create(b, loc, sizes, element);
+    };
+    int64_t groups = ::whit::groupCount(encoding, k), padded = ::whit::solvePlace(encoding, 16, k).paddedGroup;
+    Value codes = destination({groups, padded}, b.getI8Type()), scales = destination({groups}, b.getF32Type()),
+          sums = destination({groups}, b.getI32Type());
+    return QuantizeOp::create(b, loc, TypeRange{codes.getType(), scales.getType(), sums.getType()}, x, codes, scales, sums,
+                              ::whit::groupSize(encoding, k));
+  }
+
+  /// One quantized copy of a value for all matmuls with the same group.
+  DenseMap<std::pair<Value, int64_t>, Operation *> quantized;
+};
+} // namespace

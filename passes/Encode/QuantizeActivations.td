@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef WHIT_ENCODE_QUANTIZEACTIVATIONS
+#define WHIT_ENCODE_QUANTIZEACTIVATIONS
+include "mlir/Pass/PassBase.td"
+
+def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::FuncOp"> {
+  let summary = "gives each matmul the number format of its activations";
+  let description = [{
+    With `int8`, the activations of a matmul with an integer weight are quantized per row and group of the weight, and the
+    products are summed in int32; matmuls that share an input share the quantized one. `auto` is int8 for weights of 8 bits
+    and less. Weights in float formats keep f32 activations, which a remark says.
+
+    ```mlir
+    %y = whit.matmul ins(%x, %w : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>) outs(%e : ...)
+    // becomes
+    %c, %s, %t = whit.quantize ins(%x : tensor<?x64xf32>) outs(...) group = 32
+    %y = whit.quantized_matmul ins(%c, %s, %t, %w : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>, ...) outs(%e : ...)
+    ```
+  }];
+  let options = [Option<"activations", "activations", "std::string", "\"auto\"", "auto, f32 or int8">];
+  let dependentDialects = ["mlir::tensor::TensorDialect"];
+}
+#endif

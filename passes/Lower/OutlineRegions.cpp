@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-outline-regions: a region is a kernel with a name of its own in profiles, disassembly and replays.
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Matchers.h"
+#include "mlir/Pass/Pass.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/Support/FormatVariadic.h"
+
+namespace mlir::whit {
+#define GEN_PASS_DEF_OUTLINEREGIONSPASS
+#include "Lower/OutlineRegions.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+namespace {
+struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegionsPass> {
+  void runOnOperation() override {
+    SmallVector<RegionOp> regions;
+    getOperation().walk([&](RegionOp region) { regions.push_back(region); });
+    SmallVector<Attribute> descriptions;
+    for (auto [id, region] : llvm::enumerate(regions))
+      descriptions.push_back(outline(region, id));
+    getOperation()->setAttr("whit.regions", ArrayAttr::get(&getContext(), descriptions));
+  }
+
+  Attribute outline(RegionOp region, int64_t id) {
+    // Constants are cheaper to make again than to pass.
+    llvm::SetVector<Value> arguments;
+    SmallVector<Operation *> constants;
+    arguments.insert_range(region.getCaptured());
+    region.getBody().walk([&](Operation *op) {
+      for (Value operand : op->getOperands()) {
+        if (region.getBody().isAncestor(operand.getParentRegion()))
+          continue;
+        if (Operation *def = operand.getDefiningOp(); def && matchPattern(def, m_Constant()) && !isa<ConstantOp>(def)) {
+          if (!llvm::is_contained(constants, def))
+            constants.push_back(def);
+        } else {
+          arguments.insert(operand);
+        }
+      }
+    });
+    OpBuilder b(region->getParentOfType<func::FuncOp>());
+    SmallVector<Type> types = llvm::map_to_vector(arguments, [](Value v) { return v.getType(); });
+    auto func = func::FuncOp::create(b, region.getLoc(), llvm::formatv("region_{0}", id).str(),
+                                     b.getFunctionType(types, region.getResultTypes()));
+    func.setPrivate();
+    func->setAttr("whit.region", b.getI32IntegerAttr(id));
+    func->setAttr("whit.observed", b.getI64IntegerAttr(region.getCaptured().size()));
+    Block *entry = func.addEntryBlock();
+    b.setInsertionPointToStart(entry);
+    IRMapping map;
+    map.map(arguments.getArrayRef(), entry->getArguments());
+    for (Operation *constant : constants)
+      b.clone(*constant, map);
+    Operation *yield = region.getBody().front().getTerminator();
+    for (Operation &op : region.getBody().front().without_terminator())
+      b.clone(op, map);
+    SmallVector<Value> results;
+    for (Value value : yield->getOperands())
+      results.push_back(map.lookupOrDefault(value));
+    func::ReturnOp::create(b, yield->getLoc(), results);
+
+    b.setInsertionPoint(region);
+    auto call = func::CallOp::create(b, region.getLoc(), func, arguments.getArrayRef());
+    region->replaceAllUsesWith(call);
+
+    std::string schedule;
+    llvm::raw_string_ostream stream(schedule);
+    if (std::optional<ScheduleAttr> attr = region.getSchedule())
+      stream << *attr;
+    Attribute nodes = region->getAttr("nodes");
+    auto description = b.getDictionaryAttr({b.getNamedAttr("id", b.getI64IntegerAttr(id)),
+                                            b.getNamedAttr("name", region.getNameAttr()),
+                                            b.getNamedAttr("nodes", nodes ? nodes : b.getArrayAttr({})),
+                                            b.getNamedAttr("schedule", b.getStringAttr(schedule))});
+    region.erase();
+    return description;
+  }
+};
+} // namespace

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The compiler on one page: which pass runs where, and why there. The only file that names two passes.
+
+#include "Pipeline.h"
+
+#include "Passes.h"
+
+#include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
+#include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
+#include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVMPass.h"
+#include "mlir/Conversion/VectorToSCF/VectorToSCF.h"
+#include "mlir/Dialect/Affine/Transforms/Passes.h"
+#include "mlir/Dialect/Bufferization/Transforms/Passes.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+static void clean(OpPassManager &manager) {
+  manager.addPass(createCanonicalizerPass());
+  manager.addPass(createCSEPass());
+}
+
+static void raise(OpPassManager &manager, const PipelineOptions &) { clean(manager); }
+
+static void encode(OpPassManager &manager, const PipelineOptions &options) {
+  // States first: they take names away from the outputs, the others get destinations.
+  manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
+  manager.addNestedPass<func::FuncOp>(createAddDestinationsPass());
+  // Before anything is quantized or fused: a row is a row, whichever batch it comes from.
+  manager.addNestedPass<func::FuncOp>(createCollapseRowsPass());
+  clean(manager);
+  manager.addNestedPass<func::FuncOp>(createQuantizeActivationsPass({options.activations}));
+  // Sizes must come from arguments, not from results of kernels that have not run yet.
+  manager.addPass(memref::createResolveRankedShapeTypeResultDimsPass());
+  clean(manager);
+}
+
+static void fuse(OpPassManager &manager, const PipelineOptions &) {
+  // Chains of elementwise operations first become one, so that a region computes each of their inputs once.
+  manager.addPass(createLinalgGeneralizeNamedOpsPass());
+  manager.addPass(createLinalgElementwiseOpFusionPass());
+  clean(manager);
+  manager.addNestedPass<func::FuncOp>(createFormRegionsPass());
+}
+
+static void layOut(OpPassManager &manager, const PipelineOptions &) { manager.addPass(createSolvePlacesPass()); }
+
+static void tile(OpPassManager &manager, const PipelineOptions &) {
+  manager.addNestedPass<func::FuncOp>(createChooseSchedulesPass());
+  manager.addNestedPass<func::FuncOp>(createTileRegionsPass());
+  // Merges what tiling computed twice for two users of one producer.
+  clean(manager);
+}
+
+static void lower(OpPassManager &manager, const PipelineOptions &) {
+  manager.addPass(createOutlineRegionsPass());
+  clean(manager);
+  bufferization::OneShotBufferizePassOptions bufferize;
+  bufferize.bufferizeFunctionBoundaries = true;
+  bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
+  manager.addPass(bufferization::createEmptyTensorEliminationPass());
+  manager.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  manager.addPass(bufferization::createDropEquivalentBufferResultsPass());
+  clean(manager);
+  manager.addPass(createCanonicalizerPass()); // copies of a buffer to itself, once their two views are one
+
+  // Kernels, while sizes and tiles are still visible as subviews.
+  manager.addNestedPass<func::FuncOp>(createLowerCopiesPass());
+  manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
+  manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
+#if __has_include("Lower/LowerAttention.h.inc")
+  manager.addNestedPass<func::FuncOp>(createLowerAttentionPass());
+#endif
+#if __has_include("Lower/LowerElementwise.h.inc")
+  manager.addNestedPass<func::FuncOp>(createLowerElementwisePass());
+#endif
+
+  manager.addPass(createPlanMemoryPass());
+  manager.addPass(createLowerParallelPass());
+  clean(manager);
+  manager.addNestedPass<func::FuncOp>(createLowerDotPass());
+
+  manager.addPass(createConvertVectorToSCFPass());
+  manager.addPass(memref::createExpandStridedMetadataPass());
+  manager.addPass(createLowerAffinePass());
+  manager.addPass(createSCFToControlFlowPass());
+  clean(manager);
+  manager.addPass(createConvertVectorToLLVMPass());
+  manager.addPass(createConvertToLLVMPass());
+  manager.addPass(createReconcileUnrealizedCastsPass());
+  clean(manager);
+}
+
+namespace {
+struct Stage {
+  StringRef name;
+  void (*build)(OpPassManager &, const PipelineOptions &);
+};
+} // namespace
+
+static constexpr StringRef kNames[] = {"raised", "encoded", "fused", "laid-out", "tiled", "lowered"};
+static constexpr Stage kStages[] = {{"raised", raise},     {"encoded", encode}, {"fused", fuse},
+                                    {"laid-out", layOut},  {"tiled", tile},     {"lowered", lower}};
+
+ArrayRef<StringRef> mlir::whit::pipelineStages() { return kNames; }
+
+void mlir::whit::buildStage(OpPassManager &manager, StringRef stage, const PipelineOptions &options) {
+  for (const Stage &entry : kStages)
+    if (entry.name == stage)
+      entry.build(manager, options);
+  manager.addPass(createVerifyStagePass({stage.str()}));
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The middle of the compiler, from imported to lowered. Pipeline.cpp is the one page on which it stands.
+
+#pragma once
+
+#include <string>
+
+namespace llvm {
+class StringRef;
+template <typename T>
+class ArrayRef;
+} // namespace llvm
+
+namespace mlir {
+class OpPassManager;
+}
+
+namespace mlir::whit {
+
+/// What a user may choose; the fields are the flags of whit-compile.
+struct PipelineOptions {
+  std::string weights;              ///< format for float weights, empty: as they are
+  std::string formatMap;            ///< 'GLOB=FORMAT,...' for single weights
+  std::string keep;                 ///< glob of weights that stay as they are
+  std::string activations = "auto"; ///< auto, f32 or int8
+  std::string kv = "f32";           ///< stored type of keys and values
+  int64_t context = 2048;           ///< capacity of caches, in tokens
+};
+
+/// Stage names in order: raised, encoded, fused, laid-out, tiled, lowered.
+llvm::ArrayRef<llvm::StringRef> pipelineStages();
+
+/// Adds the passes that lead from the stage before `stage` to `stage`, its verifier last.
+void buildStage(OpPassManager &manager, llvm::StringRef stage, const PipelineOptions &options);
+
+} // namespace mlir::whit

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef WHIT_TILE_CHOOSESCHEDULES
+#define WHIT_TILE_CHOOSESCHEDULES
+include "mlir/Pass/PassBase.td"
+
+def ChooseSchedulesPass : Pass<"whit-choose-schedules", "mlir::func::FuncOp"> {
+  let summary = "records on each region how it is cut into tiles";
+  let description = [{
+    For regions with a matmul, every combination of tile columns and register block is judged by the cost model at one row and
+    at a prompt, and the cheapest wins; a region of several operations also cuts rows, so that what passes between them stays in
+    the cache. Other regions are cut along rows or heads. A schedule that is already there is kept: print it, edit it, run again.
+
+    ```mlir
+    %y = whit.region "up" { ... whit.quantized_matmul ... }
+    // becomes
+    %y = whit.region "up" schedule #whit.schedule<tile = [0, 64], rows = 8, panels = 2> { ... }
+    ```
+  }];
+}
+#endif
