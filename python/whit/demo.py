@@ -55,13 +55,13 @@ def fetch_gguf(target: Path) -> Path:
 
 
 def stage_progress(stage: Stage):
-    """A listener for the compiler's lines: "[3/8] fuse ..." moves the bar, any other line is shown beside it."""
+    """A listener for the compiler's lines: "[3/8] encoded ..." says that this stage is done; any other line is shown beside the bar."""
 
     def report(line: str) -> None:
         count, _, text = line.partition("] ")
         done, _, total = count.removeprefix("[").partition("/")
         if count.startswith("[") and done.strip().isdigit() and total.strip().isdigit():
-            stage.update(int(done) - 1, int(total), text)
+            stage.update(int(done), int(total), " ".join(text.split()))
         else:
             stage.update(text=line)
 
@@ -85,7 +85,8 @@ def demo(folder: Path | None = None, question: str = QUESTION, threads: int = 0,
         convert(gguf, onnx, lambda done, total: stage.update(done, total))
         stage.note = f"{onnx.name}, {megabytes(onnx, onnx.with_name(onnx.name + '.data'))}"
     with Stage("compile") as stage:
-        run_compiler(onnx, artifact, {"target": target, **(flags or {})}, stage_progress(stage))
+        # Stages are told as text only.
+        run_compiler(onnx, artifact, {"target": target, "diagnostics": "text", **(flags or {})}, stage_progress(stage))
         code, weights = artifact, artifact.with_suffix(".safetensors")
         stage.note = f"{artifact.name}, {megabytes(code)} code" + (f" and {megabytes(weights)} weights" if weights.exists() else "")
     with Stage("load") as stage:
