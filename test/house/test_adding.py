@@ -15,7 +15,7 @@ import pytest
 
 from tree import ROOT, files
 
-BUILD = pathlib.Path(os.environ.get("WHIT_BUILD", ROOT / "build"))
+BUILD = pathlib.Path(os.environ.get("WHIT_BUILD", ROOT / "build")).resolve()
 
 TABLEGEN = """\
 include "mlir/Pass/PassBase.td"
@@ -89,7 +89,7 @@ def test_a_new_pass_edits_nothing(tmp_path, commands):
     like = commands[(BUILD / "passes" / "Register.cpp").as_posix()]
     compile_like(like, copy / "passes" / "Fuse" / "CountWeights.cpp", tmp_path / "CountWeights.o", build / "passes")
     compile_like(like, build / "passes" / "Register.cpp", tmp_path / "Register.o", build / "passes")
-    link = subprocess.run(["ninja", "-C", BUILD, "-t", "commands", "-s", "whit-opt"], check=True, capture_output=True, text=True)
+    link = subprocess.run(["ninja", "-C", BUILD, "-t", "commands", "-s", "bin/whit-opt"], check=True, capture_output=True, text=True)
     words = shlex.split(link.stdout.strip().removeprefix(": && ").removesuffix(" && :"))
     words[words.index("-o") + 1] = str(tmp_path / "whit-opt")
     # Objects come before archives, so the archive's own Register.cpp is not drawn in.
