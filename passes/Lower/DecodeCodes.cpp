@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One shift and one mask per plane and vector; planes are joined with OR, which x86 fuses with a mask (vpternlogd).
+
+#include "Lower/DecodeCodes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+using ::whit::Plane;
+
+/// A float between 2^23 and 2^24 has its integer value in its low mantissa bits.
+static constexpr float kIntegerBase = 8388608.0f;
+static constexpr int32_t kIntegerBaseBits = 0x4B000000;
+
+PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
+                           int64_t prefetchDistance)
+    : k(k), encoding(encoding), place(place), packed(packed), prefetchDistance(prefetchDistance) {
+  for (const Plane &plane : place.planes)
+    quads = std::max<int64_t>(quads, 8 / plane.bits);
+}
+
+PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
+  Unit result;
+  for (const Plane &plane : place.planes) {
+    int64_t lines = quads * plane.bits / 8, bytes = lines * ::whit::kLineBytes;
+    Value begin = k.plus(k.plus(block, k.times(first, bytes)), plane.offset + unit * bytes);
+    result.emplace_back();
+    for (int64_t line = 0; line < lines; ++line) {
+      Value at = k.plus(begin, line * ::whit::kLineBytes);
+      Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
+      if (prefetchDistance)
+        memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)}, /*isWrite=*/false,
+                                   /*localityHint=*/3u, /*isDataCache=*/true);
+      result.back().push_back(k.bitcast(loaded, k.ints()));
+    }
+  }
+  return result;
+}
+
+/// The codes of `quad`, shifted so that byte `byte` of each lane comes lowest; `repeat` has a one in each byte to keep.
+Value PanelDecoder::extract(const Unit &unit, int64_t quad, int64_t byte, uint32_t repeat) {
+  Value code;
+  for (auto [plane, lines] : llvm::zip_equal(place.planes, unit)) {
+    int64_t fields = 8 / plane.bits;
+    int32_t by = 8 * byte + plane.bits * (quad % fields) - plane.shift;
+    Value bits = by >= 0 ? k.shiftRight(lines[quad / fields], by) : k.shiftLeft(lines[quad / fields], -by);
+    uint32_t mask = (((1u << plane.bits) - 1) << plane.shift) * repeat;
+    uint32_t left = by >= 0 ? ~0u >> by : ~0u << -by; // bits that the shift did not clear
+    if (left & ~mask)
+      bits = k.bitAnd(bits, int32_t(mask));
+    code = code ? k.bitOr(code, bits) : bits;
+  }
+  return code;
+}
+
+Value PanelDecoder::quad(const Unit &unit, int64_t quad) {
+  return k.bitcast(extract(unit, quad, 0, 0x01010101u), k.bytes(::whit::kLineBytes));
+}
+
+Value PanelDecoder::element(const Unit &unit, int64_t element, Value bias) {
+  Value code = extract(unit, element / 4, element % 4, 1u);
+  return k.sub(k.bitcast(k.bitOr(code, k.splat(kIntegerBaseBits)), k.floats()), bias);
+}
+
+Value PanelDecoder::biasOf(int32_t zero) { return k.splat(kIntegerBase + float(zero)); }
+
+Value PanelDecoder::biasOf(Value zeros) { return k.bitcast(k.bitOr(zeros, k.splat(kIntegerBaseBits)), k.floats()); }
+
+Value PanelDecoder::storedFloats(Value panel, Value offset) {
+  int64_t each = ::whit::scaleBytes(encoding.scale);
+  Value loaded = k.load(k.bytes(16 * each), packed, {panel, offset});
+  if (encoding.scale == ::whit::ScaleType::F32)
+    return k.bitcast(loaded, k.floats());
+  if (encoding.scale == ::whit::ScaleType::F16 && k.facts.hasHalf()) {
+    Value halves = k.bitcast(loaded, VectorType::get({16}, k.b.getF16Type()));
+    return arith::ExtFOp::create(k.b, k.loc, k.floats(), halves);
+  }
+  Value bits = arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.bitcast(loaded, VectorType::get({16}, k.b.getI16Type())));
+  if (encoding.scale == ::whit::ScaleType::BF16)
+    return k.bitcast(k.shiftLeft(bits, 16), k.floats());
+  // Exponent and fraction as those of a float, then the difference of the exponents' biases by one exact product; the
+  // largest exponent stands for infinity and NaN and has to become the largest one again.
+  Value magnitude = k.shiftLeft(k.bitAnd(bits, 0x7fff), 13);
+  Value finite = k.bitcast(k.mul(k.bitcast(magnitude, k.floats()), k.splat(0x1p112f)), k.ints());
+  Value isFinite = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::slt, magnitude, k.splat(0x7c00 << 13));
+  Value either =
+      arith::SelectOp::create(k.b, k.loc, isFinite, finite, k.bitOr(magnitude, k.splat(0x7f800000)));
+  return k.bitcast(k.bitOr(either, k.shiftLeft(k.bitAnd(bits, 0x8000), 16)), k.floats());
+}
+
+Value PanelDecoder::scales(Value panel, Value block) { return storedFloats(panel, k.plus(block, place.scaleOffset)); }
+Value PanelDecoder::floatZeros(Value panel, Value block) { return storedFloats(panel, k.plus(block, place.zeroOffset)); }
+
+Value PanelDecoder::integerZeros(Value panel, Value block) {
+  Value loaded = k.load(k.bytes(16), packed, {panel, k.plus(block, place.zeroOffset)});
+  return arith::ExtUIOp::create(k.b, k.loc, k.ints(), loaded);
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Nothing here knows what a kernel computes.
+
+#include "Lower/KernelBuilder.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+Value KernelBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
+
+Value KernelBuilder::scalar(int32_t value) { return arith::ConstantIntOp::create(b, loc, b.getI32Type(), value); }
+
+Value KernelBuilder::splat(int32_t value) {
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(ints(), b.getI32IntegerAttr(value)));
+}
+
+Value KernelBuilder::splat(float value) {
+  return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(floats(), b.getF32FloatAttr(value)));
+}
+
+Value KernelBuilder::plus(Value x, Value y) { return b.createOrFold<arith::AddIOp>(loc, x, y); }
+Value KernelBuilder::plus(Value x, int64_t y) { return y == 0 ? x : plus(x, index(y)); }
+Value KernelBuilder::minus(Value x, Value y) { return b.createOrFold<arith::SubIOp>(loc, x, y); }
+Value KernelBuilder::times(Value x, Value y) { return b.createOrFold<arith::MulIOp>(loc, x, y); }
+Value KernelBuilder::times(Value x, int64_t y) { return y == 1 ? x : times(x, index(y)); }
+
+Value KernelBuilder::roundDown(Value x, int64_t y) {
+  if (y == 1)
+    return x;
+  return times(b.createOrFold<arith::DivUIOp>(loc, x, index(y)), y);
+}
+
+Value KernelBuilder::smaller(Value x, Value y) { return b.createOrFold<arith::MinUIOp>(loc, x, y); }
+Value KernelBuilder::dim(Value memref, int64_t i) { return b.createOrFold<memref::DimOp>(loc, memref, i); }
+
+Value KernelBuilder::add(Value x, Value y) { return arith::AddFOp::create(b, loc, x, y); }
+Value KernelBuilder::sub(Value x, Value y) { return arith::SubFOp::create(b, loc, x, y); }
+Value KernelBuilder::mul(Value x, Value y) { return arith::MulFOp::create(b, loc, x, y); }
+
+Value KernelBuilder::multiplyAdd(Value x, Value y, Value z) {
+  if (facts.hasFma())
+    return math::FmaOp::create(b, loc, x, y, z);
+  return add(mul(x, y), z);
+}
+
+Value KernelBuilder::bitAnd(Value x, int32_t mask) { return arith::AndIOp::create(b, loc, x, splat(mask)); }
+Value KernelBuilder::bitOr(Value x, Value y) { return arith::OrIOp::create(b, loc, x, y); }
+
+Value KernelBuilder::shiftLeft(Value x, int32_t by) {
+  return by == 0 ? x : Value(arith::ShLIOp::create(b, loc, x, splat(by)));
+}
+
+Value KernelBuilder::shiftRight(Value x, int32_t by) {
+  return by == 0 ? x : Value(arith::ShRUIOp::create(b, loc, x, splat(by)));
+}
+
+Value KernelBuilder::bitcast(Value x, VectorType type) { return vector::BitCastOp::create(b, loc, type, x); }
+Value KernelBuilder::toFloat(Value ints) { return arith::SIToFPOp::create(b, loc, floats(), ints); }
+
+Value KernelBuilder::broadcast(Value scalar) {
+  return vector::BroadcastOp::create(b, loc, VectorType::get({kLanes}, scalar.getType()), scalar);
+}
+
+Value KernelBuilder::load(Value memref, ValueRange indices) { return memref::LoadOp::create(b, loc, memref, indices); }
+
+Value KernelBuilder::load(VectorType type, Value memref, ValueRange indices) {
+  return vector::LoadOp::create(b, loc, type, memref, indices);
+}
+
+void KernelBuilder::store(Value vector, Value memref, ValueRange indices) {
+  vector::StoreOp::create(b, loc, vector, memref, indices);
+}
+
+SmallVector<Value> KernelBuilder::loop(Value begin, Value end, int64_t step, ValueRange values,
+                                       function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+  std::optional<int64_t> first = getConstantIntValue(begin), last = getConstantIntValue(end);
+  if (begin == end || (first && last && *first >= *last))
+    return llvm::to_vector(values);
+  if (first && last && *first + step >= *last)
+    return body(begin, values);
+  auto loop = scf::ForOp::create(b, loc, begin, end, index(step), values,
+                                 [&](OpBuilder &, Location, Value i, ValueRange carried) {
+                                   SmallVector<Value> next = body(i, carried);
+                                   scf::YieldOp::create(b, loc, next);
+                                 });
+  return SmallVector<Value>(loop.getResults());
+}
+
+void KernelBuilder::loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body) {
+  loop(begin, end, step, {}, [&](Value i, ValueRange) {
+    body(i);
+    return SmallVector<Value>();
+  });
+}
+
+void KernelBuilder::ifLess(Value x, Value y, function_ref<void()> one, function_ref<void()> two) {
+  std::optional<int64_t> left = getConstantIntValue(x), right = getConstantIntValue(y);
+  if (left && right)
+    return *left < *right ? one() : two();
+  Value less = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ult, x, y);
+  auto yielding = [&](function_ref<void()> body) {
+    return [&, body](OpBuilder &, Location) {
+      body();
+      scf::YieldOp::create(b, loc);
+    };
+  };
+  scf::IfOp::create(b, loc, less, yielding(one), yielding(two));
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Short spellings for what kernels are made of: index arithmetic that folds constants as it goes, vectors of 16 lanes, loops.
+
+#pragma once
+
+#include "Lower/TargetFacts.h"
+
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Builders.h"
+
+namespace mlir::whit {
+
+class KernelBuilder {
+public:
+  static constexpr int64_t kLanes = 16;
+
+  KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts) : b(b), loc(loc), facts(facts) {}
+
+  OpBuilder &b;
+  Location loc;
+  const TargetFacts &facts;
+
+  VectorType floats() { return VectorType::get({kLanes}, b.getF32Type()); }
+  VectorType ints() { return VectorType::get({kLanes}, b.getI32Type()); }
+  VectorType bytes(int64_t count) { return VectorType::get({count}, b.getI8Type()); }
+
+  Value index(int64_t value);
+  Value scalar(int32_t value);
+  Value splat(int32_t value);
+  Value splat(float value);
+
+  /// Index arithmetic, folded where operands are constant.
+  Value plus(Value x, Value y);
+  Value plus(Value x, int64_t y);
+  Value minus(Value x, Value y);
+  Value times(Value x, int64_t y);
+  Value times(Value x, Value y);
+  /// x rounded down to a multiple of y, x >= 0.
+  Value roundDown(Value x, int64_t y);
+  Value smaller(Value x, Value y);
+  Value dim(Value memref, int64_t i);
+
+  /// Lane-wise f32 with one rounding each, in the order written.
+  Value add(Value x, Value y);
+  Value sub(Value x, Value y);
+  Value mul(Value x, Value y);
+  /// x * y + z: one rounding if the target has such an instruction, two if not.
+  Value multiplyAdd(Value x, Value y, Value z);
+
+  /// Lane-wise i32.
+  Value bitAnd(Value x, int32_t mask);
+  Value bitOr(Value x, Value y);
+  Value shiftLeft(Value x, int32_t by);
+  Value shiftRight(Value x, int32_t by);
+  Value bitcast(Value x, VectorType type);
+  Value toFloat(Value ints);
+
+  /// A scalar in every lane.
+  Value broadcast(Value scalar);
+  Value load(Value memref, ValueRange indices);
+  Value load(VectorType type, Value memref, ValueRange indices);
+  void store(Value vector, Value memref, ValueRange indices);
+
+  /// for (i = begin; i < end; i += step) values = body(i, values). No loop where it is known to run at most once.
+  SmallVector<Value> loop(Value begin, Value end, int64_t step, ValueRange values,
+                          function_ref<SmallVector<Value>(Value, ValueRange)> body);
+  void loop(Value begin, Value end, int64_t step, function_ref<void(Value)> body);
+  /// if (x < y) one() else two(); decided now if both are constant.
+  void ifLess(Value x, Value y, function_ref<void()> one, function_ref<void()> two);
+};
+
+} // namespace mlir::whit

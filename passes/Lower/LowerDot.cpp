@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-lower-dot: one operation, five instruction sets. The preparation of an operand (even and odd bytes as 16-bit numbers)
+// depends on that operand alone, so CSE shares it between all products that use it.
+
+#include "Lower/TargetFacts.h"
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir::whit {
+#define GEN_PASS_DEF_LOWERDOTPASS
+#include "Lower/LowerDot.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+namespace {
+/// Lowers one dot product; `lanes` 32-bit lanes in all.
+class DotLowering {
+public:
+  DotLowering(DotOp op, const TargetFacts &facts)
+      : b(op), loc(op.getLoc()), facts(facts), op(op), lanes(cast<VectorType>(op.getAcc().getType()).getNumElements()) {}
+
+  Value lower() {
+    if (facts.has("avx512vnni") && lanes % 16 == 0)
+      return inParts(16, "llvm.x86.avx512.vpdpbusd.512");
+    if (facts.has("avxvnni") && lanes % 8 == 0)
+      return inParts(8, "llvm.x86.avx512.vpdpbusd.256");
+    if (facts.has("avx512bw") && lanes % 16 == 0)
+      return widened(16, "llvm.x86.avx512.pmaddw.d.512");
+    if (facts.has("avx2") && lanes % 8 == 0)
+      return widened(8, "llvm.x86.avx2.pmadd.wd");
+    if (facts.has("sse2") && lanes % 4 == 0)
+      return widened(4, "llvm.x86.sse2.pmadd.wd");
+    return generic();
+  }
+
+private:
+  VectorType type(int64_t count, unsigned bits) { return VectorType::get({count}, b.getIntegerType(bits)); }
+  Value splat(VectorType type, int64_t value) {
+    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, b.getIntegerAttr(type.getElementType(), value)));
+  }
+  Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
+  Value intrinsic(StringRef name, Type result, ValueRange operands) {
+    return LLVM::CallIntrinsicOp::create(b, loc, result, b.getStringAttr(name), operands).getResult(0);
+  }
+  Value part(Value vector, int64_t index, int64_t count) {
+    if (cast<VectorType>(vector.getType()).getNumElements() == count)
+      return vector;
+    return vector::ExtractStridedSliceOp::create(b, loc, vector, index * count, count, /*strides=*/1);
+  }
+  /// Computes `make(i)`, `width` lanes each, and puts the parts together.
+  Value assemble(int64_t width, function_ref<Value(int64_t)> make) {
+    if (width == lanes)
+      return make(0);
+    Value result = op.getAcc();
+    for (int64_t i = 0; i < lanes / width; ++i)
+      result = vector::InsertStridedSliceOp::create(b, loc, make(i), result, i * width, /*strides=*/1);
+    return result;
+  }
+
+  Value inParts(int64_t width, StringRef name) {
+    return assemble(width, [&](int64_t i) {
+      return intrinsic(name, type(width, 32),
+                       {part(op.getAcc(), i, width), part(op.getU(), i, 4 * width), part(op.getS(), i, 4 * width)});
+    });
+  }
+
+  /// The even and the odd bytes of each 16-bit lane, as 16-bit numbers.
+  std::pair<Value, Value> halves(Value bytes, bool isSigned) {
+    VectorType words = type(2 * lanes, 16);
+    Value pairs = vector::BitCastOp::create(b, loc, words, bytes), eight = splat(words, 8);
+    if (isSigned) {
+      Value low = arith::ShLIOp::create(b, loc, pairs, eight);
+      return {arith::ShRSIOp::create(b, loc, low, eight), arith::ShRSIOp::create(b, loc, pairs, eight)};
+    }
+    return {arith::AndIOp::create(b, loc, pairs, splat(words, 255)), arith::ShRUIOp::create(b, loc, pairs, eight)};
+  }
+
+  Value widened(int64_t width, StringRef name) {
+    auto [evenU, oddU] = halves(op.getU(), false);
+    auto [evenS, oddS] = halves(op.getS(), true);
+    return assemble(width, [&](int64_t i) {
+      Value even = intrinsic(name, type(width, 32), {part(evenU, i, 2 * width), part(evenS, i, 2 * width)});
+      Value odd = intrinsic(name, type(width, 32), {part(oddU, i, 2 * width), part(oddS, i, 2 * width)});
+      return add(part(op.getAcc(), i, width), add(even, odd));
+    });
+  }
+
+  /// A product of two bytes lies in [-32640, 32385] and fits in 16 bits; sums do not.
+  Value generic() {
+    auto [evenU, oddU] = halves(op.getU(), false);
+    auto [evenS, oddS] = halves(op.getS(), true);
+    VectorType wide = type(lanes, 32);
+    Value sixteen = splat(wide, 16), sum = op.getAcc();
+    for (auto [u, s] : {std::pair(evenU, evenS), std::pair(oddU, oddS)}) {
+      Value pairs = vector::BitCastOp::create(b, loc, wide, arith::MulIOp::create(b, loc, u, s));
+      Value low = arith::ShRSIOp::create(b, loc, arith::ShLIOp::create(b, loc, pairs, sixteen), sixteen);
+      sum = add(sum, add(low, arith::ShRSIOp::create(b, loc, pairs, sixteen)));
+    }
+    return sum;
+  }
+
+  OpBuilder b;
+  Location loc;
+  const TargetFacts &facts;
+  DotOp op;
+  int64_t lanes;
+};
+
+struct LowerDotPass : mlir::whit::impl::LowerDotPassBase<LowerDotPass> {
+  void runOnOperation() override {
+    TargetFacts facts = TargetFacts::of(getOperation());
+    getOperation().walk([&](DotOp op) {
+      op.replaceAllUsesWith(DotLowering(op, facts).lower());
+      op.erase();
+    });
+  }
+};
+} // namespace

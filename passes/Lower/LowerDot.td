@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef WHIT_LOWER_LOWERDOT
+#define WHIT_LOWER_LOWERDOT
+include "mlir/Pass/PassBase.td"
+
+def LowerDotPass : Pass<"whit-lower-dot", "mlir::func::FuncOp"> {
+  let summary = "byte dot products become the best instructions of the target";
+  let description = [{
+    By the features of `whit.target`: `vpdpbusd` on 512 bits (avx512vnni) or 256 bits (avxvnni); else bytes are widened to 16
+    bits, even and odd ones apart so that nothing crosses a lane, and multiplied with `pmaddwd` of the widest vectors there
+    are. Without `whit.target` plain arithmetic is used. The saturating `pmaddubsw` never is: every lowering gives the same
+    integers.
+
+    ```mlir
+    %r = whit.dot %acc, %u, %s : vector<16xi32>, vector<64xi8>, vector<64xi8>
+    // becomes, with +avx512vnni
+    %r = llvm.call_intrinsic "llvm.x86.avx512.vpdpbusd.512"(%acc, %u, %s) : ...
+    ```
+  }];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::vector::VectorDialect", "mlir::LLVM::LLVMDialect"];
+}
+#endif

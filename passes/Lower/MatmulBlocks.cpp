@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The arithmetic of a matmul, one group of K at a time. With int8 activations the products of a group are summed exactly in
+// int32 and flushed with multiplications and additions that are rounded one by one: the same bits on every target. With f32
+// activations code - zero is exact and each product is added in ascending k.
+
+#include "Lower/MatmulBlocks.h"
+
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+using ::whit::ZeroKind;
+
+/// Elements of K whose code is laid out without a loop.
+static constexpr int64_t kUnrolledDot = 64, kUnrolledFloat = 16;
+
+SmallVector<Value> MatmulBlocks::emit(Value row, int64_t rows, Value panel, int64_t panels) {
+  rowIndices.clear();
+  panelIndices.clear();
+  for (int64_t r = 0; r < rows; ++r)
+    rowIndices.push_back(k.plus(row, r));
+  for (int64_t p = 0; p < panels; ++p)
+    panelIndices.push_back(k.plus(panel, p));
+  return wholeK(SmallVector<Value>(rows * panels, k.splat(0.0f)));
+}
+
+SmallVector<Value> MatmulBlocks::overUnits(int64_t count, int64_t perUnit, int64_t unrolled, SmallVector<Value> sums,
+                                           function_ref<void(Value, int64_t, int64_t, SmallVector<Value> &)> add) {
+  int64_t step = std::max<int64_t>(1, unrolled / perUnit), looped = count / perUnit / step * step;
+  sums = k.loop(k.index(0), k.index(looped), step, sums, [&](Value first, ValueRange carried) {
+    SmallVector<Value> next = llvm::to_vector(carried);
+    for (int64_t unit = 0; unit < step; ++unit)
+      add(first, unit, perUnit, next);
+    return next;
+  });
+  for (int64_t unit = looped; unit * perUnit < count; ++unit)
+    add(k.index(unit), 0, std::min(perUnit, count - unit * perUnit), sums);
+  return sums;
+}
+
+// ------------------------------------------------------------------------------------------------- int8 activations
+
+SmallVector<Value> IntegerBlocks::wholeK(SmallVector<Value> acc) {
+  return k.loop(k.index(0), k.index(place.groups), 1, acc,
+                [&](Value g, ValueRange carried) { return group(g, carried); });
+}
+
+/// Four codes of a row, in every lane.
+Value IntegerBlocks::activations(int64_t row, Value g, Value at) {
+  Value four = k.load(k.bytes(4), codes, {rowIndices[row], g, at});
+  Value word = k.bitcast(four, VectorType::get({1}, k.b.getI32Type()));
+  return k.bitcast(k.broadcast(vector::ExtractOp::create(k.b, k.loc, word, 0)), k.bytes(64));
+}
+
+/// What the sums of a group start from, so that zero points cost nothing: -zero * sum of the activations.
+SmallVector<Value> IntegerBlocks::startOf(ArrayRef<Value> rowSums, Value block) {
+  SmallVector<Value> start;
+  SmallVector<Value> zeros;
+  if (encoding.zero == ZeroKind::Integer)
+    for (Value panel : panelIndices)
+      zeros.push_back(decoder.integerZeros(panel, block));
+  for (Value sum : rowSums) {
+    Value negative;
+    if (encoding.zero == ZeroKind::Constant)
+      negative = k.broadcast(arith::MulIOp::create(k.b, k.loc, sum, k.scalar(-(1 << (encoding.bits - 1)))));
+    else if (encoding.zero == ZeroKind::Integer)
+      negative = k.broadcast(arith::SubIOp::create(k.b, k.loc, k.scalar(0), sum));
+    else
+      negative = k.splat(0);
+    for (size_t p = 0; p < panelIndices.size(); ++p)
+      start.push_back(zeros.empty() ? negative : Value(arith::MulIOp::create(k.b, k.loc, zeros[p], negative)));
+  }
+  return start;
+}
+
+SmallVector<Value> IntegerBlocks::group(Value g, ValueRange acc) {
+  size_t rows = rowIndices.size(), panels = panelIndices.size();
+  Value block = k.times(g, place.blockBytes);
+  SmallVector<Value> rowSums;
+  for (Value row : rowIndices)
+    rowSums.push_back(k.load(sums, {row, g}));
+
+  int64_t perUnit = decoder.elementsPerUnit();
+  SmallVector<Value> dots = overUnits(
+      place.paddedGroup, perUnit, kUnrolledDot, startOf(rowSums, block),
+      [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
+        SmallVector<PanelDecoder::Unit> lines;
+        for (Value panel : panelIndices)
+          lines.push_back(decoder.loadUnit(panel, block, first, unit));
+        for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
+          SmallVector<Value> weights;
+          for (const PanelDecoder::Unit &unit : lines)
+            weights.push_back(decoder.quad(unit, quad));
+          Value at = k.plus(k.times(first, perUnit), unit * perUnit + 4 * quad);
+          for (size_t r = 0; r < rows; ++r) {
+            Value x = activations(r, g, at);
+            for (size_t p = 0; p < panels; ++p)
+              dots[r * panels + p] = DotOp::create(k.b, k.loc, k.ints(), dots[r * panels + p], weights[p], x);
+          }
+        }
+      });
+
+  SmallVector<Value> scalesX, sumsX, next(rows * panels);
+  for (size_t r = 0; r < rows; ++r) {
+    scalesX.push_back(k.broadcast(k.load(scales, {rowIndices[r], g})));
+    bool isFloat = encoding.zero == ZeroKind::Float || encoding.zero == ZeroKind::Minimum;
+    sumsX.push_back(isFloat ? k.toFloat(k.broadcast(rowSums[r])) : Value());
+  }
+  for (size_t p = 0; p < panels; ++p) {
+    Value scaleW = decoder.scales(panelIndices[p], block);
+    Value zero = sumsX[0] ? decoder.floatZeros(panelIndices[p], block) : Value();
+    for (size_t r = 0; r < rows; ++r)
+      next[r * panels + p] = flush(acc[r * panels + p], dots[r * panels + p], scalesX[r], scaleW, zero, sumsX[r]);
+  }
+  return next;
+}
+
+/// Adds the finished sum of a group; no multiplication is fused with an addition.
+Value IntegerBlocks::flush(Value acc, Value dots, Value scaleX, Value scaleW, Value zero, Value sumX) {
+  Value sum = k.toFloat(dots);
+  if (encoding.zero == ZeroKind::Minimum)
+    return k.add(acc, k.mul(scaleX, k.add(k.mul(scaleW, sum), k.mul(zero, sumX))));
+  if (encoding.zero == ZeroKind::Float)
+    sum = k.sub(sum, k.mul(zero, sumX));
+  return k.add(acc, k.mul(k.mul(scaleX, scaleW), sum));
+}
+
+// -------------------------------------------------------------------------------------------------- f32 activations
+
+SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
+  if (encoding.codec == ::whit::Codec::Plain)
+    return plain(acc);
+  int64_t whole = place.group ? place.k / place.group : 0, tail = place.k - whole * place.group;
+  acc = k.loop(k.index(0), k.index(whole), 1, acc,
+               [&](Value g, ValueRange carried) { return group(g, place.group, llvm::to_vector(carried)); });
+  return tail ? group(k.index(whole), tail, acc) : acc;
+}
+
+/// acc += x[at] * weights, for all rows and panels.
+void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Value> &acc) {
+  for (size_t r = 0; r < rowIndices.size(); ++r) {
+    Value activation = k.broadcast(k.load(x, {rowIndices[r], at}));
+    for (size_t p = 0; p < weights.size(); ++p) {
+      Value &sum = acc[r * weights.size() + p];
+      sum = k.multiplyAdd(activation, weights[p], sum);
+    }
+  }
+}
+
+SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
+  int64_t bytes = 16 * ::whit::scaleBytes(encoding.scale);
+  return overUnits(place.k, 1, kUnrolledFloat / 2, acc,
+                   [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
+                     Value at = k.plus(first, unit);
+                     SmallVector<Value> weights;
+                     for (Value panel : panelIndices)
+                       weights.push_back(decoder.storedFloats(panel, k.plus(k.times(first, bytes), unit * bytes)));
+                     addElement(at, weights, acc);
+                   });
+}
+
+/// The `count` elements of a group. A minimum is part of each weight, because factored out of the sum it would cancel
+/// against it; a zero is exact, so that the scale is applied once per group.
+SmallVector<Value> FloatBlocks::group(Value g, int64_t count, SmallVector<Value> acc) {
+  size_t panels = panelIndices.size();
+  bool isMinimum = encoding.zero == ZeroKind::Minimum, isFloat = encoding.zero == ZeroKind::Float;
+  Value block = k.times(g, place.blockBytes), start = k.times(g, place.group);
+  SmallVector<Value> scales, zeros, biases;
+  for (Value panel : panelIndices) {
+    scales.push_back(decoder.scales(panel, block));
+    zeros.push_back(isMinimum || isFloat ? decoder.floatZeros(panel, block) : Value());
+    int32_t constant = encoding.zero == ZeroKind::Constant ? 1 << (encoding.bits - 1) : 0;
+    biases.push_back(encoding.zero == ZeroKind::Integer ? decoder.biasOf(decoder.integerZeros(panel, block))
+                                                        : decoder.biasOf(constant));
+  }
+  auto weight = [&](const PanelDecoder::Unit &lines, int64_t element, size_t p) {
+    Value code = decoder.element(lines, element, biases[p]);
+    return isFloat ? k.sub(code, zeros[p]) : isMinimum ? k.multiplyAdd(code, scales[p], zeros[p]) : code;
+  };
+
+  int64_t perUnit = decoder.elementsPerUnit();
+  SmallVector<Value> sums = isMinimum ? acc : SmallVector<Value>(acc.size(), k.splat(0.0f));
+  sums = overUnits(count, perUnit, kUnrolledFloat, sums,
+                   [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
+                     SmallVector<PanelDecoder::Unit> lines;
+                     for (Value panel : panelIndices)
+                       lines.push_back(decoder.loadUnit(panel, block, first, unit));
+                     Value begin = k.plus(start, k.plus(k.times(first, perUnit), unit * perUnit));
+                     for (int64_t element = 0; element < elements; ++element) {
+                       SmallVector<Value> weights;
+                       for (size_t p = 0; p < panels; ++p)
+                         weights.push_back(weight(lines[p], element, p));
+                       addElement(k.plus(begin, element), weights, sums);
+                     }
+                   });
+  if (isMinimum)
+    return sums;
+  for (size_t i = 0; i < sums.size(); ++i)
+    sums[i] = k.multiplyAdd(scales[i % panels], sums[i], acc[i]);
+  return sums;
+}

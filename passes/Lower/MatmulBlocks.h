@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The inner part of a matmul: a block of rows x panels of 16 columns whose sums live in registers while the whole of K goes
+// by. Every sum is formed in the same order whatever the size of the block, so a row's bits do not depend on its neighbours.
+
+#pragma once
+
+#include "Lower/DecodeCodes.h"
+
+namespace mlir::whit {
+
+/// Emits blocks of one matmul.
+class MatmulBlocks {
+public:
+  virtual ~MatmulBlocks() = default;
+
+  /// The sums of rows row .. row+rows-1 and panels panel .. panel+panels-1, row by row: rows * panels vectors of f32.
+  SmallVector<Value> emit(Value row, int64_t rows, Value panel, int64_t panels);
+
+protected:
+  MatmulBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
+               int64_t prefetchDistance)
+      : k(k), encoding(encoding), place(place), decoder(k, encoding, place, packed, prefetchDistance), packed(packed) {}
+
+  virtual SmallVector<Value> wholeK(SmallVector<Value> sums) = 0;
+  /// Adds units 0 .. count/elementsPerUnit of a block to `sums`, `unrolled` elements of K at a time. `add` gets the first unit
+  /// of its step, a unit relative to it, and how many elements of that unit there are.
+  SmallVector<Value> overUnits(int64_t count, int64_t perUnit, int64_t unrolled, SmallVector<Value> sums,
+                               function_ref<void(Value, int64_t, int64_t, SmallVector<Value> &)> add);
+
+  KernelBuilder &k;
+  const ::whit::Encoding &encoding;
+  const ::whit::Place &place;
+  PanelDecoder decoder;
+  Value packed;
+  // The block being emitted.
+  SmallVector<Value> rowIndices, panelIndices;
+};
+
+/// int8 activations: codes [rows, GROUPS, PADDED], scales and sums [rows, GROUPS].
+class IntegerBlocks : public MatmulBlocks {
+public:
+  IntegerBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
+                int64_t prefetchDistance, Value codes, Value scales, Value sums)
+      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), codes(codes), scales(scales), sums(sums) {}
+
+private:
+  SmallVector<Value> wholeK(SmallVector<Value> sums) override;
+  SmallVector<Value> group(Value g, ValueRange acc);
+  SmallVector<Value> startOf(ArrayRef<Value> rowSums, Value block);
+  Value flush(Value acc, Value dots, Value scaleX, Value scaleW, Value zero, Value sumX);
+  Value activations(int64_t row, Value g, Value at);
+
+  Value codes, scales, sums;
+};
+
+/// f32 activations [rows, K].
+class FloatBlocks : public MatmulBlocks {
+public:
+  FloatBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
+              int64_t prefetchDistance, Value x)
+      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), x(x) {}
+
+private:
+  SmallVector<Value> wholeK(SmallVector<Value> sums) override;
+  SmallVector<Value> group(Value g, int64_t count, SmallVector<Value> acc);
+  SmallVector<Value> plain(SmallVector<Value> acc);
+  void addElement(Value at, ArrayRef<Value> weights, SmallVector<Value> &acc);
+
+  Value x;
+};
+
+} // namespace mlir::whit

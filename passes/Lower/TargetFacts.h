@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What a pass knows of the machine it generates code for, read from the module attribute
+// `whit.target = {cpu = "...", features = "+avx2,+fma,..."}`. Without the attribute: any x86-64.
+
+#pragma once
+
+#include "mlir/IR/Operation.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace mlir::whit {
+
+class TargetFacts {
+public:
+  static TargetFacts of(Operation *op);
+
+  bool has(StringRef feature) const { return features.contains(feature); }
+  bool hasFma() const { return has("fma") || has("avx512f"); }
+  /// Half precision to single in one instruction; otherwise it would be a library call.
+  bool hasHalf() const { return has("f16c") || has("avx512f"); }
+  /// Vectors of 16 x 32 bits that fit in the register file, three quarters of it: the rest holds operands.
+  int64_t accumulators() const { return has("avx512f") ? 24 : has("avx") ? 6 : 3; }
+
+private:
+  llvm::StringSet<> features;
+};
+
+} // namespace mlir::whit

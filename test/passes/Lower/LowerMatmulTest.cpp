@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Generated matmuls against plain loops over canonical matrices. Int8 activations: the same bits as the loops on every
+// machine, for any data. f32 activations: the same bits where all is exact (small integers, powers of two), and within
+// (depth + 6) u sum|a||w| of the exact result elsewhere. Nothing outside y[rows, n] may be written, and nothing outside x read.
+
+#include "Jit.h"
+
+#include "runtime/encoding/Matrix.h"
+#include "runtime/encoding/Pack.h"
+#include "whit/Encoding.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <sys/mman.h>
+#include <unistd.h>
+
+using namespace whit;
+using namespace whit::test;
+
+#pragma clang fp contract(off)
+
+namespace {
+constexpr double kUnit = 0x1p-24;
+constexpr float kGuard = 12345.0f;
+
+/// Memory that ends at a page that cannot be touched.
+template <typename T> class Guarded {
+public:
+  explicit Guarded(size_t count) {
+    size_t page = sysconf(_SC_PAGESIZE), used = (count * sizeof(T) + page - 1) / page * page;
+    bytes = used + page;
+    base = static_cast<char *>(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(base + used, page, PROT_NONE);
+    first = reinterpret_cast<T *>(base + used - count * sizeof(T));
+  }
+  ~Guarded() { munmap(base, bytes); }
+  Guarded(const Guarded &) = delete;
+  T *data() { return first; }
+  T &operator[](size_t i) { return first[i]; }
+
+private:
+  char *base;
+  T *first;
+  size_t bytes;
+};
+
+struct Problem {
+  std::string format;
+  int64_t n, k;
+  bool exact; ///< small integers and powers of two
+  std::string schedule = "";
+};
+
+/// A matrix with random codes; or values, if the format is plain.
+Matrix randomMatrix(const Problem &problem, std::mt19937 &random) {
+  Encoding encoding = *parseEncoding(problem.format, nullptr);
+  Matrix matrix = makeMatrix(encoding, problem.n, problem.k);
+  auto integer = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  auto rounded = [&](float value) { // to 8 significant bits: exact in each of the stored types
+    int exponent;
+    float fraction = std::frexp(value, &exponent);
+    return std::ldexp(std::round(fraction * 256), exponent - 8);
+  };
+  auto real = [&] { return rounded(std::uniform_real_distribution<float>(-1, 1)(random)); };
+  for (uint8_t &code : matrix.codes)
+    code = integer(0, (1 << encoding.bits) - 1);
+  for (float &scale : matrix.scales)
+    scale = problem.exact ? std::ldexp(1.0f, integer(-2, 2)) : rounded(0.05f * real());
+  for (float &zero : matrix.zeros)
+    zero = encoding.zero == ZeroKind::Integer ? integer(0, (1 << encoding.bits) - 1)
+           : problem.exact                    ? integer(-8, 8)
+           : encoding.zero == ZeroKind::Float ? rounded((1 << encoding.bits) * std::abs(real()))
+                                              : rounded(0.05f * real());
+  for (float &value : matrix.values)
+    value = problem.exact ? integer(-4, 4) : real();
+  return matrix;
+}
+
+/// A compiled matmul with its weight.
+struct Compiled {
+  Problem problem;
+  Matrix matrix;
+  Place place;
+  std::vector<double> weights;
+  Guarded<uint8_t> packed;
+  std::unique_ptr<Kernel> kernel;
+
+  Compiled(const Problem &problem, const Machine &machine, bool integers, std::mt19937 &random)
+      : problem(problem), matrix(randomMatrix(problem, random)), place(solvePlace(matrix.encoding, problem.n, problem.k)),
+        weights(problem.n * problem.k), packed(place.bytes()) {
+    packPanels(place, matrix, packed.data());
+    dequantize(matrix, weights.data());
+    std::string w = llvm::formatv("memref<{0}x{1}xi8>", place.panels, place.panelBytes);
+    std::string y = llvm::formatv("memref<?x{0}xf32, strided<[{1}, 1]>>", problem.n, problem.n + 3);
+    std::string at = llvm::formatv("at <<{0}>, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
+    std::string text;
+    if (integers) {
+      std::string types = llvm::formatv("memref<?x{0}x{1}xi8>, memref<?x{0}xf32>, memref<?x{0}xi32>, {2}", place.groups,
+                                        place.paddedGroup, w);
+      text = llvm::formatv("func.func @f(%c: memref<?x{0}x{1}xi8>, %s: memref<?x{0}xf32>, %t: memref<?x{0}xi32>, %w: {2}, %y: {3}) "
+                           "attributes {{llvm.emit_c_interface} {{ whit.quantized_matmul ins(%c, %s, %t, %w : {4}) outs(%y : {3}) {5} return }",
+                           place.groups, place.paddedGroup, w, y, types, at);
+    } else {
+      std::string x = llvm::formatv("memref<?x{0}xf32>", problem.k);
+      text = llvm::formatv("func.func @f(%x: {0}, %w: {1}, %y: {2}) attributes {{llvm.emit_c_interface} {{ "
+                           "whit.matmul ins(%x, %w : {0}, {1}) outs(%y : {2}) {3} return }",
+                           x, w, y, at);
+    }
+    kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot)", machine);
+  }
+
+  MemRef weight() { return MemRef(packed.data(), {place.panels, place.panelBytes}); }
+};
+
+/// y with columns of guard values on the right and a guard page behind.
+struct Output {
+  int64_t m, n;
+  Guarded<float> values;
+  Output(int64_t m, int64_t n) : m(m), n(n), values(m * (n + 3)) { std::fill_n(values.data(), m * (n + 3), kGuard); }
+  MemRef memref() { return MemRef(values.data(), {m, n}, {n + 3, 1}); }
+  float at(int64_t row, int64_t column) { return values[row * (n + 3) + column]; }
+  void checkGuards() {
+    for (int64_t r = 0; r < m; ++r)
+      for (int64_t c = n; c < n + 3; ++c)
+        ASSERT_EQ(at(r, c), kGuard) << "written past the end of row " << r;
+  }
+};
+
+void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
+  const Place &place = compiled.place;
+  const Matrix &matrix = compiled.matrix;
+  const Encoding &encoding = matrix.encoding;
+  bool exact = compiled.problem.exact;
+  int64_t n = compiled.problem.n, k = compiled.problem.k, groups = place.groups, padded = place.paddedGroup;
+  Guarded<int8_t> codes(m * groups * padded);
+  Guarded<float> scales(m * groups);
+  Guarded<int32_t> sums(m * groups);
+  for (int64_t i = 0; i < m * groups; ++i) {
+    scales[i] = exact ? std::ldexp(1.0f, int(random() % 4) - 2) : std::uniform_real_distribution<float>(0, 0.1f)(random);
+    sums[i] = 0;
+    for (int64_t j = 0; j < padded; ++j) {
+      bool real = j < std::min(place.group, k - i % groups * place.group);
+      int code = random() % 8 == 0 ? -127 : int(random() % 255) - 127;
+      codes[i * padded + j] = real ? (exact ? code / 16 : code) : 0;
+      sums[i] += codes[i * padded + j];
+    }
+  }
+  Output y(m, n);
+  compiled.kernel->call("f", {MemRef(codes.data(), {m, groups, padded}), MemRef(scales.data(), {m, groups}),
+                              MemRef(sums.data(), {m, groups}), compiled.weight(), y.memref()});
+  y.checkGuards();
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t column = 0; column < n; ++column) {
+      float expected = 0;
+      double exactly = 0, magnitude = 0;
+      for (int64_t g = 0; g < groups; ++g) {
+        int64_t dot = 0;
+        float scaleX = scales[row * groups + g], scaleW = matrix.scales[column * groups + g];
+        float zero = matrix.zeros.empty() ? float(1 << (encoding.bits - 1)) : matrix.zeros[column * groups + g];
+        for (int64_t e = g * place.group; e < std::min(k, (g + 1) * place.group); ++e) {
+          int code = codes[(row * groups + g) * padded + e - g * place.group];
+          dot += code * int64_t(matrix.codes[column * k + e]);
+          double product = double(scaleX) * code * compiled.weights[column * k + e];
+          exactly += product;
+          magnitude += std::abs(product);
+        }
+        int32_t sum = sums[row * groups + g];
+        if (encoding.zero == ZeroKind::Minimum) {
+          float part = scaleW * float(dot), minimum = zero * float(sum), both = part + minimum;
+          expected = expected + scaleX * both;
+        } else {
+          bool isFloat = encoding.zero == ZeroKind::Float;
+          float value = isFloat ? float(dot) - zero * float(sum) : float(dot - int64_t(zero) * sum);
+          expected = expected + (scaleX * scaleW) * value;
+        }
+      }
+      ASSERT_EQ(y.at(row, column), expected) << "row " << row << " column " << column << " of " << m << " rows";
+      // The factored minimum and float zero are rounded before they cancel against the products.
+      if (encoding.zero == ZeroKind::Constant || encoding.zero == ZeroKind::Integer) {
+        ASSERT_LE(std::abs(y.at(row, column) - exactly), (groups + 6) * kUnit * magnitude);
+      }
+    }
+}
+
+void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
+  int64_t n = compiled.problem.n, k = compiled.problem.k;
+  Guarded<float> x(m * k);
+  for (int64_t i = 0; i < m * k; ++i)
+    x[i] = compiled.problem.exact ? int(random() % 9) - 4 : std::normal_distribution<float>()(random);
+  Output y(m, n);
+  compiled.kernel->call("f", {MemRef(x.data(), {m, k}), compiled.weight(), y.memref()});
+  y.checkGuards();
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t column = 0; column < n; ++column) {
+      double exactly = 0, magnitude = 0;
+      for (int64_t e = 0; e < k; ++e) {
+        double product = double(x[row * k + e]) * compiled.weights[column * k + e];
+        exactly += product;
+        magnitude += std::abs(product);
+      }
+      if (compiled.problem.exact)
+        ASSERT_EQ(y.at(row, column), float(exactly)) << "row " << row << " column " << column << " of " << m << " rows";
+      else
+        ASSERT_LE(std::abs(y.at(row, column) - exactly), (k + 6) * kUnit * magnitude)
+            << "row " << row << " column " << column << " of " << m << " rows";
+    }
+}
+
+void check(const Problem &problem, const Machine &machine, bool integers, std::vector<int64_t> rows) {
+  SCOPED_TRACE(llvm::formatv("{0} N {1} K {2} {3} {4} on {5}", problem.format, problem.n, problem.k,
+                             integers ? "int8 activations" : "f32 activations", problem.schedule, machine.name)
+                   .str());
+  std::mt19937 random(problem.n * 1000003 + problem.k * 17 + problem.exact);
+  Compiled compiled(problem, machine, integers, random);
+  ASSERT_TRUE(compiled.kernel);
+  for (int64_t m : rows) {
+    integers ? runIntegers(compiled, m, random) : runFloats(compiled, m, random);
+    if (testing::Test::HasFatalFailure())
+      return;
+  }
+}
+
+const std::vector<int64_t> kRows = {0, 1, 2, 3, 7, 8, 9, 17};
+
+/// Every shape class, on the best machine.
+void checkShapes(const std::string &format, int64_t group, bool integers) {
+  for (int64_t k : {int64_t(1), group - 1, group, group + 1, int64_t(93), int64_t(576)})
+    for (int64_t n : {1, 3, 8, 17, 288}) {
+      check({format, n, k, (n + k) % 2 == 0}, machinesOfHost().front(), integers, kRows);
+      if (testing::Test::HasFatalFailure())
+        return;
+    }
+}
+
+/// Every width and zero kind on the best machine, and in turn on each of the others.
+void checkFormats(bool integers) {
+  const char *groupings[] = {"_g32", "_channel", "_g16", "_tensor", "_g6", "_g128", "_g20", "_g64"};
+  const char *types[] = {"_f32", "", "_bf16"};
+  int64_t i = 0;
+  for (const std::string &stem : formatStems()) {
+    std::string format = stem;
+    if (stem.find("int") != std::string::npos) {
+      size_t cut = stem.find('_');
+      std::string suffix = cut == std::string::npos ? "" : stem.substr(cut);
+      format = stem.substr(0, cut) + groupings[i % 8] + suffix + types[i % 3];
+      ++i;
+    } else if (integers) {
+      continue;
+    }
+    const std::vector<Machine> machines = machinesOfHost();
+    check({format, 40, 93, i % 2 == 0}, machines.front(), integers, {1, 9});
+    check({format, 40, 93, i % 2 == 1}, machines[i % machines.size()], integers, {1, 9});
+    if (testing::Test::HasFatalFailure())
+      return;
+  }
+}
+
+TEST(LowerMatmul, IntegerShapes) { checkShapes("int4_g32", 32, true); }
+TEST(LowerMatmul, IntegerShapesThreeBits) { checkShapes("uint3_g16", 16, true); }
+TEST(LowerMatmul, FloatShapes) { checkShapes("int4_g32", 32, false); }
+TEST(LowerMatmul, FloatShapesOneBit) { checkShapes("uint1_g32_min", 32, false); }
+TEST(LowerMatmul, PlainShapes) { checkShapes("bf16", 32, false); }
+TEST(LowerMatmul, IntegerFormats) { checkFormats(true); }
+TEST(LowerMatmul, FloatFormats) { checkFormats(false); }
+
+TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
+  for (const char *schedule : {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3"})
+    for (bool integers : {true, false})
+      check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"}, machinesOfHost().front(),
+            integers, kRows);
+}
+} // namespace

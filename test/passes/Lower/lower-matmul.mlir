@@ -1,0 +1,99 @@
+// RUN: whit-opt %s --whit-lower-matmul --canonicalize --cse --split-input-file --verify-diagnostics | FileCheck %s
+
+module attributes {whit.target = {cpu = "znver4", features = "+avx2,+avx512f,+f16c,+fma,+avx512vnni"}} {
+// One row, one panel: two groups of 32. The sum of a group starts at -8 * (sum of the activations), four lines of codes
+// give eight dot products, and the flush is rounded multiplications and an addition.
+
+// CHECK-LABEL: @int4
+// CHECK-SAME: %[[C:[a-z0-9]+]]: memref<1x2x32xi8>, %[[S:[a-z0-9]+]]: memref<1x2xf32>, %[[T:[a-z0-9]+]]: memref<1x2xi32>, %[[W:[a-z0-9]+]]: memref<1x576xi8>
+// CHECK-DAG: %[[MASK:.*]] = arith.constant dense<252645135> : vector<16xi32>
+// CHECK: scf.for %[[G:.*]] = %c0 to %c2 step %c1 iter_args(%[[ACC:.*]] = %{{.*}}) -> (vector<16xf32>)
+// CHECK: %[[BLOCK:.*]] = arith.muli %[[G]], %c288
+// CHECK: %[[SUM:.*]] = memref.load %[[T]][%c0, %[[G]]]
+// CHECK: %[[START:.*]] = arith.muli %[[SUM]], %c-8_i32
+// CHECK: %[[LINE:.*]] = vector.load %[[W]][%c0, %[[BLOCK]]] : memref<1x576xi8>, vector<64xi8>
+// CHECK: %[[LANES:.*]] = vector.bitcast %[[LINE]] : vector<64xi8> to vector<16xi32>
+// CHECK: arith.andi %[[LANES]], %[[MASK]]
+// CHECK: vector.load %[[C]][%c0, %[[G]], %c0] : memref<1x2x32xi8>, vector<4xi8>
+// CHECK: whit.dot
+// CHECK: %[[HIGH:.*]] = arith.shrui %[[LANES]]
+// CHECK: arith.andi %[[HIGH]], %[[MASK]]
+// CHECK-COUNT-7: whit.dot
+// CHECK-DAG: %[[SX:.*]] = vector.broadcast %{{.*}} : f32 to vector<16xf32>
+// CHECK-DAG: %[[SW:.*]] = arith.extf %{{.*}} : vector<16xf16> to vector<16xf32>
+// CHECK-DAG: %[[DOT:.*]] = arith.sitofp %{{.*}} : vector<16xi32> to vector<16xf32>
+// CHECK: %[[SCALE:.*]] = arith.mulf %[[SX]], %[[SW]]
+// CHECK: %[[PART:.*]] = arith.mulf %[[SCALE]], %[[DOT]]
+// CHECK: %[[NEXT:.*]] = arith.addf %[[ACC]], %[[PART]]
+// CHECK: scf.yield %[[NEXT]]
+// CHECK: vector.store %{{.*}} : memref<1x16xf32>, vector<16xf32>
+func.func @int4(%codes: memref<1x2x32xi8>, %scales: memref<1x2xf32>, %sums: memref<1x2xi32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<1x2x32xi8>, memref<1x2xf32>, memref<1x2xi32>, memref<1x576xi8>)
+    outs(%y : memref<1x16xf32>) at <<int4_g32>, 16 by 64>
+  return
+}
+
+// Planes of 2 and 1 bits are joined; the integer zero is multiplied once per group.
+// CHECK-LABEL: @planes
+// CHECK: arith.extui %{{.*}} : vector<16xi8> to vector<16xi32>
+// CHECK: arith.ori
+// CHECK: whit.dot
+func.func @planes(%codes: memref<1x1x32xi8>, %scales: memref<1x1xf32>, %sums: memref<1x1xi32>, %w: memref<1x240xi8>, %y: memref<1x16xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<1x1x32xi8>, memref<1x1xf32>, memref<1x1xi32>, memref<1x240xi8>)
+    outs(%y : memref<1x16xf32>) at <<uint3_g32>, 16 by 32>
+  return
+}
+
+// Any number of rows: fewer than four go two and one at a time, four panels side by side; more go in blocks of 8, 4, 2
+// and 1. The last panel of 24 columns is stored under a mask.
+// CHECK-LABEL: @rows
+// CHECK: scf.if
+// CHECK: vector.maskedstore
+// CHECK: else
+// CHECK: scf.for {{.*}} step %c8
+// CHECK: scf.for {{.*}} -> (vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>, vector<16xf32>)
+// CHECK: scf.for {{.*}} step %c4
+// CHECK: vector.maskedstore
+func.func @rows(%codes: memref<?x2x32xi8>, %scales: memref<?x2xf32>, %sums: memref<?x2xi32>, %w: memref<2x576xi8>, %y: memref<?x24xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<?x2x32xi8>, memref<?x2xf32>, memref<?x2xi32>, memref<2x576xi8>)
+    outs(%y : memref<?x24xf32>) at <<int4_g32>, 24 by 64> schedule <tile = [0, 0], rows = 8, panels = 1>
+  return
+}
+
+// f32 activations: code - zero is exact (a code is the low mantissa bits of 2^23 + code), the scale comes once per group.
+// CHECK-LABEL: @floats
+// CHECK-DAG: arith.constant dense<8.388616E+6> : vector<16xf32>
+// CHECK: arith.subf
+// CHECK: math.fma
+func.func @floats(%x: memref<1x48xf32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x48xf32>, memref<1x576xi8>) outs(%y : memref<1x16xf32>) at <<int4_g32>, 16 by 48>
+  return
+}
+
+// Batches of tiles: rows are walked together if strides allow it when the code runs.
+// CHECK-LABEL: @batches
+// CHECK: memref.extract_strided_metadata
+// CHECK: arith.select
+// CHECK: memref.reinterpret_cast
+func.func @batches(%x: memref<?x?x4xf32, strided<[?, 4, 1], offset: ?>>, %w: memref<1x256xi8>, %y: memref<?x?x16xf32, strided<[?, 16, 1]>>) {
+  whit.matmul ins(%x, %w : memref<?x?x4xf32, strided<[?, 4, 1], offset: ?>>, memref<1x256xi8>)
+    outs(%y : memref<?x?x16xf32, strided<[?, 16, 1]>>) at <<f32>, 16 by 4>
+  return
+}
+}
+
+// -----
+
+func.func @tensors(%x: tensor<1x4xf32>, %w: tensor<1x256xi8>, %y: tensor<1x16xf32>) -> tensor<1x16xf32> {
+  // expected-error@+1 {{operand 0 has type 'tensor<1x4xf32>'; it must be a memref, bufferize first}}
+  %r = whit.matmul ins(%x, %w : tensor<1x4xf32>, tensor<1x256xi8>) outs(%y : tensor<1x16xf32>) at <<f32>, 16 by 4> -> tensor<1x16xf32>
+  return %r : tensor<1x16xf32>
+}
+
+// -----
+
+func.func @strided(%x: memref<1x4xf32, strided<[8, 2]>>, %w: memref<1x256xi8>, %y: memref<1x16xf32>) {
+  // expected-error@+1 {{the stride of its last dimension must be 1, copy it first}}
+  whit.matmul ins(%x, %w : memref<1x4xf32, strided<[8, 2]>>, memref<1x256xi8>) outs(%y : memref<1x16xf32>) at <<f32>, 16 by 4>
+  return
+}
