@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit.cache_append and whit.attention, on caches [B, H, T, D] and on keys blocked by 16 tokens [B, H, T/16, D, 16].
+
+#include "Interpret/Interpreter.h"
+
+#include <cmath>
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::whit;
+
+namespace whit::interpret {
+
+namespace {
+/// Where token t, dimension d of head h of batch b lies.
+struct CacheShape {
+  int64_t batches, heads, capacity, depth;
+  bool blocked;
+
+  explicit CacheShape(const Tensor &cache)
+      : batches(cache.shape[0]), heads(cache.shape[1]), capacity(cache.shape[2] * (cache.rank() == 5 ? 16 : 1)),
+        depth(cache.shape[3]), blocked(cache.rank() == 5) {}
+
+  int64_t at(int64_t b, int64_t h, int64_t t, int64_t d) const {
+    int64_t head = (b * heads + h) * capacity * depth;
+    return head + (blocked ? t / 16 * depth * 16 + d * 16 + t % 16 : t * depth + d);
+  }
+};
+} // namespace
+
+/// `value` as a cache of this element type holds it: f32 as it is, halves rounded.
+static Scalar stored(Type element, Scalar value, double unit) {
+  if (element.isF32())
+    return value;
+  double rounded = roundTo(element, value.f);
+  double bound = value.bound ? value.bound + 2 * unitRoundoff(element) * (std::fabs(rounded) + value.bound) : 0;
+  return Scalar{rounded, 0, unit ? bound : 0};
+}
+
+static LogicalResult runCacheAppend(CacheAppendOp op, Frame &frame) {
+  const Tensor &fresh = frame.tensor(op.getNewTokens()), &start = frame.tensor(op.getStart());
+  const Tensor *past = op.getPast() ? &frame.tensor(op.getPast()) : nullptr;
+  Tensor cache = frame.tensor(op.getCache());
+  CacheShape shape(cache);
+  int64_t rows = fresh.shape[1];
+  for (int64_t b = 0; b < shape.batches; ++b) {
+    int64_t begin = start.integers[b];
+    for (int64_t h = 0; h < shape.heads; ++h)
+      for (int64_t t = 0; t < shape.capacity; ++t)
+        for (int64_t d = 0; d < shape.depth; ++d) {
+          int64_t to = shape.at(b, h, t, d);
+          if (t >= begin && t < begin + rows) {
+            int64_t from = ((b * rows + t - begin) * shape.heads + h) * shape.depth + d;
+            cache.set(to, stored(cache.element, fresh.get(from), frame.interpreter.unit));
+          } else if (past) {
+            CacheShape pastShape(*past);
+            bool known = t < begin && t < pastShape.capacity;
+            cache.set(to, known ? past->get(pastShape.at(b, h, t, d)) : Scalar{});
+          }
+        }
+  }
+  frame.set(op.getResult(0), std::move(cache));
+  return success();
+}
+
+namespace {
+/// One head of one row of q.
+struct Head {
+  const Tensor &q, &k, &v;
+  CacheShape kShape, vShape;
+  double scale, softcap, unit;
+};
+} // namespace
+
+/// scale * q.k, capped, with its bound.
+static Scalar scoreOf(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int64_t t) {
+  double sum = 0, magnitude = 0, error = 0;
+  for (int64_t d = 0; d < head.kShape.depth; ++d) {
+    Scalar q = head.q.get(qAt + d), k = head.k.get(head.kShape.at(b, kvHead, t, d));
+    sum += q.f * k.f;
+    magnitude += std::fabs(q.f * k.f);
+    error += std::fabs(q.f) * k.bound + std::fabs(k.f) * q.bound + q.bound * k.bound;
+  }
+  double roundings = (head.kShape.depth + kOtherRoundings) * head.unit;
+  Scalar score{head.scale * sum, 0, std::fabs(head.scale) * (error + roundings * magnitude)};
+  if (head.softcap > 0) {
+    double capped = head.softcap * std::tanh(score.f / head.softcap);
+    score = Scalar{capped, 0, score.bound + 10 * head.unit * std::fabs(capped)};
+  }
+  return score;
+}
+
+/// Softmax over tokens [begin, end) and the sum of values under it. Compiled code keeps a running maximum over blocks of 16
+/// tokens; each block may rescale what was summed before it by one more exp and one more product.
+static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int64_t begin, int64_t end, Tensor &y) {
+  int64_t depth = head.vShape.depth, tokens = end - begin;
+  std::vector<Scalar> scores;
+  double largest = -std::numeric_limits<double>::infinity(), largestBound = 0;
+  for (int64_t t = begin; t < end; ++t) {
+    scores.push_back(scoreOf(head, qAt, b, kvHead, t));
+    largest = std::max(largest, scores.back().f);
+    largestBound = std::max(largestBound, std::fabs(scores.back().f));
+  }
+  double unit = head.unit, blocks = double((tokens + 15) / 16);
+  double total = 0, totalError = 0;
+  for (Scalar &score : scores) { // becomes a weight, with its relative error in `bound`
+    double difference = std::fabs(score.f - largest);
+    double error = score.bound + unit * (difference + 2 * largestBound) + (10 * blocks + 10) * unit;
+    score = Scalar{std::exp(score.f - largest), 0, std::expm1(std::min(error, 1.0))};
+    total += score.f;
+    totalError += score.f * score.bound;
+  }
+  totalError += (tokens + kOtherRoundings) * unit * total;
+  for (int64_t d = 0; d < depth; ++d) {
+    double sum = 0, magnitude = 0, error = 0;
+    for (int64_t t = begin; t < end; ++t) {
+      Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(b, kvHead, t, d));
+      sum += weight.f * v.f;
+      magnitude += std::fabs(weight.f * v.f);
+      error += weight.f * (weight.bound * std::fabs(v.f) + v.bound);
+    }
+    error += (tokens + kOtherRoundings) * unit * magnitude;
+    double value = sum / total;
+    y.set(qAt + d, Scalar{value, 0, unit ? (error + std::fabs(value) * totalError) / total + 2 * unit * std::fabs(value) : 0});
+  }
+}
+
+static LogicalResult runAttention(AttentionOp op, Frame &frame) {
+  const Tensor &q = frame.tensor(op.getQ()), &k = frame.tensor(op.getK()), &v = frame.tensor(op.getV());
+  const Tensor &start = frame.tensor(op.getStart());
+  Head head{q, k, v, CacheShape(k), CacheShape(v), op.getScale().convertToDouble(), op.getSoftcap().convertToDouble(),
+            frame.interpreter.unit};
+  Tensor y(frame.tensor(op.getY()).element, q.shape);
+  int64_t batches = q.shape[0], rows = q.shape[1], heads = q.shape[2], depth = q.shape[3];
+  int64_t shared = heads / std::max<int64_t>(head.vShape.heads, 1), first = frame.integer(op.getFirst()), window = op.getWindow();
+  int64_t capacity = std::min(head.kShape.capacity, head.vShape.capacity);
+  for (int64_t row = 0; row < batches * rows; ++row) {
+    int64_t b = row / rows, position = start.integers[b] + first + row % rows;
+    int64_t end = std::min(position + 1, capacity), begin = window > 0 ? std::max<int64_t>(position - window + 1, 0) : 0;
+    for (int64_t h = 0; h < heads; ++h) {
+      int64_t at = (row * heads + h) * depth;
+      if (begin >= end)
+        std::fill_n(y.floats.begin() + at, depth, 0.0);
+      else
+        attend(head, at, b, h / shared, begin, end, y);
+    }
+  }
+  frame.set(op.getResult(0), std::move(y));
+  return success();
+}
+
+void addAttentionOps(Interpreter &interpreter) {
+  interpreter.add(runCacheAppend);
+  interpreter.add(runAttention);
+}
+
+} // namespace whit::interpret

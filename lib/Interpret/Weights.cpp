@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reading weights row by row. The three layouts of #whit.source are read here a second time, apart from the code that packs
+// an artifact, so that a mistake in one of the two shows.
+
+#include "Interpret/Weights.h"
+
+#include "runtime/encoding/BlockSource.h"
+#include "runtime/encoding/Half.h"
+
+#include <cmath>
+#include <cstring>
+
+using namespace mlir;
+
+namespace whit::interpret {
+
+/// The bytes of a blob; failure, with an error at `op`, if the file or the range does not exist.
+static FailureOr<ArrayRef<uint8_t>> bytesOf(Operation *op, mlir::whit::BlobAttr blob, DataFiles &files) {
+  auto file = files.open(blob.getFile());
+  if (!file)
+    return op->emitError() << llvm::toString(file.takeError());
+  uint64_t size = file->size(), offset = blob.getOffset(), length = blob.getLength();
+  if (blob.getOffset() < 0 || blob.getLength() < 0 || offset > size || length > size - offset)
+    return op->emitError() << "file '" << blob.getFile() << "' has " << size << " bytes; a weight needs bytes " << offset << " to "
+                           << offset + length;
+  return file->slice(offset, length);
+}
+
+static std::optional<ScaleType> scaleTypeOf(Type type) {
+  if (type.isF32())
+    return ScaleType::F32;
+  if (type.isF16())
+    return ScaleType::F16;
+  if (type.isBF16())
+    return ScaleType::BF16;
+  return std::nullopt;
+}
+
+FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, DataFiles &files) {
+  auto weight = std::make_shared<Weight>();
+  if (op.getPlace())
+    return op->emitError() << "weight '" << op.getSymName() << "' is packed; the interpreter reads weights up to stage fused";
+  if (auto encoded = dyn_cast<mlir::whit::EncodedTensorType>(op.getType())) {
+    weight->encoding = encoded.getFormat().getEncoding();
+    weight->element = encoded.getElementType();
+    weight->shape = encoded.getShape().vec();
+  } else {
+    auto ranked = cast<RankedTensorType>(op.getType());
+    if (!isa<FloatType>(ranked.getElementType()))
+      return op->emitError() << "weight '" << op.getSymName() << "' has type " << ranked << "; its elements must be floats";
+    weight->element = ranked.getElementType();
+    weight->shape = ranked.getShape().vec();
+  }
+  weight->n = weight->shape.empty() ? 1 : weight->shape[0];
+  weight->k = weight->n ? countOf(weight->shape) / weight->n : 0;
+  for (auto source : op.getParts().getAsRange<mlir::whit::SourceAttr>())
+    if (failed(weight->addPart(op, source, files)))
+      return failure();
+  return std::shared_ptr<const Weight>(weight);
+}
+
+LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files) {
+  Part part{source.getLayout(), parts.empty() ? 0 : parts.back().begin + parts.back().count, source.getCount(), {}, {}, {}, {}};
+  ArrayRef<mlir::whit::BlobAttr> blobs = source.getBlobs();
+  SmallVector<ArrayRef<uint8_t>> bytes;
+  for (mlir::whit::BlobAttr blob : blobs) {
+    auto found = bytesOf(op, blob, files);
+    if (failed(found))
+      return failure();
+    bytes.push_back(*found);
+  }
+  part.element = blobs[0].getElement();
+  part.bytes = bytes[0];
+  auto refuse = [&](const Twine &why) { return op->emitError() << "weight '" << op.getSymName() << "': " << why; };
+  if (part.layout != "blocks") {
+    if (!isa<FloatType>(part.element))
+      return refuse("a blob of layout " + part.layout + " must hold floats");
+    uint64_t needed = uint64_t(part.count) * k * (part.element.getIntOrFloatBitWidth() / 8);
+    if (part.bytes.size() != needed)
+      return refuse("a blob has " + Twine(part.bytes.size()) + " bytes; its shape needs " + Twine(needed));
+    parts.push_back(part);
+    return success();
+  }
+  std::optional<ScaleType> scaleType = scaleTypeOf(blobs[1].getElement());
+  if (!scaleType)
+    return refuse("the scales of layout blocks must be f32, f16 or bf16");
+  part.scales = bytes[1];
+  part.scaleType = *scaleType;
+  if (blobs.size() == 3) {
+    part.hasZeros = true;
+    part.zeros = bytes[2];
+    std::optional<ScaleType> zeroType = scaleTypeOf(blobs[2].getElement());
+    part.floatZeros = zeroType.has_value();
+    part.zeroType = zeroType.value_or(ScaleType::F32);
+  }
+  Matrix probe = makeMatrix(encoding, 1, k);
+  std::string why;
+  if (encoding.codec != Codec::Int || !readCodes(part, 0, std::min<int64_t>(part.count, 1), probe, 0, &why)) {
+    std::vector<float> floats(k);
+    Matrix empty;
+    if (!readCodes(part, 0, 1, empty, 0, &why))
+      return refuse(why);
+  }
+  parts.push_back(part);
+  return success();
+}
+
+// ---------------------------------------------------------------------------------------------------- blocks
+
+/// Reads codes as they are into `out`, or, if `out` has no rows, makes it a matrix of the source's own format.
+bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const {
+  int64_t scaleCount = part.scales.size() / scaleBytes(part.scaleType), blocks = scaleCount / std::max<int64_t>(part.count, 1);
+  int64_t blockBytes = blocks ? part.bytes.size() / (part.count * blocks) : 0;
+  BlockSource source{part.count, k, 0, 0, part.bytes, part.scales, part.scaleType, SourceZero::Absent, {}, part.zeroType};
+  if (part.hasZeros) {
+    source.zero = part.floatZeros ? SourceZero::Float : SourceZero::Packed;
+    source.zeros = part.zeros;
+  }
+  // The file says neither the width of a code nor the length of a block; the sizes of its tensors leave one answer.
+  SmallVector<int32_t> widths{int32_t(encoding.bits)};
+  llvm::append_range(widths, ArrayRef<int32_t>{4, 8, 2, 1, 3, 5, 6, 7});
+  for (int32_t bits : widths) {
+    if (bits < 1 || bits > 8 || !blockBytes || blockBytes * 8 % bits)
+      continue;
+    int64_t size = blockBytes * 8 / bits;
+    if ((k + size - 1) / size != blocks)
+      continue;
+    source.bits = bits;
+    source.blockSize = size;
+    break;
+  }
+  if (!source.bits) {
+    *why = "codes of " + std::to_string(part.bytes.size()) + " bytes and " + std::to_string(scaleCount) +
+           " scales fit no width from 1 to 8 for " + std::to_string(part.count) + " rows of " + std::to_string(k);
+    return false;
+  }
+  if (!out.n)
+    out = makeMatrix(encodingOf(source), end - begin, k);
+  return readBlocks(source, begin, end, out, outRow, why);
+}
+
+// ---------------------------------------------------------------------------------------------------- floats
+
+static float loadFloat(Type element, const uint8_t *bytes) {
+  if (element.isF64()) {
+    double value;
+    std::memcpy(&value, bytes, sizeof(value));
+    return float(value);
+  }
+  return loadScale(*scaleTypeOf(element), bytes);
+}
+
+/// Appends rows [begin, end) of a part as f32.
+void Weight::readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const {
+  size_t at = out.size();
+  out.resize(at + (end - begin) * k);
+  if (part.layout == "blocks") {
+    Matrix own;
+    std::string why;
+    if (readCodes(part, begin, end, own, 0, &why))
+      dequantize(own, out.data() + at);
+    return;
+  }
+  int64_t size = part.element.getIntOrFloatBitWidth() / 8;
+  bool columns = part.layout == "columns";
+  for (int64_t j = 0; j < k; ++j)
+    for (int64_t row = begin; row < end; ++row) {
+      int64_t from = columns ? j * part.count + row : row * k + j;
+      out[at + (row - begin) * k + j] = loadFloat(part.element, part.bytes.data() + from * size);
+    }
+}
+
+void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const {
+  std::string why;
+  if (part.layout == "blocks" && readCodes(part, begin, end, out, outRow, &why))
+    return;
+  std::vector<float> floats;
+  readFloats(part, begin, end, floats);
+  Matrix encoded;
+  quantize(encoding, floats.data(), end - begin, k, encoded, &why);
+  auto place = [&](const auto &from, auto &to, int64_t perRow) { std::copy(from.begin(), from.end(), to.begin() + outRow * perRow); };
+  place(encoded.codes, out.codes, k);
+  place(encoded.scales, out.scales, out.groups());
+  place(encoded.zeros, out.zeros, out.groups());
+  place(encoded.values, out.values, k);
+}
+
+Matrix Weight::matrix(int64_t begin, int64_t end) const {
+  auto read = [&](int64_t first, int64_t last) {
+    Matrix result = makeMatrix(encoding, last - first, k);
+    for (const Part &part : parts) {
+      int64_t from = std::max(first, part.begin), to = std::min(last, part.begin + part.count);
+      if (from < to)
+        readRows(part, from - part.begin, to - part.begin, result, from - first);
+    }
+    return result;
+  };
+  if (encoding.codec == Codec::Plain || encoding.grouping != Grouping::Tensor)
+    return read(begin, end);
+  // One scale for the whole matrix: it has to be seen whole once, and its parts have to be one.
+  std::call_once(wholeOnce, [&] {
+    std::vector<float> floats;
+    for (const Part &part : parts)
+      readFloats(part, 0, part.count, floats);
+    std::string why;
+    quantize(encoding, floats.data(), n, k, whole, &why);
+  });
+  Matrix result = makeMatrix(encoding, end - begin, k);
+  std::copy_n(whole.codes.begin() + begin * k, (end - begin) * k, result.codes.begin());
+  std::copy_n(whole.scales.begin() + begin, end - begin, result.scales.begin());
+  if (!whole.zeros.empty())
+    std::copy_n(whole.zeros.begin() + begin, end - begin, result.zeros.begin());
+  return result;
+}
+
+void Weight::rows(int64_t begin, int64_t end, double *values, double *magnitude) const {
+  Matrix decoded = matrix(begin, end);
+  dequantize(decoded, values);
+  if (!magnitude)
+    return;
+  if (encoding.zero != ZeroKind::Minimum) {
+    std::transform(values, values + (end - begin) * k, magnitude, [](double value) { return std::fabs(value); });
+    return;
+  }
+  int64_t groups = decoded.groups(), group = groupSize(encoding, k);
+  for (int64_t row = 0; row < end - begin; ++row)
+    for (int64_t j = 0; j < k; ++j) {
+      int64_t at = row * groups + j / group;
+      magnitude[row * k + j] =
+          std::fabs(double(decoded.scales[at]) * decoded.codes[row * k + j]) + std::fabs(double(decoded.zeros[at]));
+    }
+}
+
+Tensor Weight::tensor() const {
+  Tensor result(element, shape);
+  rows(0, n, result.floats.data());
+  return result;
+}
+
+} // namespace whit::interpret

@@ -1,0 +1,63 @@
+// RUN: whit-check %s
+//
+// whit operations that take one row at a time, against values worked out by hand.
+
+// Groups of 4 along K = 6: the second group has two elements, and each group two codes of padding. 127 is the code of the
+// largest element; halves round to even; a group of zeros has scale 0.
+func.func @quantize() {
+  %x = arith.constant dense<[[127.0, -63.5, 0.5, 1.5, 0.0, 0.0], [-2.0, 1.0, 2.0, 0.0, 254.0, 3.0]]> : tensor<2x6xf32>
+  %codes = tensor.empty() : tensor<2x2x6xi8>
+  %scales = tensor.empty() : tensor<2x2xf32>
+  %sums = tensor.empty() : tensor<2x2xi32>
+  %q:3 = whit.quantize ins(%x : tensor<2x6xf32>) outs(%codes, %scales, %sums : tensor<2x2x6xi8>, tensor<2x2xf32>, tensor<2x2xi32>)
+    group = 4 -> tensor<2x2x6xi8>, tensor<2x2xf32>, tensor<2x2xi32>
+  check.expect_eq_const %q#0, dense<[[[127, -64, 0, 2, 0, 0], [0, 0, 0, 0, 0, 0]],
+                                     [[-127, 64, 127, 0, 0, 0], [127, 2, 0, 0, 0, 0]]]> : tensor<2x2x6xi8>
+  check.expect_eq_const %q#1, dense<[[1.0, 0.0], [0.01574803149606299, 2.0]]> : tensor<2x2xf32>
+  check.expect_eq_const %q#2, dense<[[65, 0], [64, 129]]> : tensor<2x2xi32>
+  return
+}
+
+// mean(x^2) = (4 + 4 + 0 + 8) / 4 = 4; with epsilon 0 the root is 2.
+func.func @rms_norm() {
+  %x = arith.constant dense<[[2.0, -2.0, 0.0, 2.8284271247461903]]> : tensor<1x4xf32>
+  %w = arith.constant dense<[1.0, 2.0, 3.0, 0.5]> : tensor<4xf32>
+  %e = tensor.empty() : tensor<1x4xf32>
+  %y = whit.rms_norm ins(%x, %w : tensor<1x4xf32>, tensor<4xf32>) outs(%e : tensor<1x4xf32>) epsilon = 0.0 -> tensor<1x4xf32>
+  %wanted = arith.constant dense<[[1.0, -2.0, 0.0, 0.70710678118654752]]> : tensor<1x4xf32>
+  check.expect_close %y, %wanted ulps = 2 : tensor<1x4xf32>
+  return
+}
+
+// Mean 2, variance 1: (1 + 1 + 1 + 1) / 4. With epsilon 3 the root is 2.
+func.func @layer_norm() {
+  %x = arith.constant dense<[[1.0, 3.0, 1.0, 3.0]]> : tensor<1x4xf32>
+  %w = arith.constant dense<[1.0, 1.0, 4.0, 2.0]> : tensor<4xf32>
+  %b = arith.constant dense<[0.0, 10.0, 0.0, 1.0]> : tensor<4xf32>
+  %e = tensor.empty() : tensor<1x4xf32>
+  %y = whit.layer_norm ins(%x, %w, %b : tensor<1x4xf32>, tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<1x4xf32>) epsilon = 3.0
+    -> tensor<1x4xf32>
+  check.expect_eq_const %y, dense<[[-0.5, 10.5, -2.0, 2.0]]> : tensor<1x4xf32>
+  return
+}
+
+// Position 0 turns nothing, position 1 by a quarter: (a, b) -> (-b, a). Row 1 of the second sequence would stand at
+// position 5 and is clamped to the last one of the tables.
+func.func @rotary() {
+  %x = arith.constant dense<[[[[1.0, 2.0, 3.0, 4.0]], [[1.0, 2.0, 3.0, 4.0]]],
+                             [[[5.0, 6.0, 7.0, 8.0]], [[5.0, 6.0, 7.0, 8.0]]]]> : tensor<2x2x1x4xf32>
+  %cos = arith.constant dense<[[1.0, 1.0], [0.0, 0.0]]> : tensor<2x2xf32>
+  %sin = arith.constant dense<[[0.0, 0.0], [1.0, 1.0]]> : tensor<2x2xf32>
+  %start = arith.constant dense<[0, 4]> : tensor<2xi32>
+  %first = arith.constant 0 : index
+  %e = tensor.empty() : tensor<2x2x1x4xf32>
+  %y = whit.rotary ins(%x, %cos, %sin : tensor<2x2x1x4xf32>, tensor<2x2xf32>, tensor<2x2xf32>) from %start + %first : tensor<2xi32>
+    outs(%e : tensor<2x2x1x4xf32>) -> tensor<2x2x1x4xf32>
+  check.expect_eq_const %y, dense<[[[[1.0, 2.0, 3.0, 4.0]], [[-3.0, -4.0, 1.0, 2.0]]],
+                                   [[[-7.0, -8.0, 5.0, 6.0]], [[-7.0, -8.0, 5.0, 6.0]]]]> : tensor<2x2x1x4xf32>
+  %z = whit.rotary ins(%x, %cos, %sin : tensor<2x2x1x4xf32>, tensor<2x2xf32>, tensor<2x2xf32>) from %start + %first : tensor<2xi32>
+    outs(%e : tensor<2x2x1x4xf32>) interleaved -> tensor<2x2x1x4xf32>
+  check.expect_eq_const %z, dense<[[[[1.0, 2.0, 3.0, 4.0]], [[-2.0, 1.0, -4.0, 3.0]]],
+                                   [[[-6.0, 5.0, -8.0, 7.0]], [[-6.0, 5.0, -8.0, 7.0]]]]> : tensor<2x2x1x4xf32>
+  return
+}
