@@ -3,7 +3,7 @@
 # How each kind of room is built. A room's own CMakeLists.txt is one line; its sources are found by looking into its
 # folder (ninja looks again before each build), so a new file needs no edit anywhere.
 #
-#   whit_library(NAME folder [EXCEPT folder] [LINK target...])   plain C++, no LLVM
+#   whit_library(NAME folder... [LINK target...])   plain C++, no LLVM
 #   whit_shared_abi(NAME library)                    its C functions as a shared library
 #   whit_dialects()      dialects/<Name>/*.td and *.cpp               -> WhitDialects
 #   whit_passes()        passes/<Stage>/<Name>.td and *.cpp           -> WhitPasses, Passes.h, registerWhitPasses()
@@ -24,11 +24,8 @@ function(whit_sources out)
 endfunction()
 
 function(whit_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCEPT" "LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "LINK")
   whit_sources(sources ${arg_UNPARSED_ARGUMENTS})
-  if(arg_EXCEPT)
-    list(FILTER sources EXCLUDE REGEX "^${arg_EXCEPT}/")
-  endif()
   if(NOT sources)
     set(sources ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
   endif()
