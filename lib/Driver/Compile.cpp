@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Stages up to laid-out run once; what follows depends on the instruction set and runs once per target, on a copy. All targets share the
+// places of weights, so one safetensors file serves them.
+
+#include "Driver/Compile.h"
+
+#include "Driver/Console.h"
+#include "Driver/Crash.h"
+#include "Driver/Dump.h"
+#include "Driver/Load.h"
+#include "Driver/Report.h"
+#include "Emit/Artifact.h"
+#include "Emit/Cpu.h"
+#include "Emit/OutputFile.h"
+#include "Emit/TargetNames.h"
+#include "Pipeline.h"
+#include "Register.h"
+#include "Whit/Whit.h"
+
+#include "runtime/trust/TrustStore.h"
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <future>
+
+using namespace llvm;
+
+namespace whit {
+namespace {
+
+/// The first stage that depends on the target.
+const size_t kPerTarget = stageIndex("tiled"), kLowered = stageIndex("lowered"), kEmitted = stageIndex("emitted");
+
+class Compiler {
+public:
+  Compiler(const CompileOptions &options, const CompileOutlet &outlet)
+      : options(options), outlet(outlet), console(outlet.messages, options.jsonDiagnostics, options.quiet, outlet.isTerminal) {}
+  Exit run();
+
+private:
+  Exit resolveTargets();
+  Exit runPipeline();
+  Exit runStage(size_t stage);
+  Exit emitShared(size_t number);
+  Exit emitText();
+  Exit writeText(StringRef path, StringRef text);
+  Exit finish();
+  void copyForTargets();
+  void remember(size_t stage);
+  size_t stageCount() const { return stageIndex(options.stopAfter) + 1; }
+  size_t operationCount() const;
+
+  const CompileOptions &options;
+  const CompileOutlet &outlet;
+  Console console;
+  Report report;
+  RemarkLog remarks;
+  std::vector<Target> targets; ///< best first
+  std::unique_ptr<mlir::MLIRContext> context;
+  /// One module up to laid-out, then one per target.
+  std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
+};
+
+Exit Compiler::resolveTargets() {
+  for (const std::string &text : options.targets.empty() ? std::vector<std::string>{"host"} : options.targets) {
+    auto target = resolveTarget(text);
+    if (!target)
+      return console.print(target.takeError());
+    if (none_of(targets, [&](const Target &known) { return known.cpu == target->cpu && known.features == target->features; }))
+      targets.push_back(std::move(*target));
+  }
+  sortBestFirst(targets);
+  return Exit::Done;
+}
+
+size_t Compiler::operationCount() const {
+  size_t count = 0;
+  for (const auto &module : modules)
+    const_cast<mlir::OwningOpRef<mlir::ModuleOp> &>(module)->walk([&](mlir::Operation *) { ++count; });
+  return count;
+}
+
+void Compiler::copyForTargets() {
+  while (modules.size() < targets.size())
+    modules.push_back(modules[0]->clone());
+  for (auto [module, target] : zip_equal(modules, targets))
+    setTarget(*module, target);
+}
+
+void Compiler::remember(size_t stage) {
+  if (outlet.keepsReproducers && modules.size() == 1)
+    rememberForCrash(stageNames()[stage], moduleText(*modules[0]));
+}
+
+/// What a failure after a stage means: up to fused, passes refuse what the user asked for; later ones have no reason to.
+static Exit exitOfStage(size_t stage) { return stage <= stageIndex("fused") ? Exit::Unsupported : Exit::Bug; }
+
+Exit Compiler::runStage(size_t stage) {
+  const std::string &name = stageNames()[stage];
+  if (stage == kPerTarget)
+    copyForTargets();
+  remarks.setStage(name);
+  Console::Stage progress(console, stage + 1, stageCount(), name);
+  mlir::whit::PipelineOptions choices{options.weights, options.formatMap, options.keep, options.activations, options.kv, options.context};
+  for (auto [index, module] : enumerate(modules)) {
+    progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
+    mlir::PassManager passes(context.get());
+    mlir::whit::buildStage(passes, name, choices);
+    if (mlir::failed(passes.run(*module))) {
+      Exit exit = exitOfStage(stage);
+      if (exit == Exit::Bug)
+        if (std::string path = outlet.keepsReproducers ? writeReproducer("Stage " + name + " failed.") : ""; !path.empty())
+          console.line("reproducer: " + path);
+      return exit;
+    }
+  }
+  size_t operations = operationCount();
+  progress.finish(grouped(operations) + " operations" + (modules.size() > 1 ? ", " + Twine(modules.size()) + " targets" : ""));
+  report.stages.push_back({name, progress.seconds(), operations});
+  return Exit::Done;
+}
+
+Exit Compiler::runPipeline() {
+  size_t first = stageIndex(options.startFrom);
+  Exit exit = Exit::Done;
+  {
+    Console::Stage progress(console, first + 1, stageCount(), stageNames()[first]);
+    mlir::OwningOpRef<mlir::ModuleOp> module = loadModel(options, *context, console, exit);
+    if (!module)
+      return exit;
+    // A module of a later stage was made for a target; another one must be asked for.
+    if (first >= kPerTarget && options.targets.empty() && (*module)->hasAttr("whit.target"))
+      targets = {getTarget(*module)};
+    // Shared stages see the best target.
+    setTarget(*module, targets[0]);
+    modules.push_back(std::move(module));
+    if (first >= kPerTarget)
+      copyForTargets();
+    size_t weights = range_size(modules[0]->getOps<mlir::whit::WeightOp>());
+    progress.finish(grouped(operationCount()) + " operations, " + grouped(weights) + " weights");
+    report.stages.push_back({stageNames()[first], progress.seconds(), operationCount()});
+  }
+  size_t last = std::min(stageIndex(options.stopAfter), kLowered);
+  for (size_t stage = first; stage <= last; ++stage) {
+    if (stage > first)
+      if (Exit failed = runStage(stage); failed != Exit::Done)
+        return failed;
+    remember(stage);
+    if (options.dumpStages.empty())
+      continue;
+    for (auto [index, module] : enumerate(modules))
+      if (Error error = dumpStage(*module, options.dumpStages, stage, modules.size() > 1 ? targets[index].name : ""))
+        return console.print(std::move(error));
+  }
+  return Exit::Done;
+}
+
+Exit Compiler::writeText(StringRef path, StringRef text) {
+  auto file = OutputFile::create(path);
+  if (!file)
+    return console.print(file.takeError());
+  if (Error error = file->write(text))
+    return console.print(std::move(error));
+  if (Error error = file->commit())
+    return console.print(std::move(error));
+  return Exit::Done;
+}
+
+Exit Compiler::emitText() {
+  if (options.emit == EmitKind::Mlir)
+    return writeText(options.output, moduleText(*modules[0]));
+  LLVMContext llvmContext;
+  auto module = optimizedModule(*modules[0], targets[0], 0, llvmContext);
+  if (!module)
+    return console.print(module.takeError());
+  if (options.emit == EmitKind::Assembly) {
+    auto text = assemblyText(**module, targets[0]);
+    return text ? writeText(options.output, *text) : console.print(text.takeError());
+  }
+  std::string text;
+  raw_string_ostream(text) << **module;
+  return writeText(options.output, text);
+}
+
+Exit Compiler::emitShared(size_t number) {
+  remarks.setStage("emitted");
+  Console::Stage progress(console, number, stageCount(), "emitted");
+  // Each variant has a module and an LLVM context of its own.
+  std::vector<std::future<Expected<CpuCode>>> jobs;
+  for (auto [index, target] : enumerate(targets))
+    jobs.push_back(std::async(std::launch::async, [this, index = index] { return generateCode(*modules[index], targets[index], index); }));
+  std::vector<CpuCode> variants;
+  Error error = Error::success();
+  for (auto &job : jobs) {
+    Expected<CpuCode> code = job.get();
+    if (code)
+      variants.push_back(std::move(*code));
+    else
+      error = joinErrors(std::move(error), code.takeError());
+  }
+  if (error)
+    return console.print(std::move(error));
+  auto linked = linkCode(variants);
+  if (!linked)
+    return console.print(linked.takeError());
+  ArtifactRequest request{options.output, options.model, options.embedWeights,
+                          [&](int64_t done, int64_t total) { progress.setProgress(double(done) / std::max<int64_t>(total, 1)); }};
+  auto artifact = writeArtifact(*modules[0], variants, std::move(*linked), request);
+  if (!artifact)
+    return console.print(artifact.takeError());
+  int64_t functions = 0;
+  for (const CpuCode &code : variants)
+    functions += code.functions;
+  progress.finish(grouped(functions) + " functions, " + sizeText(artifact->codeBytes) + " code, " + grouped(artifact->weightCount) + " weights of " +
+                  sizeText(artifact->weightBytes));
+  report.stages.push_back({"emitted", progress.seconds(), size_t(functions)});
+  report.artifact = *artifact;
+  std::string why;
+  if (!recordTrust(artifact->identity, options.output, &why))
+    console.warn("the artifact is written, but not recorded as trusted: " + why, options.output, "run it with --trust");
+  return Exit::Done;
+}
+
+Exit Compiler::finish() {
+  if (options.explain)
+    if (Exit exit = writeText(*options.explain, remarks.text()); exit != Exit::Done)
+      return exit;
+  for (const Target &target : targets)
+    report.targets.push_back(target.name);
+  if (!options.report.empty())
+    return writeText(options.report, report.text(options, remarks.entries()));
+  return Exit::Done;
+}
+
+Exit Compiler::run() {
+  if (Exit exit = resolveTargets(); exit != Exit::Done)
+    return exit;
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  registerTranslations(registry);
+  context = std::make_unique<mlir::MLIRContext>(registry);
+  context->loadAllAvailableDialects();
+  context->printOpOnDiagnostic(false);
+  if (options.explain || !options.report.empty())
+    if (Error error = remarks.attach(*context))
+      return console.print(std::move(error));
+
+  size_t current = stageIndex(options.startFrom);
+  mlir::ScopedDiagnosticHandler handler(context.get(), [&](mlir::Diagnostic &diagnostic) {
+    console.print(diagnostic, exitOfStage(current + report.stages.size()));
+    return mlir::success();
+  });
+  if (Exit exit = runPipeline(); exit != Exit::Done)
+    return exit;
+  Exit exit = options.emit == EmitKind::SharedObject ? emitShared(kEmitted + 1) : emitText();
+  return exit == Exit::Done ? finish() : exit;
+}
+
+} // namespace
+
+Exit compile(const CompileOptions &options, const CompileOutlet &outlet) { return Compiler(options, outlet).run(); }
+
+} // namespace whit

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The kind of file is told by its extension. A .mlir file that says nothing of its weights' folder has them beside it.
+
+#include "Driver/Load.h"
+
+#include "mlir/IR/Builders.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/SourceMgr.h"
+
+#if __has_include("Import/ONNX/Reader.h")
+#include "Import/ONNX/Reader.h"
+#endif
+
+using namespace llvm;
+
+namespace whit {
+namespace {
+
+mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit) {
+  auto buffer = MemoryBuffer::getFile(options.model, /*IsText=*/true);
+  if (!buffer) {
+    exit = console.print(fail(Exit::Files, "cannot read: " + buffer.getError().message(), options.model, "check the name and its permissions"));
+    return {};
+  }
+  SourceMgr sources;
+  sources.AddNewSourceBuffer(std::move(*buffer), SMLoc());
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  {
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
+    module = mlir::parseSourceFile<mlir::ModuleOp>(sources, mlir::ParserConfig(&context));
+  }
+  if (!module) {
+    exit = Exit::Invalid;
+    return {};
+  }
+  if (!(*module)->hasAttr("whit.directory")) {
+    SmallString<256> folder(sys::path::parent_path(options.model));
+    sys::fs::make_absolute(folder);
+    (*module)->setAttr("whit.directory", mlir::StringAttr::get(&context, folder));
+  }
+  if (!(*module)->hasAttr("whit.model"))
+    (*module)->setAttr("whit.model", mlir::StringAttr::get(&context, sys::path::stem(options.model)));
+  return module;
+}
+
+} // namespace
+
+mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit) {
+  StringRef extension = sys::path::extension(options.model);
+  if (extension == ".mlir")
+    return parseModule(options, context, console, exit);
+  if (extension != ".onnx") {
+    exit = console.print(fail(Exit::Usage, "the model is neither .onnx nor .mlir", options.model, "give an ONNX file, or MLIR with --start-from"));
+    return {};
+  }
+  exit = console.print(fail(Exit::Unsupported, "this build reads no ONNX files", options.model));
+  return {};
+}
+
+} // namespace whit

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Every value is checked here, before a model is read: a typing error costs no minute of compiling.
+
+#include "Driver/Options.h"
+
+#include "Emit/Artifact.h"
+#include "Pipeline.h"
+
+#include "whit/Encoding.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/Path.h"
+
+#include <CLI/CLI.hpp>
+
+using namespace llvm;
+
+namespace whit {
+namespace {
+
+constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared object and its packed weights
+
+  whit-compile MODEL -o OUT.so [options]        MODEL is an .onnx file, or .mlir from --dump-stages
+
+  -o FILE                  what to write; OUT.safetensors stands beside OUT.so
+  --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
+  --weights=FORMAT         quantize float weights, for example to int4_g32
+  --format-map=GLOB=FORMAT,...   formats of single weights, by name
+  --keep=GLOB              weights that stay as they are
+  --activations=TYPE       auto (default), f32 or int8
+  --kv=FORMAT              stored type of keys and values, f32 by default
+  --context=N              tokens that the caches hold, 2048 by default
+  --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
+  --embed-weights          one file: weights inside OUT.so
+  --explain[=FILE]         why each choice was made, as text
+  --report=FILE            stages, times, choices and sizes as JSON
+  --quiet                  no progress lines
+  --help-all, --version
+
+  whit-compile model.onnx -o model.so && whit-run model.so --inspect
+)";
+
+constexpr StringLiteral kHelpAll = R"(
+Looking inside:
+  --stop-after=STAGE       print the module after a stage: imported raised encoded fused laid-out tiled lowered
+  --start-from=STAGE       MODEL is an .mlir file that has passed this stage (default imported)
+  --dump-stages=DIR        write DIR/01-imported.mlir, DIR/02-raised.mlir, ...
+  --emit=so|mlir|llvm|asm  shared object (default), or text of the last stage, of LLVM IR or of assembly
+  --diagnostics=json       errors and warnings as one JSON object a line
+`-o -` is standard output, which is also the default for text.
+
+Exit codes: 0 done, 1 invalid input, 2 wrong command line, 3 valid but unsupported, 4 cannot read or write,
+  5 limit or memory, 70 a bug in Whit (a reproducer is written and its path printed).
+)";
+
+Error usage(const Twine &message, const Twine &help = "whit-compile --help prints the options") { return fail(Exit::Usage, message, "", help); }
+
+Expected<DimBound> parseDim(StringRef text) {
+  auto [name, value] = text.split('=');
+  auto [low, high] = value.split("..");
+  DimBound bound{name.str(), 0, std::nullopt};
+  int64_t last = 0;
+  bool isRange = value.contains("..");
+  if (name.empty() || low.getAsInteger(10, bound.low) || (isRange && high.getAsInteger(10, last)))
+    return usage("--dim: '" + text + "' is not NAME=N or NAME=LO..HI", "for example --dim batch_size=1 or --dim sequence_length=1..512");
+  bound.high = isRange ? last : bound.low;
+  if (bound.low < 0 || *bound.high < bound.low)
+    return usage("--dim: '" + text + "' has bounds " + Twine(bound.low) + " and " + Twine(*bound.high), "bounds are not negative and in order");
+  return bound;
+}
+
+Error checkFormat(StringRef flag, StringRef name) {
+  std::string why;
+  if (parseEncoding({name.data(), name.size()}, &why))
+    return Error::success();
+  return usage(flag + ": " + why, "whit-opt --list-formats prints all");
+}
+
+Error checkFormatMap(StringRef map) {
+  while (!map.empty()) {
+    StringRef entry;
+    std::tie(entry, map) = map.split(',');
+    auto [glob, format] = entry.rsplit('=');
+    if (glob.empty() || format.empty())
+      return usage("--format-map: '" + entry + "' is not GLOB=FORMAT");
+    if (Error error = checkFormat("--format-map", format))
+      return error;
+  }
+  return Error::success();
+}
+
+Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
+  if (options.model.empty())
+    return usage("no model is given");
+  if (!options.weights.empty())
+    if (Error error = checkFormat("--weights", options.weights))
+      return error;
+  if (Error error = checkFormatMap(options.formatMap))
+    return error;
+  if (Error error = checkFormat("--kv", options.kv))
+    return error;
+  if (options.activations == "bf16")
+    return fail(Exit::Unsupported, "--activations=bf16 is not supported on this kind of target", "", "use auto, f32 or int8");
+  StringRef extension = sys::path::extension(options.model);
+  if (hasStart && extension != ".mlir")
+    return usage("--start-from needs a .mlir file; '" + options.model + "' is none");
+  if (options.stopAfter != "emitted" && stageIndex(options.stopAfter) < stageIndex(options.startFrom))
+    return usage("--stop-after=" + options.stopAfter + " comes before --start-from=" + options.startFrom);
+  if (hasStop && options.stopAfter != "emitted") {
+    if (options.emit != EmitKind::SharedObject && options.emit != EmitKind::Mlir)
+      return usage("--stop-after=" + options.stopAfter + " gives MLIR; LLVM IR and assembly come after all stages");
+    options.emit = EmitKind::Mlir;
+  }
+  if (options.emit == EmitKind::Mlir && options.stopAfter == "emitted")
+    options.stopAfter = "lowered";
+  if (options.emit == EmitKind::SharedObject) {
+    if (options.output.empty() || options.output == "-")
+      return usage("no output is given; a shared object is not printed", "add -o OUT.so");
+  } else {
+    if (options.output.empty())
+      options.output = "-";
+    if (options.targets.size() > 1 && stageIndex(options.stopAfter) >= stageIndex("tiled"))
+      return usage("text is printed for one --target; found " + Twine(options.targets.size()));
+    if (options.embedWeights)
+      return usage("--embed-weights is for shared objects");
+  }
+  return Error::success();
+}
+
+} // namespace
+
+const std::vector<std::string> &stageNames() {
+  static const std::vector<std::string> names = {"imported", "raised", "encoded", "fused", "laid-out", "tiled", "lowered", "emitted"};
+  return names;
+}
+
+size_t stageIndex(StringRef name) { return llvm::find(stageNames(), name.str()) - stageNames().begin(); }
+
+Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
+  ParsedOptions parsed;
+  CompileOptions &options = parsed.options;
+  // The only flag whose value is optional: its value must be joined with '='.
+  for (std::string &argument : arguments)
+    if (argument == "--explain")
+      argument = "--explain=-";
+
+  CLI::App app;
+  app.set_help_flag();
+  bool help = false, helpAll = false, version = false;
+  std::string emit = "so", diagnostics = "text", explain;
+  std::vector<std::string> dims;
+  std::vector<std::string> starts(stageNames().begin(), stageNames().end() - 1);
+  app.add_flag("-h,--help", help);
+  app.add_flag("--help-all", helpAll);
+  app.add_flag("--version", version);
+  app.add_option("MODEL", options.model);
+  app.add_option("-o", options.output);
+  app.add_option("--target", options.targets)->allow_extra_args(false);
+  app.add_option("--weights", options.weights);
+  app.add_option("--format-map", options.formatMap);
+  app.add_option("--keep", options.keep);
+  app.add_option("--activations", options.activations)->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
+  app.add_option("--kv", options.kv);
+  app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));
+  app.add_option("--dim", dims)->allow_extra_args(false);
+  app.add_flag("--embed-weights", options.embedWeights);
+  auto *stop = app.add_option("--stop-after", options.stopAfter)->check(CLI::IsMember(stageNames()));
+  auto *start = app.add_option("--start-from", options.startFrom)->check(CLI::IsMember(starts));
+  app.add_option("--dump-stages", options.dumpStages);
+  app.add_option("--emit", emit)->check(CLI::IsMember({"so", "mlir", "llvm", "asm"}));
+  auto *explained = app.add_option("--explain", explain);
+  app.add_option("--report", options.report);
+  app.add_option("--diagnostics", diagnostics)->check(CLI::IsMember({"text", "json"}));
+  app.add_flag("-q,--quiet", options.quiet);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(reversed);
+  } catch (const CLI::ParseError &error) {
+    std::string message = StringRef(error.what()).rtrim(" .\n").str();
+    if (!message.empty() && message.size() > 1 && isUpper(message[0]) && isLower(message[1]))
+      message[0] = toLower(message[0]);
+    return usage(message);
+  }
+  options.jsonDiagnostics = diagnostics == "json";
+  options.emit = emit == "mlir" ? EmitKind::Mlir : emit == "llvm" ? EmitKind::Llvm : emit == "asm" ? EmitKind::Assembly : EmitKind::SharedObject;
+  if (explained->count())
+    options.explain = explain;
+  if (version)
+    parsed.text = producer() + " (LLVM " LLVM_VERSION_STRING ")\n";
+  else if (help || helpAll)
+    parsed.text = (kHelp + (helpAll ? StringRef(kHelpAll) : "")).str();
+  if (!parsed.text.empty())
+    return parsed;
+  for (const std::string &dim : dims) {
+    auto bound = parseDim(dim);
+    if (!bound)
+      return bound.takeError();
+    options.dims.push_back(*bound);
+  }
+  if (Error error = checkValues(options, start->count(), stop->count()))
+    return error;
+  return parsed;
+}
+
+} // namespace whit

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The command line of whit-compile as a struct; the C ABI's option list is read by the same reader.
+
+#pragma once
+
+#include "Emit/Failure.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace whit {
+
+/// Bounds of one of the model's symbolic dimensions; equal bounds fix it.
+struct DimBound {
+  std::string name;
+  int64_t low = 0;
+  std::optional<int64_t> high;
+};
+
+enum class EmitKind { SharedObject, Mlir, Llvm, Assembly };
+
+struct CompileOptions {
+  std::string model;  ///< .onnx, or .mlir of stage `startFrom`
+  std::string output; ///< "-" = standard output (text only)
+  std::vector<std::string> targets; ///< none: this machine
+  std::string weights, formatMap, keep;
+  std::string activations = "auto", kv = "f32";
+  int64_t context = 2048;
+  std::vector<DimBound> dims;
+  bool embedWeights = false;
+  std::string startFrom = "imported", stopAfter = "emitted";
+  std::string dumpStages; ///< folder; empty: none
+  EmitKind emit = EmitKind::SharedObject;
+  std::optional<std::string> explain; ///< file; "-" = standard output
+  std::string report;
+  bool jsonDiagnostics = false;
+  bool quiet = false;
+};
+
+/// All stages in order, imported first and emitted last.
+const std::vector<std::string> &stageNames();
+/// Position of a stage in stageNames().
+size_t stageIndex(llvm::StringRef name);
+
+/// What reading a command line came to: options to run with, or a text to print (help, version) and be done.
+struct ParsedOptions {
+  CompileOptions options;
+  std::string text;
+};
+
+/// `arguments` without the program's name. A wrong command line is a Failure with Exit::Usage.
+llvm::Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments);
+
+} // namespace whit

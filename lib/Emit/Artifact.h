@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Writes the artifact of include/whit/Artifact.h: packed weights, then the shared object whose manifest names them. Both appear whole or
+// not at all, the shared object last.
+
+#pragma once
+
+#include "Emit/Cpu.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "runtime/trust/Sha256.h"
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/Support/Error.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace whit {
+
+struct ArtifactRequest {
+  std::string output; ///< path of the .so; the weights stand beside it with the extension .safetensors
+  std::string model;  ///< path of the model file, which may hold weights itself
+  bool embedWeights = false;
+  std::function<void(int64_t done, int64_t total)> progress; ///< bytes of packed weights; may be empty
+};
+
+struct ArtifactResult {
+  Digest identity; ///< what the trust store holds
+  std::string weightsFile; ///< path; empty if there is none
+  int64_t codeBytes = 0, weightBytes = 0, weightCount = 0;
+};
+
+/// `lowered` has the signature as module attributes and the weights as whit.weight operations; `variants` stand best first and `linked` is
+/// the shared object made of them.
+llvm::Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, llvm::ArrayRef<CpuCode> variants, std::vector<uint8_t> linked,
+                                             const ArtifactRequest &request);
+
+/// The program's name and version, as --version prints it and manifests hold it.
+std::string producer();
+
+} // namespace whit

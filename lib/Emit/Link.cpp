@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Links objects to a shared object with LLD, in this process. LLD reads and writes files: objects pass through memory files, the result
+// through a temporary folder. Undefined symbols are looked at before, where they can be named: an artifact may use the memory functions of
+// libc and the functions of libm, which every process has, and nothing else.
+
+#include "Emit/Cpu.h"
+#include "Emit/Failure.h"
+#include "Emit/SoftHalf.h"
+
+#include "lld/Common/Driver.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/ScopeExit.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/Object/ELFObjectFile.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <sys/mman.h>
+#include <unistd.h>
+
+LLD_HAS_DRIVER(elf)
+
+using namespace llvm;
+
+namespace whit {
+namespace {
+
+constexpr StringLiteral kMemoryFunctions[] = {"memcpy", "memmove", "memset", "memcmp", "bcmp"};
+constexpr StringLiteral kMathFunctions[] = {
+    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",      "copysign", "cos",   "cosh", "erf",  "erfc",   "exp",   "exp10", "exp2",
+    "expm1", "fabs", "floor", "fma",  "fmax", "fmin",  "fmod", "frexp", "ldexp",     "lgamma",   "log",   "log10", "log1p", "log2", "modf",  "nearbyint",
+    "pow",  "rint",  "round", "roundeven", "sin", "sincos", "sinh", "sqrt", "tan",   "tanh",     "tgamma", "trunc"};
+
+bool isAllowed(StringRef symbol) {
+  if (is_contained(kMemoryFunctions, symbol) || is_contained(kMathFunctions, symbol))
+    return true;
+  return symbol.consume_back("f") && is_contained(kMathFunctions, symbol);
+}
+
+/// Names that the objects use and none of them defines.
+Expected<std::vector<std::string>> undefinedSymbols(ArrayRef<CpuCode> variants) {
+  std::set<std::string> undefined;
+  for (const CpuCode &code : variants) {
+    StringRef bytes(reinterpret_cast<const char *>(code.object.data()), code.object.size());
+    auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, code.execute));
+    if (!object)
+      return object.takeError();
+    for (const object::SymbolRef &symbol : (*object)->symbols()) {
+      auto flags = symbol.getFlags();
+      auto name = symbol.getName();
+      if (!flags || !name)
+        return flags ? name.takeError() : flags.takeError();
+      if ((*flags & object::SymbolRef::SF_Undefined) && !name->empty())
+        undefined.insert(name->str());
+    }
+  }
+  return std::vector<std::string>(undefined.begin(), undefined.end());
+}
+
+/// Bytes as a file that LLD can open by name.
+class MemoryFile {
+public:
+  explicit MemoryFile(ArrayRef<uint8_t> bytes) : descriptor(memfd_create("whit-object", MFD_CLOEXEC)) {
+    while (descriptor >= 0 && !bytes.empty()) {
+      ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
+      if (count < 0 && errno != EINTR) {
+        close(descriptor);
+        descriptor = -1;
+      }
+      bytes = bytes.drop_front(std::max<ssize_t>(count, 0));
+    }
+  }
+  MemoryFile(const MemoryFile &) = delete;
+  ~MemoryFile() {
+    if (descriptor >= 0)
+      close(descriptor);
+  }
+  bool isUsable() const { return descriptor >= 0; }
+  std::string name() const { return "/proc/self/fd/" + std::to_string(descriptor); }
+
+private:
+  int descriptor;
+};
+
+} // namespace
+
+Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
+  auto undefined = undefinedSymbols(variants);
+  if (!undefined)
+    return undefined.takeError();
+  std::vector<std::string> foreign;
+  bool needsHalf = false;
+  for (const std::string &symbol : *undefined) {
+    if (isSoftHalf(symbol))
+      needsHalf = true;
+    else if (!isAllowed(symbol))
+      foreign.push_back("'" + symbol + "'");
+  }
+  if (!foreign.empty())
+    return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") + "; only memcpy, memmove, memset, memcmp and libm are allowed");
+
+  std::vector<std::unique_ptr<MemoryFile>> files;
+  for (const CpuCode &code : variants)
+    files.push_back(std::make_unique<MemoryFile>(code.object));
+  if (needsHalf) {
+    auto object = softHalfObject();
+    if (!object)
+      return object.takeError();
+    files.push_back(std::make_unique<MemoryFile>(*object));
+  }
+  for (const auto &file : files)
+    if (!file->isUsable())
+      return fail(Exit::Limit, Twine("cannot hold an object in memory: ") + std::strerror(errno));
+
+  SmallString<128> folder;
+  if (std::error_code code = sys::fs::createUniqueDirectory("whit-link", folder))
+    return fail(Exit::Files, "cannot make a folder for the linker: " + code.message(), "", "set TMPDIR to a folder that can be written");
+  SmallString<128> result(folder);
+  sys::path::append(result, "model.so");
+  auto cleanup = make_scope_exit([&] {
+    sys::fs::remove(result);
+    sys::fs::remove(folder);
+  });
+
+  std::vector<std::string> arguments = {"ld.lld",         "-shared",  "--hash-style=gnu", "--build-id=none", "-z",  "noexecstack", "-z", "now",
+                                        "--threads=1",    "--no-undefined-version", "-soname", "model.so",  "-o",  result.str().str()};
+  for (const auto &file : files)
+    arguments.push_back(file->name());
+  std::vector<const char *> pointers;
+  for (const std::string &argument : arguments)
+    pointers.push_back(argument.c_str());
+
+  // LLD keeps global state.
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  std::string output, problems;
+  raw_string_ostream outputStream(output), problemStream(problems);
+  lld::Result status = lld::lldMain(pointers, outputStream, problemStream, {{lld::Gnu, &lld::elf::link}});
+  if (status.retCode != 0)
+    return fail(Exit::Bug, "linking failed: " + StringRef(problems).rtrim());
+  auto linked = MemoryBuffer::getFile(result, /*IsText=*/false, /*RequiresNullTerminator=*/false, /*IsVolatile=*/true);
+  if (!linked)
+    return fail(Exit::Files, "cannot read the linked code: " + linked.getError().message(), result);
+  StringRef bytes = (*linked)->getBuffer();
+  return std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end());
+}
+
+} // namespace whit

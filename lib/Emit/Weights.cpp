@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The parts of a weight are concatenated along its rows; a run of rows ("chunk") may span several parts, each with a layout and format of
+// its own. Codes are kept as they are wherever the place's format holds them exactly.
+
+#include "Emit/Weights.h"
+
+#include "Emit/Failure.h"
+
+#include "runtime/encoding/BlockSource.h"
+#include "runtime/encoding/Half.h"
+#include "runtime/encoding/Pack.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallVector.h"
+
+#include <cstring>
+
+using namespace llvm;
+
+namespace whit {
+namespace {
+
+/// Floats held at a time while packing; a chunk is at least one panel.
+constexpr int64_t kChunkFloats = int64_t(1) << 21;
+
+std::optional<ScaleType> floatTypeOf(mlir::Type type) {
+  if (type.isF32())
+    return ScaleType::F32;
+  if (type.isF16())
+    return ScaleType::F16;
+  if (type.isBF16())
+    return ScaleType::BF16;
+  return std::nullopt;
+}
+
+/// One source of a weight, its sizes checked.
+struct Part {
+  int64_t begin = 0, count = 0; ///< rows
+  StringRef layout;
+  SmallVector<ArrayRef<uint8_t>, 3> blobs;
+  ScaleType element = ScaleType::F32;   ///< rows and columns
+  std::optional<BlockSource> blocks;    ///< layout blocks
+  bool isExact = false;                 ///< the place's format holds the codes as they are
+};
+
+class Packer {
+public:
+  Packer(mlir::whit::WeightOp weight, BlobFiles &files) : weight(weight), files(files) {}
+  Error run(function_ref<Error(ArrayRef<uint8_t>)> sink);
+
+private:
+  Error refuse(const Twine &message) const { return fail(Exit::Invalid, message, "weight '" + weight.getSymName() + "'"); }
+  Error addPart(mlir::whit::SourceAttr source);
+  Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
+  Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
+  Error packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink);
+  Error writeRaw(function_ref<Error(ArrayRef<uint8_t>)> sink);
+  Error writeRows(mlir::RankedTensorType type, function_ref<Error(ArrayRef<uint8_t>)> sink);
+  /// Calls `body(part, begin, end)` for the pieces of rows [begin, end), counted from the start of each part.
+  Error forParts(int64_t begin, int64_t end, function_ref<Error(const Part &, int64_t, int64_t)> body) const;
+
+  mutable mlir::whit::WeightOp weight;
+  BlobFiles &files;
+  SmallVector<Part> parts;
+  Encoding encoding; ///< of the place
+  Place place{};
+  int64_t n = 0, k = 0;
+};
+
+Error Packer::addPart(mlir::whit::SourceAttr source) {
+  Part part;
+  part.begin = parts.empty() ? 0 : parts.back().begin + parts.back().count;
+  part.count = source.getCount();
+  part.layout = source.getLayout();
+  for (mlir::whit::BlobAttr blob : source.getBlobs()) {
+    auto bytes = files.read(blob);
+    if (!bytes)
+      return bytes.takeError();
+    part.blobs.push_back(*bytes);
+  }
+  if (part.layout == "blocks") {
+    if (Error error = findBlocks(part, source.getBlobs()))
+      return error;
+  } else {
+    std::optional<ScaleType> element = floatTypeOf(source.getBlobs()[0].getElement());
+    if (!element)
+      return refuse("a blob of layout " + part.layout + " must hold f32, f16 or bf16");
+    part.element = *element;
+    int64_t needed = part.count * k * scaleBytes(*element);
+    if (int64_t(part.blobs[0].size()) != needed)
+      return refuse("a blob has " + Twine(part.blobs[0].size()) + " bytes; " + Twine(part.count) + " rows of " + Twine(k) + " need " + Twine(needed));
+  }
+  parts.push_back(std::move(part));
+  return Error::success();
+}
+
+/// Neither the width of a code nor the length of a block is in the file; the sizes of its tensors leave one answer.
+Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
+  auto scaleType = floatTypeOf(blobs[1].getElement());
+  if (!scaleType)
+    return refuse("the scales of layout blocks must be f32, f16 or bf16");
+  BlockSource source{part.count, k, 0, 0, {part.blobs[0].data(), part.blobs[0].size()}, {part.blobs[1].data(), part.blobs[1].size()}, *scaleType};
+  if (part.blobs.size() > 2) {
+    auto zeroType = floatTypeOf(blobs[2].getElement());
+    source.zero = zeroType ? SourceZero::Float : SourceZero::Packed;
+    source.zeroType = zeroType.value_or(ScaleType::F32);
+    source.zeros = {part.blobs[2].data(), part.blobs[2].size()};
+  }
+  int64_t scales = source.scales.size() / scaleBytes(*scaleType), groups = part.count ? scales / part.count : 0;
+  int64_t blockBytes = groups ? int64_t(source.codes.size()) / (part.count * groups) : 0;
+  SmallVector<int32_t> widths;
+  if (encoding.codec == Codec::Int)
+    widths.push_back(encoding.bits);
+  append_range(widths, ArrayRef<int32_t>{4, 8, 2, 1, 3, 5, 6, 7});
+  std::string why = "its codes and scales do not match";
+  for (int32_t bits : widths) {
+    if (!blockBytes || blockBytes * 8 % bits)
+      continue;
+    source.bits = bits;
+    source.blockSize = blockBytes * 8 / bits;
+    if ((k + source.blockSize - 1) / source.blockSize != groups)
+      continue;
+    std::string reason;
+    Matrix probe = makeMatrix(encodingOf(source), 1, k);
+    if (!readBlocks(source, 0, 1, probe, 0, &reason)) {
+      why = reason;
+      continue;
+    }
+    if (encoding.codec == Codec::Int) {
+      Matrix fitting = makeMatrix(encoding, 1, k);
+      part.isExact = readBlocks(source, 0, 1, fitting, 0, nullptr);
+    }
+    part.blocks = source;
+    return Error::success();
+  }
+  return refuse("the blocks of " + Twine(part.count) + " rows of " + Twine(k) + " cannot be read: " + why);
+}
+
+Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part &, int64_t, int64_t)> body) const {
+  for (const Part &part : parts) {
+    int64_t first = std::max(begin, part.begin), last = std::min(end, part.begin + part.count);
+    if (first < last)
+      if (Error error = body(part, first - part.begin, last - part.begin))
+        return error;
+  }
+  return Error::success();
+}
+
+Error Packer::readFloats(const Part &part, int64_t begin, int64_t end, float *out) const {
+  if (part.blocks) {
+    Matrix rows = makeMatrix(encodingOf(*part.blocks), end - begin, k);
+    std::string why;
+    if (!readBlocks(*part.blocks, begin, end, rows, 0, &why))
+      return refuse(why);
+    dequantize(rows, out);
+    return Error::success();
+  }
+  int64_t bytes = scaleBytes(part.element);
+  const uint8_t *data = part.blobs[0].data();
+  if (part.layout == "columns") {
+    for (int64_t j = 0; j < k; ++j)
+      for (int64_t i = begin; i < end; ++i)
+        out[(i - begin) * k + j] = loadScale(part.element, data + (j * part.count + i) * bytes);
+  } else {
+    for (int64_t i = 0, count = (end - begin) * k; i < count; ++i)
+      out[i] = loadScale(part.element, data + (begin * k + i) * bytes);
+  }
+  return Error::success();
+}
+
+/// Copies all rows of `from` to row `at` of `to`, of the same encoding.
+void copyRows(const Matrix &from, Matrix &to, int64_t at) {
+  copy(from.codes, to.codes.begin() + (to.codes.empty() ? 0 : at * to.k));
+  copy(from.values, to.values.begin() + (to.values.empty() ? 0 : at * to.k));
+  copy(from.scales, to.scales.begin() + (to.scales.empty() ? 0 : at * to.groups()));
+  copy(from.zeros, to.zeros.begin() + (to.zeros.empty() ? 0 : at * to.groups()));
+}
+
+Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink) {
+  Matrix rows = makeMatrix(encoding, end - begin, k);
+  std::string why;
+  auto isExact = [](const Part &part) { return part.isExact; };
+  if (encoding.grouping == Grouping::Tensor && !all_of(parts, isExact)) {
+    // One scale for all rows: they are looked at together (the caller's chunk is the whole matrix).
+    std::vector<float> values((end - begin) * k);
+    auto read = [&](const Part &part, int64_t first, int64_t last) { return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k); };
+    if (Error error = forParts(begin, end, read))
+      return error;
+    if (!quantize(encoding, values.data(), end - begin, k, rows, &why))
+      return refuse(why);
+  } else {
+    auto fill = [&](const Part &part, int64_t first, int64_t last) -> Error {
+      int64_t at = part.begin + first - begin;
+      if (part.isExact)
+        return readBlocks(*part.blocks, first, last, rows, at, &why) ? Error::success() : refuse(why);
+      std::vector<float> values((last - first) * k);
+      if (Error error = readFloats(part, first, last, values.data()))
+        return error;
+      Matrix quantized;
+      if (!quantize(encoding, values.data(), last - first, k, quantized, &why))
+        return refuse(why);
+      copyRows(quantized, rows, at);
+      return Error::success();
+    };
+    if (Error error = forParts(begin, end, fill))
+      return error;
+  }
+  std::vector<uint8_t> packed((end - begin + kPanelColumns - 1) / kPanelColumns * place.panelBytes);
+  packPanels(place, rows, packed.data());
+  return sink(packed);
+}
+
+/// Row-major bytes of a weight without a place whose file has the same element type: copied.
+Error Packer::writeRaw(function_ref<Error(ArrayRef<uint8_t>)> sink) {
+  for (auto source : weight.getParts().getAsRange<mlir::whit::SourceAttr>()) {
+    auto bytes = files.read(source.getBlobs()[0]);
+    if (!bytes)
+      return bytes.takeError();
+    for (ArrayRef<uint8_t> rest = *bytes; !rest.empty();) {
+      size_t count = std::min(rest.size(), size_t(kChunkFloats) * 4);
+      if (Error error = sink(rest.take_front(count)))
+        return error;
+      rest = rest.drop_front(count);
+    }
+  }
+  return Error::success();
+}
+
+/// Row-major values in another type or transposed.
+Error Packer::writeRows(mlir::RankedTensorType type, function_ref<Error(ArrayRef<uint8_t>)> sink) {
+  auto element = floatTypeOf(type.getElementType());
+  if (!element)
+    return refuse("values of another type than the file's must be f32, f16 or bf16");
+  int64_t bytes = scaleBytes(*element), step = std::max<int64_t>(kChunkFloats / std::max<int64_t>(k, 1), 1);
+  std::vector<float> values;
+  std::vector<uint8_t> stored;
+  for (int64_t begin = 0; begin < n; begin += step) {
+    int64_t end = std::min(begin + step, n);
+    values.resize((end - begin) * k);
+    auto read = [&](const Part &part, int64_t first, int64_t last) { return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k); };
+    if (Error error = forParts(begin, end, read))
+      return error;
+    stored.resize(values.size() * bytes);
+    for (size_t i = 0; i < values.size(); ++i)
+      storeScale(*element, values[i], stored.data() + i * bytes);
+    if (Error error = sink(stored))
+      return error;
+  }
+  return Error::success();
+}
+
+Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
+  auto type = dyn_cast<mlir::RankedTensorType>(weight.getType());
+  bool isSame = type && !weight.getPlace() && all_of(weight.getParts().getAsRange<mlir::whit::SourceAttr>(), [&](mlir::whit::SourceAttr source) {
+                  return source.getLayout() == "rows" && source.getBlobs()[0].getElement() == type.getElementType();
+                });
+  auto sizes = storedBytes(weight);
+  if (!sizes)
+    return sizes.takeError();
+  int64_t written = 0;
+  auto counted = [&](ArrayRef<uint8_t> bytes) {
+    written += bytes.size();
+    return sink(bytes);
+  };
+  if (isSame) {
+    if (Error error = writeRaw(counted))
+      return error;
+  } else {
+    if (weight.getPlace()) {
+      encoding = weight.getPlace()->getFormat().getEncoding();
+      place = weight.getPlace()->solve();
+      n = place.n, k = place.k;
+    } else {
+      n = type.getRank() ? type.getDimSize(0) : 1;
+      k = n ? type.getNumElements() / n : 0;
+    }
+    for (auto source : weight.getParts().getAsRange<mlir::whit::SourceAttr>())
+      if (Error error = addPart(source))
+        return error;
+    int64_t rows = parts.empty() ? 0 : parts.back().begin + parts.back().count;
+    if (rows != n)
+      return refuse("its parts have " + Twine(rows) + " rows; its type has " + Twine(n));
+    if (!weight.getPlace()) {
+      if (Error error = writeRows(type, counted))
+        return error;
+    } else {
+      bool isWhole = encoding.grouping == Grouping::Tensor && encoding.codec == Codec::Int;
+      int64_t step = isWhole ? std::max<int64_t>(n, 1) : std::max(kChunkFloats / std::max<int64_t>(k, 1) / kPanelColumns, int64_t(1)) * kPanelColumns;
+      for (int64_t begin = 0; begin < n; begin += step)
+        if (Error error = packChunk(begin, std::min(begin + step, n), counted))
+          return error;
+    }
+  }
+  files.release();
+  if (written != *sizes)
+    return refuse("its file holds " + Twine(written) + " bytes; its type needs " + Twine(*sizes));
+  return Error::success();
+}
+
+} // namespace
+
+Expected<int64_t> storedBytes(mlir::whit::WeightOp weight) {
+  if (auto place = weight.getPlace())
+    return place->solve().bytes();
+  auto type = dyn_cast<mlir::RankedTensorType>(weight.getType());
+  if (!type || !type.hasStaticShape() || !type.getElementType().isIntOrFloat())
+    return fail(Exit::Bug, "has no place and is not a tensor of numbers", "weight '" + weight.getSymName() + "'");
+  return type.getNumElements() * int64_t((type.getElementTypeBitWidth() + 7) / 8);
+}
+
+Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files, function_ref<Error(ArrayRef<uint8_t>)> sink) {
+  return Packer(weight, files).run(sink);
+}
+
+} // namespace whit
