@@ -244,8 +244,8 @@ LogicalResult AttentionOp::verify() {
   if (ShapedType::isDynamic(q[2]) || ShapedType::isDynamic(kvHeads) || q[2] % kvHeads)
     return emitOpError() << "q has " << q[2] << " heads and v has " << kvHeads
                          << "; both must be static and the first a multiple of the second";
-  if (getWindow() < 0)
-    return emitOpError() << "window is " << getWindow() << "; it must be 0 (unlimited) or positive";
+  if (int64_t(getWindow()) < 0) // the accessor is unsigned
+    return emitOpError() << "window is " << int64_t(getWindow()) << "; it must be 0 (unlimited) or positive";
   return success();
 }
 

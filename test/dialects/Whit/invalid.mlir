@@ -1,0 +1,200 @@
+// RUN: whit-opt %s --split-input-file --verify-diagnostics
+//
+// One broken rule per case, with the message it gets.
+
+// expected-error@+1 {{unknown format 'int9_g32'}}
+func.func private @f(!whit.tensor<8x32xf32, #whit.format<int9_g32>>)
+
+// -----
+
+// expected-error@+1 {{encoded tensor has rank 3; it must have rank 2, N x K}}
+func.func private @f(!whit.tensor<2x8x32xf32, #whit.format<int4_g32>>)
+
+// -----
+
+// expected-error@+1 {{encoded tensor has element type 'i32'; it must be f32, f16 or bf16}}
+func.func private @f(!whit.tensor<8x32xi32, #whit.format<int4_g32>>)
+
+// -----
+
+// expected-error@+1 {{encoded tensor has a dimension of 0; every dimension must be at least 1}}
+func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
+
+// -----
+
+// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns or blocks}}
+#s = #whit.source<"diagonal", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'blocks' has 1 blobs; it needs 2 or 3}}
+#s = #whit.source<"blocks", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source count is 0; it must be positive}}
+#s = #whit.source<"rows", 0, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{'whit.weight' op parts hold 6 rows; the type '!whit.tensor<8x32xf32, #whit.format<f32>>' needs 8}}
+whit.weight @w : !whit.tensor<8x32xf32, #whit.format<f32>> = [#whit.source<"rows", 6, [#whit.blob<"m", 0 : 768 x f32, "">]>]
+
+// -----
+
+// expected-error@+1 {{'whit.weight' op type is 'tensor<?xf32>'; it must be a !whit.tensor or a tensor of static shape}}
+whit.weight @w : tensor<?xf32> = [#whit.source<"rows", 6, [#whit.blob<"m", 0 : 24 x f32, "">]>]
+
+// -----
+
+func.func @f() {
+  // expected-error@+1 {{'whit.constant' op names 'w', which is no whit.weight of this module}}
+  %0 = whit.constant @w : tensor<6xf32>
+  return
+}
+
+// -----
+
+whit.weight @w : tensor<6xf32> = [#whit.source<"rows", 6, [#whit.blob<"m", 0 : 24 x f32, "">]>]
+func.func @f() {
+  // expected-error@+1 {{'whit.constant' op has type 'tensor<7xf32>'; weight 'w' has type 'tensor<6xf32>'}}
+  %0 = whit.constant @w : tensor<7xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x31xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.matmul' op x has size 31 in dimension 1; it must be 32}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x31xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %e: tensor<2x7xf32>) {
+  // expected-error@+1 {{'whit.matmul' op y has size 7 in dimension 1; it must be 8}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<2x7xf32>) -> tensor<2x7xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x3x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.matmul' op y has rank 2; it must have rank 3}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x3x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %w: tensor<1x288xi8>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.matmul' op w is packed bytes; the operation needs `at #whit.place<...>` to say what they mean}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x32xf32>, tensor<1x288xi8>) outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %w: tensor<1x256xi8>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.matmul' op w has 256 bytes per panel; its place needs 288}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x32xf32>, tensor<1x256xi8>) outs(%e : tensor<2x8xf32>)
+    at #whit.place<#whit.format<int4_g32>, 8 by 32> -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.matmul' op w is not packed, but the operation has a place; remove one of the two}}
+  %0 = whit.matmul ins(%x, %w : tensor<2x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<2x8xf32>)
+    at #whit.place<#whit.format<int4_g32>, 8 by 32> -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %m: tensor<2x1xi32>, %w: !whit.tensor<8x32xf32, #whit.format<f16>>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.quantized_matmul' op w has format 'f16'; integer activations need an integer codec, use whit.matmul}}
+  %0 = whit.quantized_matmul ins(%c, %s, %m, %w : tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>, !whit.tensor<8x32xf32, #whit.format<f16>>)
+    outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %m: tensor<2x1xi32>, %w: !whit.tensor<8x64xf32, #whit.format<int4_g32>>, %e: tensor<2x8xf32>) {
+  // expected-error@+1 {{'whit.quantized_matmul' op codes has size 1 in dimension 1; it must be 2}}
+  %0 = whit.quantized_matmul ins(%c, %s, %m, %w : tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>, !whit.tensor<8x64xf32, #whit.format<int4_g32>>)
+    outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %m: tensor<2x1xi32>) {
+  // expected-error@+1 {{'whit.quantize' op group is 0; it must be at least 1}}
+  %0:3 = whit.quantize ins(%x : tensor<2x32xf32>) outs(%c, %s, %m : tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>) group = 0
+    -> tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %c: tensor<2x2x8xi8>, %s: tensor<2x2xf32>, %m: tensor<2x2xi32>) {
+  // expected-error@+1 {{'whit.quantize' op codes has size 8 in its last dimension; it must be static and at least the group, 16}}
+  %0:3 = whit.quantize ins(%x : tensor<2x32xf32>) outs(%c, %s, %m : tensor<2x2x8xi8>, tensor<2x2xf32>, tensor<2x2xi32>) group = 16
+    -> tensor<2x2x8xi8>, tensor<2x2xf32>, tensor<2x2xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %v: tensor<31xf32>) {
+  // expected-error@+1 {{'whit.rms_norm' op weight has size 31 in dimension 0; it must be 32}}
+  %0 = whit.rms_norm ins(%x, %v : tensor<2x32xf32>, tensor<31xf32>) outs(%x : tensor<2x32xf32>) epsilon = 1.0e-5 -> tensor<2x32xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<1x2x4x7xf32>, %t: tensor<64x3xf32>, %start: tensor<1xi32>, %first: index) {
+  // expected-error@+1 {{'whit.rotary' op x has size 7 in dimension 3; it must be static and even}}
+  %0 = whit.rotary ins(%x, %t, %t : tensor<1x2x4x7xf32>, tensor<64x3xf32>, tensor<64x3xf32>) from %start + %first : tensor<1xi32>
+    outs(%x : tensor<1x2x4x7xf32>) -> tensor<1x2x4x7xf32>
+  return
+}
+
+// -----
+
+func.func @f(%new: tensor<1x2x2x8xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x8x8xf32>) {
+  // expected-error@+1 {{'whit.cache_append' op cache is 'tensor<1x2x4x8x8xf32>'; it must be [B, H, T, D] or [B, H, T/16, D, 16]}}
+  %0 = whit.cache_append ins(%new : tensor<1x2x2x8xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x8x8xf32>) -> tensor<1x2x4x8x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<1x2x5x8xf32>, %k: tensor<1x2x64x8xf32>, %start: tensor<1xi32>, %first: index) {
+  // expected-error@+1 {{'whit.attention' op q has 5 heads and v has 2; both must be static and the first a multiple of the second}}
+  %0 = whit.attention ins(%q, %k, %k : tensor<1x2x5x8xf32>, tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>) from %start + %first : tensor<1xi32>
+    outs(%q : tensor<1x2x5x8xf32>) scale = 1.0 -> tensor<1x2x5x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<1x2x4x8xf32>, %k: tensor<1x2x64x8xf32>, %start: tensor<1xi32>, %first: index) {
+  // expected-error@+1 {{'whit.attention' op window is -1; it must be 0 (unlimited) or positive}}
+  %0 = whit.attention ins(%q, %k, %k : tensor<1x2x4x8xf32>, tensor<1x2x64x8xf32>, tensor<1x2x64x8xf32>) from %start + %first : tensor<1xi32>
+    outs(%q : tensor<1x2x4x8xf32>) scale = 1.0 {window = -1 : i64} -> tensor<1x2x4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<16xi32>, %u: vector<32xi8>, %s: vector<64xi8>) {
+  // expected-error@+1 {{'whit.dot' op u has 32 elements; it must have 4 for each of the 16 lanes of acc}}
+  %0 = whit.dot %a, %u, %s : vector<16xi32>, vector<32xi8>, vector<64xi8>
+  return
+}
