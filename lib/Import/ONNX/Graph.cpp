@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// From a checked file to a module: the operators it uses, its inputs, its nodes one by one, its outputs. A node that is
+// refused marks its outputs as failed; what depends on them is skipped in silence, all else is still imported, so one run
+// reports every problem.
+
+#include "Import/ONNX/Graph.h"
+
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/Support/JSON.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using semantics::Sizes;
+using semantics::Tensor;
+
+static constexpr int64_t kMaxKnownElements = 64;
+static constexpr size_t kMaxTensorRank = 6;
+
+Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings, MLIRContext &context)
+    : source(source), files(files), diagnostics(diagnostics), context(context), bindings(bindings) {}
+
+void Graph::report(DiagnosticCode code, const Twine &message, StringRef value) {
+  Diagnostic diagnostic{code, Severity::Error, source.file, {}, "", message.str(), ""};
+  if (!value.empty()) {
+    diagnostic.nodes.push_back(value.str());
+    diagnostic.aboutTensor = true;
+  }
+  diagnostics.add(std::move(diagnostic));
+}
+
+OwningOpRef<ModuleOp> Graph::build() {
+  Builder b(&context);
+  module = ModuleOp::create(NameLoc::get(b.getStringAttr(source.file)));
+  weights.emplace(*module, files);
+  size_t before = diagnostics.all().size();
+  for (const auto &entry : source.model.opset_import())
+    if (entry.domain().empty() || entry.domain() == "ai.onnx")
+      opset = entry.version();
+  for (const auto &tensor : source.initializers)
+    if (!values.try_emplace(tensor->name, fromStored(tensor)).second)
+      report(code::Graph, "two initializers have the same name; names must be unique", tensor->name);
+  bool goOn = checkOperators();
+  goOn &= addInputs();
+  if (!goOn)
+    return {};
+  addNodes();
+  addOutputs();
+  if (diagnostics.all().size() != before)
+    return {};
+  addRoles();
+  // Constants and sizes that nobody needed after all.
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+  return std::move(module);
+}
+
+// ------------------------------------------------------------------------------------------------ values
+
+GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
+  Builder b(&context);
+  GraphValue value;
+  value.stored = tensor;
+  value.element = valueType(&context, tensor->type->number);
+  for (int64_t dim : tensor->dims)
+    value.sizes.push_back(b.getIndexAttr(dim));
+  bool isInteger = value.element && value.element.isInteger() && tensor->type->kind != OnnxType::Bool;
+  if (isInteger && tensor->dims.size() <= 1 && tensor->count <= kMaxKnownElements) {
+    value.elements.emplace();
+    SmallVector<int64_t> elements = *tensor->integers();
+    for (int64_t element : elements)
+      value.elements->push_back(b.getIndexAttr(element));
+  }
+  return value;
+}
+
+GraphValue *Graph::find(StringRef name) {
+  auto found = values.find(name);
+  return found == values.end() ? nullptr : &found->second;
+}
+
+LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
+  if (value.rank() > int64_t(kMaxTensorRank))
+    return node.unsupported("output '" + shown(name) + "' has rank " + Twine(value.rank()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
+  if (!values.try_emplace(name, std::move(value)).second)
+    return node.report(code::Graph, "output '" + shown(name) + "' is defined a second time; names must be unique");
+  return success();
+}
+
+FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b, std::string &why) {
+  if (value.value)
+    return Tensor{value.value, value.sizes};
+  if (!value.element) {
+    why = value.stored ? std::string("has elements of type ") + value.stored->type->name + ", which are only supported as codes of weights"
+                       : "has elements of a type that is not supported";
+    return failure();
+  }
+  auto type = RankedTensorType::get(semantics::shapeOf(value.sizes), value.element);
+  if (value.elements) {
+    SmallVector<Attribute> constants;
+    for (OpFoldResult element : *value.elements)
+      if (std::optional<int64_t> constant = getConstantIntValue(element))
+        constants.push_back(b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), *constant, true, true)));
+    if (constants.size() == value.elements->size()) {
+      value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, constants));
+    } else {
+      SmallVector<Value> elements;
+      for (OpFoldResult element : *value.elements)
+        elements.push_back(arith::IndexCastOp::create(b, value.element, semantics::asValue(b, element)));
+      value.value = tensor::FromElementsOp::create(b, type, elements);
+    }
+    return Tensor{value.value, value.sizes};
+  }
+  const StoredTensor &stored = *value.stored;
+  if (auto floats = dyn_cast<FloatType>(value.element)) {
+    if (stored.count == 1) {
+      APFloat number((*stored.floats())[0]);
+      bool loses;
+      number.convert(floats.getFloatSemantics(), APFloat::rmNearestTiesToEven, &loses);
+      value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, number));
+    } else if (stored.count == 0 || stored.file.empty()) {
+      why = stored.count ? "has its values in a field that cannot be mapped; save the model with raw_data" : "has no elements";
+      return failure();
+    } else {
+      auto blob = weights->blob(stored.file, stored.offset, stored.length, storedType(&context, stored.type->number));
+      auto part = mlir::whit::SourceAttr::get(&context, "rows", type.getRank() ? type.getDimSize(0) : 1, blob);
+      value.value = weights->constant(b, stored.name, type, part);
+    }
+    return Tensor{value.value, value.sizes};
+  }
+  if (stored.count > kMaxKnownElements) {
+    why = "is a constant of " + std::to_string(stored.count) + " integers; at most " + std::to_string(kMaxKnownElements) + " are supported";
+    return failure();
+  }
+  SmallVector<Attribute> elements;
+  SmallVector<int64_t> integers = *stored.integers();
+  for (int64_t element : integers)
+    elements.push_back(b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), element, true, true)));
+  value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, elements));
+  return Tensor{value.value, value.sizes};
+}
+
+bool Graph::bind(OpFoldResult size, int64_t wanted) {
+  if (std::optional<int64_t> constant = getConstantIntValue(size))
+    return *constant == wanted;
+  auto name = symbolNames.find(cast<Value>(size));
+  if (name == symbolNames.end())
+    return true; // computed while the model runs
+  auto [known, isNew] = bindings.try_emplace(name->second, wanted);
+  learned |= isNew;
+  return known->second == wanted;
+}
+
+// ------------------------------------------------------------------------------------------------ operators
+
+static const Operator *lookUp(StringRef domain, StringRef type) {
+  static const llvm::StringMap<const Operator *> table = [] {
+    llvm::StringMap<const Operator *> map;
+    for (ArrayRef<Operator> rows : {attentionOperators(), elementwiseOperators(), matmulOperators(), normOperators(), shapeOperators()})
+      for (const Operator &row : rows)
+        map[(row.domain + "." + row.type).str()] = &row;
+    return map;
+  }();
+  if (domain == "ai.onnx")
+    domain = "";
+  return table.lookup((domain + "." + type).str());
+}
+
+/// Looks for what no function has to see: unknown operators and attributes, all of them, each reported once with its nodes.
+bool Graph::checkOperators() {
+  std::vector<Diagnostic> problems;
+  llvm::StringMap<size_t> placeOf;
+  bool broken = false;
+  OpBuilder plain(&context);
+  ImplicitLocOpBuilder b(UnknownLoc::get(&context), plain);
+  for (auto [i, proto] : llvm::enumerate(source.graph.node())) {
+    Node node(*this, proto, i, b);
+    std::string name = proto.name().empty() && proto.output_size() ? proto.output(0) : proto.name();
+    auto add = [&](DiagnosticCode code, const std::string &message, const std::string &help) {
+      auto [place, isNew] = placeOf.try_emplace(node.opName() + "\n" + message, problems.size());
+      if (isNew)
+        problems.push_back({code, Severity::Error, source.file, {}, node.opName(), message, help, 0});
+      Diagnostic &problem = problems[place->second];
+      problem.nodes.push_back(name);
+      ++problem.count;
+    };
+    llvm::StringSet<> names;
+    for (const auto &attribute : proto.attribute())
+      if (!names.insert(attribute.name()).second) {
+        broken = true;
+        (void)node.badAttribute("attribute '" + shown(attribute.name()) + "' is given twice");
+      }
+    const Operator *row = lookUp(proto.domain(), proto.op_type());
+    if (!row) {
+      add(code::NoOperator, "operator '" + shown(node.opName()) + "' is not supported", "");
+      continue;
+    }
+    SmallVector<StringRef> known;
+    row->attributes.split(known, ' ', -1, /*KeepEmpty=*/false);
+    for (const auto &attribute : proto.attribute()) {
+      if (!attribute.ref_attr_name().empty())
+        add(code::NoFeature, "attribute '" + shown(attribute.name()) + "' refers to an attribute of a function", "");
+      else if (!llvm::is_contained(known, attribute.name()))
+        add(code::NoFeature, "attribute '" + shown(attribute.name()) + "' is not supported", "");
+    }
+    unsigned last = 0;
+    for (int k = 0; k < proto.input_size(); ++k)
+      if (!proto.input(k).empty())
+        last = k + 1;
+    if (last > row->maxInputs)
+      add(code::NoFeature, "input " + std::to_string(last - 1) + " is not supported; at most " + std::to_string(row->maxInputs) + " inputs are", "");
+    if (unsigned(proto.input_size()) < row->minInputs) {
+      broken = true;
+      (void)node.badOperand("has " + Twine(proto.input_size()) + " inputs; it needs at least " + Twine(row->minInputs));
+    }
+    for (int k = row->maxOutputs; k < proto.output_size(); ++k)
+      if (!proto.output(k).empty())
+        add(code::NoFeature, "output " + std::to_string(k) + " is not supported", "");
+    if (!node.wants(0) && proto.output_size() == 0) {
+      broken = true;
+      (void)node.report(code::Graph, "has no outputs");
+    }
+  }
+  for (Diagnostic &problem : problems)
+    diagnostics.add(std::move(problem));
+  if (source.graph.sparse_initializer_size())
+    report(code::NoFeature, "the graph has " + Twine(source.graph.sparse_initializer_size()) + " sparse initializers; only dense ones are supported");
+  return !broken;
+}
+
+// ------------------------------------------------------------------------------------------------ inputs, outputs
+
+OpFoldResult Graph::symbol(StringRef name, BlockArgument argument, int64_t dim) {
+  Value &value = symbols[name];
+  if (!value) {
+    OpBuilder head = OpBuilder::atBlockBegin(argument.getOwner());
+    if (lastSymbol)
+      head.setInsertionPointAfter(lastSymbol);
+    ImplicitLocOpBuilder b(argument.getLoc(), head);
+    value = tensor::DimOp::create(b, argument, dim);
+    lastSymbol = value.getDefiningOp();
+    symbolNames[value] = name;
+  }
+  return value;
+}
+
+bool Graph::addInputs() {
+  Builder b(&context);
+  SmallVector<Type> types;
+  SmallVector<Location> locations;
+  SmallVector<const ::onnx::ValueInfoProto *> inputs;
+  SmallVector<SmallVector<Attribute>> dims;
+  bool ok = true;
+  for (const auto &input : source.graph.input()) {
+    if (GraphValue *known = find(input.name()); known && known->stored)
+      continue; // an initializer with a default input of its name, as files before IR version 4 have them
+    auto refuse = [&](DiagnosticCode code, const Twine &message) {
+      report(code, "input " + message, input.name());
+      ok = false;
+    };
+    const auto &tensorType = input.type().tensor_type();
+    if (input.type().value_case() != ::onnx::TypeProto::kTensorType || !tensorType.has_shape()) {
+      refuse(code::NoType, "has no tensor type with a shape");
+      continue;
+    }
+    Type element = valueType(&context, tensorType.elem_type());
+    if (!element) {
+      const OnnxType *type = onnxType(tensorType.elem_type());
+      refuse(type ? code::NoType : code::Graph, Twine("has element type ") + (type ? type->name : "that ONNX does not have"));
+      continue;
+    }
+    if (tensorType.shape().dim_size() > int(kMaxTensorRank)) {
+      refuse(code::NoFeature, "has rank " + Twine(tensorType.shape().dim_size()) + "; at most " + Twine(kMaxTensorRank) + " is supported");
+      continue;
+    }
+    SmallVector<int64_t> shape;
+    SmallVector<Attribute> names;
+    for (auto [i, dim] : llvm::enumerate(tensorType.shape().dim())) {
+      if (dim.has_dim_value() && (dim.dim_value() < 0 || dim.dim_value() > (int64_t(1) << 40)))
+        refuse(code::Graph, "has size " + Twine(dim.dim_value()) + " in dimension " + Twine(i) + "; it must be from 0 to 2^40");
+      if (dim.has_dim_value()) {
+        names.push_back(b.getI64IntegerAttr(dim.dim_value()));
+      } else {
+        std::string name = dim.dim_param().empty() ? input.name() + ".dim" + std::to_string(i) : dim.dim_param();
+        auto bound = bindings.find(name);
+        names.push_back(bound == bindings.end() ? Attribute(b.getStringAttr(name)) : b.getI64IntegerAttr(bound->second));
+      }
+      auto size = dyn_cast<IntegerAttr>(names.back());
+      shape.push_back(size ? size.getInt() : ShapedType::kDynamic);
+    }
+    types.push_back(RankedTensorType::get(shape, element));
+    locations.push_back(NameLoc::get(b.getStringAttr(input.name())));
+    inputs.push_back(&input);
+    dims.push_back(names);
+  }
+  if (!ok)
+    return false;
+  OpBuilder atModule = OpBuilder::atBlockEnd(module->getBody());
+  function = func::FuncOp::create(atModule, module->getLoc(), "main", b.getFunctionType(types, {}));
+  Block &entry = *function.addEntryBlock();
+  for (auto [i, input] : llvm::enumerate(inputs)) {
+    BlockArgument argument = entry.getArgument(i);
+    argument.setLoc(locations[i]);
+    function.setArgAttr(i, "whit.name", b.getStringAttr(input->name()));
+    function.setArgAttr(i, "whit.dims", b.getArrayAttr(dims[i]));
+    GraphValue value;
+    value.value = argument;
+    value.element = cast<RankedTensorType>(types[i]).getElementType();
+    for (auto [d, name] : llvm::enumerate(dims[i])) {
+      if (auto text = dyn_cast<StringAttr>(name))
+        value.sizes.push_back(symbol(text.getValue(), argument, d));
+      else
+        value.sizes.push_back(b.getIndexAttr(cast<IntegerAttr>(name).getInt()));
+    }
+    if (!values.try_emplace(input->name(), std::move(value)).second) {
+      report(code::Graph, "two inputs have the same name; names must be unique", input->name());
+      ok = false;
+    }
+  }
+  return ok;
+}
+
+void Graph::addNodes() {
+  OpBuilder plain = OpBuilder::atBlockEnd(&function.getBody().front());
+  ImplicitLocOpBuilder b(UnknownLoc::get(&context), plain);
+  for (auto [i, proto] : llvm::enumerate(source.graph.node())) {
+    Node node(*this, proto, i, b);
+    std::string name = !proto.name().empty() ? proto.name() : proto.output_size() ? proto.output(0) : "";
+    b.setLoc(NameLoc::get(b.getStringAttr(name)));
+    bool failed = false;
+    for (const std::string &input : proto.input())
+      if (!input.empty()) {
+        GraphValue *value = find(input);
+        if (!value)
+          (void)node.report(code::Graph, "input '" + shown(input) + "' is no input, initializer or output of an earlier node",
+                            "nodes must stand behind those whose outputs they use");
+        failed |= !value || value->failed;
+      }
+    const Operator *row = lookUp(proto.domain(), proto.op_type());
+    failed = failed || !row;
+    if (!failed) {
+      unsigned last = 0;
+      for (int k = 0; k < proto.input_size(); ++k)
+        last = proto.input(k).empty() ? last : k + 1;
+      failed = last > row->maxInputs || row->import(node).failed();
+    }
+    if (!failed)
+      continue;
+    GraphValue poison;
+    poison.failed = true;
+    for (const std::string &output : proto.output())
+      if (!output.empty())
+        values.try_emplace(output, poison);
+  }
+}
+
+Attribute Graph::nameOf(OpFoldResult size) const {
+  Builder b(&context);
+  if (std::optional<int64_t> constant = getConstantIntValue(size))
+    return b.getI64IntegerAttr(*constant);
+  auto name = symbolNames.find(cast<Value>(size));
+  return name == symbolNames.end() ? Attribute() : b.getStringAttr(name->second);
+}
+
+bool Graph::addOutputs() {
+  Builder builder(&context);
+  OpBuilder plain = OpBuilder::atBlockEnd(&function.getBody().front());
+  ImplicitLocOpBuilder b(function.getLoc(), plain);
+  SmallVector<Value> results;
+  SmallVector<Attribute> attributes;
+  llvm::StringSet<> names;
+  if (!source.graph.output_size())
+    report(code::Graph, "the graph has no outputs");
+  for (const auto &output : source.graph.output()) {
+    auto refuse = [&](DiagnosticCode code, const Twine &message) { report(code, "output " + message, output.name()); };
+    if (!names.insert(output.name()).second) {
+      refuse(code::Graph, "is listed twice");
+      continue;
+    }
+    GraphValue *value = find(output.name());
+    if (!value) {
+      refuse(code::Graph, "is computed by no node");
+      continue;
+    }
+    if (value->failed)
+      continue;
+    std::string why;
+    FailureOr<Tensor> tensor = materialize(*value, b, why);
+    if (failed(tensor)) {
+      refuse(code::NoFeature, why);
+      continue;
+    }
+    const auto &declared = output.type().tensor_type();
+    if (declared.elem_type() && valueType(&context, declared.elem_type()) != tensor->element())
+      refuse(code::Graph, Twine("is declared with elements of type ") +
+                              (onnxType(declared.elem_type()) ? onnxType(declared.elem_type())->name : "unknown") +
+                              "; its node computes another");
+    if (declared.has_shape() && declared.shape().dim_size() != tensor->rank()) {
+      refuse(code::Graph, "is declared with rank " + Twine(declared.shape().dim_size()) + "; its node computes rank " + Twine(tensor->rank()));
+      continue;
+    }
+    SmallVector<Attribute> dims;
+    for (auto [i, size] : llvm::enumerate(tensor->sizes)) {
+      Attribute name = nameOf(size);
+      const auto *dim = declared.has_shape() ? &declared.shape().dim(i) : nullptr;
+      if (dim && dim->has_dim_value() && !bind(size, dim->dim_value()))
+        refuse(code::Graph, "is declared with size " + Twine(dim->dim_value()) + " in dimension " + Twine(i) + "; its node computes another");
+      // A size computed from others goes by its declared name if that is a symbol of an input.
+      if (!name && dim && symbols.contains(dim->dim_param()))
+        name = builder.getStringAttr(dim->dim_param());
+      if (!name)
+        refuse(code::NoFeature, "has a size in dimension " + Twine(i) + " that is no dimension of an input");
+      dims.push_back(name);
+    }
+    results.push_back(tensor->value);
+    if (!llvm::is_contained(dims, Attribute()))
+      attributes.push_back(builder.getDictionaryAttr({{builder.getStringAttr("whit.name"), builder.getStringAttr(output.name())},
+                                                      {builder.getStringAttr("whit.dims"), builder.getArrayAttr(dims)}}));
+  }
+  func::ReturnOp::create(b, results);
+  function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), TypeRange(ValueRange(results))));
+  if (attributes.size() == results.size())
+    function.setResAttrsAttr(builder.getArrayAttr(attributes));
+  return attributes.size() == results.size();
+}
+
+/// What the arguments of a language model are for, recognised by the names that all exporters use and by their types.
+void Graph::addRoles() {
+  Builder b(&context);
+  NamedAttrList roles;
+  auto isTokens = [](RankedTensorType type) { return type.getRank() == 2 && type.getElementType().isInteger(); };
+  for (auto [role, name] : {std::pair("tokens", "input_ids"), {"mask", "attention_mask"}, {"positions", "position_ids"}})
+    if (GraphValue *value = find(name))
+      if (auto argument = dyn_cast_or_null<BlockArgument>(value->value); argument && isTokens(cast<RankedTensorType>(argument.getType())))
+        roles.append(role, b.getStringAttr(name));
+  for (unsigned i = 0; i < function.getNumResults(); ++i)
+    if (auto name = function.getResultAttrOfType<StringAttr>(i, "whit.name"); name && name == "logits") {
+      auto type = cast<RankedTensorType>(function.getResultTypes()[i]);
+      if (type.getRank() == 3 && isa<FloatType>(type.getElementType()))
+        roles.append("logits", name);
+    }
+  SmallVector<Attribute> names;
+  for (auto &[name, value] : symbols)
+    names.push_back(b.getStringAttr(name));
+  (*module)->setAttr("whit.model", b.getStringAttr(source.name));
+  (*module)->setAttr("whit.directory", b.getStringAttr(files.getFolder()));
+  (*module)->setAttr("whit.symbols", b.getArrayAttr(names));
+  (*module)->setAttr("whit.roles", roles.getDictionary(&context));
+}
+
+} // namespace whit

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Elementwise operators. Integer arithmetic on shapes is done here and now.
+
+#include "Import/ONNX/Node.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using namespace semantics;
+
+/// Arithmetic on elements that are known as index values; failure if these are not known.
+static FailureOr<Sizes> onElements(Node &node, IndexOp op) {
+  GraphValue &x = node.input(0), &y = node.input(1);
+  if (!x.elements || !y.elements || x.element != y.element)
+    return failure();
+  size_t n = x.elements->size(), m = y.elements->size(), count = std::max(n, m);
+  if ((n != count && n != 1) || (m != count && m != 1) || !n || !m)
+    return failure();
+  // Division of negative numbers and by zero is left to the program.
+  if (op == IndexOp::Div && llvm::any_of(*y.elements, [](OpFoldResult e) { return getConstantIntValue(e).value_or(0) <= 0; }))
+    return failure();
+  Sizes result;
+  for (size_t i = 0; i < count; ++i)
+    result.push_back(indexOp(node.b, op, (*x.elements)[n == 1 ? 0 : i], (*y.elements)[m == 1 ? 0 : i]));
+  return result;
+}
+
+static LogicalResult binary(Node &node, Body body, std::optional<IndexOp> op) {
+  if (node.has(0) && node.has(1) && op)
+    if (FailureOr<Sizes> elements = onElements(node, *op); succeeded(elements))
+      return node.setElements(0, *elements, node.input(0).rank() + node.input(1).rank() == 0, node.input(0).element);
+  FailureOr<Tensor> x = node.tensor(0, "A"), y = node.tensor(1, "B");
+  if (failed(x) || failed(y))
+    return failure();
+  if (x->element() != y->element())
+    return node.badOperand("inputs A and B have different element types; they must have one");
+  if (x->element().isInteger(1))
+    return node.badOperand("inputs A and B are bool; arithmetic needs numbers");
+  std::string why;
+  std::optional<Sizes> sizes = broadcast({*x, *y}, why);
+  if (!sizes)
+    return node.badOperand(why);
+  return node.set(0, elementwise(node.b, {*x, *y}, *sizes, x->element(), body));
+}
+
+static LogicalResult unary(Node &node, Body body, bool floatOnly = true) {
+  FailureOr<Tensor> x = node.tensor(0, "X");
+  if (failed(x))
+    return failure();
+  if (floatOnly && !isa<FloatType>(x->element()))
+    return node.badOperand("input X has integer elements; they must be floats");
+  return node.set(0, elementwise(node.b, *x, x->sizes, x->element(), body));
+}
+
+static LogicalResult importAdd(Node &node) { return binary(node, add, IndexOp::Add); }
+static LogicalResult importSub(Node &node) { return binary(node, subtract, IndexOp::Sub); }
+static LogicalResult importMul(Node &node) { return binary(node, multiply, IndexOp::Mul); }
+static LogicalResult importDiv(Node &node) { return binary(node, divide, IndexOp::Div); }
+static LogicalResult importSigmoid(Node &node) { return unary(node, sigmoid); }
+static LogicalResult importExp(Node &node) { return unary(node, exponential); }
+static LogicalResult importTanh(Node &node) { return unary(node, tangensHyperbolicus); }
+static LogicalResult importSqrt(Node &node) { return unary(node, squareRoot); }
+static LogicalResult importNeg(Node &node) { return unary(node, negate, /*floatOnly=*/false); }
+
+static LogicalResult importIdentity(Node &node) { return node.setValue(0, node.input(0)); }
+
+static LogicalResult importCast(Node &node) {
+  FailureOr<int64_t> to = node.integer("to");
+  if (failed(to) || failed(node.requireOnly("saturate", {1})))
+    return failure();
+  const OnnxType *type = onnxType(*to);
+  Type element = valueType(node.b.getContext(), *to);
+  if (!element)
+    return type ? node.report(code::NoType, Twine("attribute 'to' is ") + type->name + ", an element type that is not supported")
+                : node.badAttribute("attribute 'to' is " + Twine(*to) + ", which is no element type");
+  GraphValue &x = node.input(0);
+  // Sizes fit every integer type of 32 bits and more.
+  if (x.elements && element.isInteger() && type->bits >= 32)
+    return node.setElements(0, *x.elements, x.rank() == 0, element);
+  FailureOr<Tensor> tensor = node.tensor(0, "input");
+  if (failed(tensor))
+    return failure();
+  return node.set(0, convert(node.b, *tensor, element));
+}
+
+static constexpr Operator kOperators[] = {
+    {"", "Add", importAdd, 2, 2, 1, ""},
+    {"", "Sub", importSub, 2, 2, 1, ""},
+    {"", "Mul", importMul, 2, 2, 1, ""},
+    {"", "Div", importDiv, 2, 2, 1, ""},
+    {"", "Neg", importNeg, 1, 1, 1, ""},
+    {"", "Sigmoid", importSigmoid, 1, 1, 1, ""},
+    {"", "Exp", importExp, 1, 1, 1, ""},
+    {"", "Tanh", importTanh, 1, 1, 1, ""},
+    {"", "Sqrt", importSqrt, 1, 1, 1, ""},
+    {"", "Cast", importCast, 1, 1, 1, "to saturate"},
+    {"", "Identity", importIdentity, 1, 1, 1, ""},
+};
+
+ArrayRef<Operator> elementwiseOperators() { return kOperators; }
+
+} // namespace whit

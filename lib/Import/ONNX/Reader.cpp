@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reading an ONNX file: cut, parse, check what every file has to fulfil, then one or more runs over the graph. A run may find
+// out that a symbol has one possible size (the head size of a cache, say); the next one starts with that knowledge.
+
+#include "Import/ONNX/Reader.h"
+
+#include "Import/ONNX/Graph.h"
+#include "Whit/Whit.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Verifier.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/stubs/logging.h>
+
+using namespace mlir;
+
+namespace whit {
+
+
+static constexpr int kMaxDepth = 64;
+static constexpr size_t kMaxNodes = 1'000'000, kMaxSkeleton = size_t(512) << 20, kMaxName = 1024;
+static constexpr int64_t kMaxIrVersion = 14, kMaxOpset = 28;
+
+namespace {
+/// Protobuf writes its complaints to stderr; ours say more.
+struct QuietProtobuf {
+  google::protobuf::LogHandler *before = google::protobuf::SetLogHandler(nullptr);
+  ~QuietProtobuf() { google::protobuf::SetLogHandler(before); }
+};
+
+class Reader {
+public:
+  Reader(StringRef path, DataFiles &files, Diagnostics &diagnostics) : path(path), files(files), diagnostics(diagnostics) {
+    source.file = llvm::sys::path::filename(path).str();
+    source.name = llvm::sys::path::stem(path).str();
+  }
+
+  bool read() {
+    auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!buffer)
+      return report(code::Unreadable, "cannot read the model: " + buffer.getError().message());
+    source.bytes = ArrayRef(reinterpret_cast<const uint8_t *>((*buffer)->getBufferStart()), (*buffer)->getBufferSize());
+    files.add(source.file, std::move(*buffer));
+    WireModel wire;
+    std::string why;
+    if (!cutModel(source.bytes, wire, why))
+      return report(code::Malformed, "is no whole ONNX file: " + why, "the file may be cut off; copy or export it again");
+    if (wire.model.size() + wire.graph.size() > kMaxSkeleton)
+      return report(code::Limit, "has " + Twine(wire.model.size() + wire.graph.size()) + " bytes besides its weights; at most " +
+                                     Twine(kMaxSkeleton) + " are read");
+    if (wire.nodes.size() > kMaxNodes || wire.initializers.size() > kMaxNodes)
+      return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) + " nodes or initializers; at most " +
+                                     Twine(kMaxNodes) + " are read");
+    if (!parse(source.model, wire.model, "model") || !parse(source.graph, wire.graph, "graph"))
+      return false;
+    if (size_t(source.graph.node_size()) != wire.nodes.size())
+      return report(code::Malformed, "is no valid ONNX file: nodes are not stored one by one");
+    source.nodes = std::move(wire.nodes);
+    bool ok = checkVersions();
+    ok &= checkNames();
+    for (const WireTensor &tensor : wire.initializers) {
+      auto stored = readTensor(tensor, "", source.file, files, diagnostics);
+      ok &= stored != nullptr;
+      if (!stored)
+        continue;
+      if (stored->name.empty())
+        ok = report(code::Tensor, "has an initializer without a name");
+      else if (stored->name.size() > kMaxName)
+        ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) + " bytes; at most " + Twine(kMaxName) + " are read");
+      source.initializers.push_back(stored);
+    }
+    return ok;
+  }
+
+  OnnxModel source;
+
+private:
+  bool report(DiagnosticCode code, const Twine &message, StringRef help = "") {
+    diagnostics.add({code, Severity::Error, path.str(), {}, "", message.str(), help.str()});
+    return false;
+  }
+
+  template <typename Message>
+  bool parse(Message &message, const std::string &bytes, StringRef what) {
+    google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size());
+    stream.SetRecursionLimit(kMaxDepth);
+    if (message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage())
+      return true;
+    return report(code::Malformed, "is no valid ONNX file: its " + what + " cannot be parsed (damaged, or nested deeper than " +
+                                       Twine(kMaxDepth) + ")");
+  }
+
+  bool checkVersions() {
+    bool ok = true;
+    if (source.model.ir_version() < 3 || source.model.ir_version() > kMaxIrVersion)
+      ok = report(code::NoVersion, "has IR version " + Twine(source.model.ir_version()) + "; 3 to " + Twine(kMaxIrVersion) + " are supported");
+    llvm::StringSet<> domains;
+    if (!source.model.opset_import_size())
+      ok = report(code::Graph, "names no operator set");
+    for (const auto &entry : source.model.opset_import()) {
+      bool isDefault = entry.domain().empty() || entry.domain() == "ai.onnx";
+      if (!domains.insert(isDefault ? StringRef() : StringRef(entry.domain())).second)
+        ok = report(code::Graph, "names operator set '" + shown(entry.domain()) + "' twice");
+      if (isDefault && (entry.version() < 7 || entry.version() > kMaxOpset))
+        ok = report(code::NoVersion, "uses operator set " + Twine(entry.version()) + "; 7 to " + Twine(kMaxOpset) + " are supported");
+      if (entry.domain() == "com.microsoft" && entry.version() != 1)
+        ok = report(code::NoVersion, "uses version " + Twine(entry.version()) + " of operator set com.microsoft; only 1 is supported");
+    }
+    return ok;
+  }
+
+  /// Names go into symbols, manifests and messages: text of a reasonable length.
+  bool checkNames() {
+    bool ok = true;
+    auto check = [&](StringRef name, StringRef what) {
+      if (name.size() > kMaxName || name.contains('\0') || !llvm::json::isUTF8(name))
+        ok = report(code::Graph, "has a " + what + " named '" + shown(name) + "'; names must be UTF-8 of at most " + Twine(kMaxName) + " bytes");
+    };
+    for (const auto &node : source.graph.node()) {
+      check(node.name(), "node");
+      check(node.op_type(), "node with an operator");
+      check(node.domain(), "node with a domain");
+      for (const std::string &output : node.output())
+        check(output, "value");
+    }
+    for (const auto *values : {&source.graph.input(), &source.graph.output()})
+      for (const auto &value : *values) {
+        check(value.name(), "value");
+        for (const auto &dim : value.type().tensor_type().shape().dim())
+          check(dim.dim_param(), "dimension");
+      }
+    return ok;
+  }
+
+  StringRef path;
+  DataFiles &files;
+  Diagnostics &diagnostics;
+};
+} // namespace
+
+OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const ImportOptions &options, Diagnostics &diagnostics) {
+  QuietProtobuf quiet;
+  llvm::SmallString<256> absolute(path);
+  if (std::error_code error = llvm::sys::fs::make_absolute(absolute)) {
+    diagnostics.add({code::Unreadable, Severity::Error, path.str(), {}, "", "cannot find the current folder: " + error.message(), ""});
+    return {};
+  }
+  llvm::sys::path::remove_dots(absolute);
+  context.loadDialect<mlir::whit::WhitDialect, func::FuncDialect, linalg::LinalgDialect, tensor::TensorDialect, arith::ArithDialect,
+                      math::MathDialect>();
+  DataFiles files(llvm::sys::path::parent_path(absolute).str());
+  Reader reader(path, files, diagnostics);
+  if (!reader.read())
+    return {};
+  Bindings bindings;
+  for (const auto &[name, size] : options.dims)
+    bindings[name] = size;
+  // Each further run knows at least one symbol more.
+  while (true) {
+    Graph graph(reader.source, files, diagnostics, bindings, context);
+    OwningOpRef<ModuleOp> module = graph.build();
+    if (!module)
+      return {};
+    if (graph.learned)
+      continue;
+    std::string what;
+    ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
+      if (what.empty())
+        what = diagnostic.str();
+      return success();
+    });
+    if (succeeded(verify(*module)))
+      return module;
+    diagnostics.add({code::Bug, Severity::Error, path.str(), {}, "", "the imported module does not verify: " + what,
+                     "this is a bug in Whit; please report it with the model's graph"});
+    return {};
+  }
+}
+
+} // namespace whit

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What operators mean, written once for all frontends. The builders take tensors whose sizes are known as values, so that every
+// result has its sizes by construction: two dimensions are equal when they are the same constant or the same value.
+
+#pragma once
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+
+namespace whit::semantics {
+
+using Sizes = llvm::SmallVector<mlir::OpFoldResult>;
+using mlir::ImplicitLocOpBuilder;
+
+struct Tensor {
+  mlir::Value value;
+  Sizes sizes; ///< constants are index attributes
+
+  mlir::RankedTensorType type() const { return mlir::cast<mlir::RankedTensorType>(value.getType()); }
+  mlir::Type element() const { return type().getElementType(); }
+  int64_t rank() const { return sizes.size(); }
+  /// The size of a dimension if it is static, else ShapedType::kDynamic.
+  int64_t dim(int64_t i) const { return type().getDimSize(i); }
+};
+
+/// The static part of sizes.
+llvm::SmallVector<int64_t> shapeOf(llvm::ArrayRef<mlir::OpFoldResult> sizes);
+/// An index as a value.
+mlir::Value asValue(ImplicitLocOpBuilder &b, mlir::OpFoldResult size);
+/// A tensor of these sizes with any content.
+mlir::Value empty(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type element);
+/// A tensor of these sizes with zeros.
+mlir::Value zeros(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type element);
+/// Whether two sizes are known to be the same.
+bool sameSize(mlir::OpFoldResult a, mlir::OpFoldResult b);
+
+/// a op b of index values, folded when both are constants.
+enum class IndexOp { Add, Sub, Mul, Div, Max };
+mlir::OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, mlir::OpFoldResult x, mlir::OpFoldResult y);
+
+// ------------------------------------------------------------------------------------------------ elementwise
+
+/// The sizes that operands have together (aligned at the last dimension; 1 is stretched). On failure `why` says which do not fit.
+std::optional<Sizes> broadcast(llvm::ArrayRef<Tensor> operands, std::string &why);
+
+/// result[i] = body(operands[i]...), operands broadcast to `sizes`. Constants of one value become constants of the body.
+using Body = llvm::function_ref<mlir::Value(ImplicitLocOpBuilder &, mlir::ValueRange)>;
+Tensor elementwise(ImplicitLocOpBuilder &b, llvm::ArrayRef<Tensor> operands, llvm::ArrayRef<mlir::OpFoldResult> sizes,
+                   mlir::Type element, Body body);
+
+/// Arithmetic on values of one type, float or signed integer. Each is a Body.
+mlir::Value add(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value subtract(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value multiply(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value divide(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value negate(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+/// 1 / (1 + exp(-x))
+mlir::Value sigmoid(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value exponential(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value tangensHyperbolicus(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+mlir::Value squareRoot(ImplicitLocOpBuilder &b, mlir::ValueRange v);
+
+/// Each element in another type: integers are cut, floats rounded to nearest even or, to integers, toward zero.
+Tensor convert(ImplicitLocOpBuilder &b, const Tensor &x, mlir::Type element);
+
+// ------------------------------------------------------------------------------------------------ shapes
+
+/// The same elements in row-major order with other sizes; their number must be the same.
+Tensor reshape(ImplicitLocOpBuilder &b, const Tensor &x, Sizes sizes);
+Tensor transpose(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<int64_t> permutation);
+/// Elements [begin, begin + size) of the last dimension.
+Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_t size);
+/// The sum over `axes`, which stay with size 1 if `keep`.
+Tensor reduceSum(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<int64_t> axes, bool keep);
+
+} // namespace whit::semantics
