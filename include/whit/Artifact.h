@@ -75,14 +75,14 @@ struct Argument {
   std::vector<Dimension> shape; ///< as compiled code sees it (states: the physical shape)
 
   // State: the model's own tensors, [batch, heads, tokens, depth] of `type`, that it stands for
-  std::string past, present;
-  std::string length; ///< the symbol that counts the valid tokens after the call
+  std::string past = {}, present = {};
+  std::string length = {}; ///< the symbol that counts the valid tokens after the call
   StateLayout layout = StateLayout::BHTD;
 
   // Constant
-  std::string format;           ///< an encoding's name, or "" for plain bytes of `type`
-  std::vector<int64_t> logical; ///< logical shape, [N, K] for packed matrices
-  std::string place;            ///< "panel16" or ""
+  std::string format = {};           ///< an encoding's name, or "" for plain bytes of `type`
+  std::vector<int64_t> logical = {}; ///< logical shape, [N, K] for packed matrices
+  std::string place = {};            ///< "panel16" or ""
 };
 
 /// Names of the tensors that generation needs to find; "" = the model has none.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-run --inspect: the manifest, as it is or for people. The artifact's code is not mapped.
+#include "runtime/tool/RunCommand.h"
+
+#include "runtime/core/CpuFeatures.h"
+#include "runtime/trust/Manifest.h"
+
+#include <cstdio>
+#include <map>
+
+namespace whit {
+namespace {
+
+std::string shapeText(const std::vector<Dimension> &shape) {
+  std::string text = "[";
+  for (size_t i = 0; i < shape.size(); ++i)
+    text += (i ? ", " : "") + (shape[i].symbol.empty() ? std::to_string(shape[i].size) : shape[i].symbol);
+  return text + "]";
+}
+
+void printArguments(const Manifest &manifest, ArgumentKind kind, const char *title) {
+  bool first = true;
+  for (const Argument &argument : manifest.arguments) {
+    if (argument.kind != kind)
+      continue;
+    std::printf("%-10s %s  %s %s\n", first ? title : "", argument.name.c_str(), std::string(elementName(argument.type)).c_str(), shapeText(argument.shape).c_str());
+    first = false;
+  }
+}
+
+/// One line per format: how many constants, elements and bytes.
+void printConstants(const Manifest &manifest) {
+  struct Sum {
+    int64_t tensors = 0, elements = 0, bytes = 0;
+  };
+  std::map<std::string, Sum> formats;
+  for (const Argument &argument : manifest.arguments) {
+    if (argument.kind != ArgumentKind::Constant)
+      continue;
+    Sum &sum = formats[argument.format.empty() ? std::string(elementName(argument.type)) : argument.format];
+    int64_t elements = 1, bytes = elementBytes(argument.type);
+    for (int64_t dim : argument.logical)
+      elements *= dim;
+    for (const Dimension &dim : argument.shape)
+      bytes *= dim.size;
+    sum.tensors += 1;
+    sum.elements += elements;
+    sum.bytes += bytes;
+  }
+  bool first = true;
+  for (const auto &[name, sum] : formats) {
+    std::printf("%-10s %s  %lld tensors, %lld values, %.2f MiB, %.2f bits a value\n", first ? "weights" : "", name.c_str(), (long long)sum.tensors, (long long)sum.elements,
+                double(sum.bytes) / (1 << 20), sum.elements ? 8.0 * double(sum.bytes) / double(sum.elements) : 0.0);
+    first = false;
+  }
+}
+
+} // namespace
+
+whit_status inspect(const RunOptions &options) {
+  char *json;
+  if (whit_status status = whit_inspect(options.model.c_str(), &json))
+    return status;
+  Manifest manifest;
+  std::string text(json), why;
+  whit_free(json);
+  if (!parseManifest(text, manifest, &why))
+    return fail(WHIT_REFUSED, "%s", why.c_str());
+  if (options.json) {
+    std::fputs(text.c_str(), stdout);
+    return WHIT_OK;
+  }
+  std::printf("%-10s %s, by %s, function %s\n", "model", manifest.model.c_str(), manifest.producer.c_str(), manifest.function.c_str());
+  printArguments(manifest, ArgumentKind::Input, "inputs");
+  printArguments(manifest, ArgumentKind::Output, "outputs");
+  int64_t states = 0;
+  for (const Argument &argument : manifest.arguments)
+    states += argument.kind == ArgumentKind::State;
+  if (states)
+    std::printf("%-10s %lld tensors for %lld tokens\n", "caches", (long long)states, (long long)manifest.context);
+  printConstants(manifest);
+  std::printf("%-10s %s, %lld bytes, sha256 %s\n", "file", manifest.weights.file.empty() ? "embedded" : manifest.weights.file.c_str(), (long long)manifest.weights.bytes,
+              manifest.weights.sha256.c_str());
+  for (size_t i = 0; i < manifest.variants.size(); ++i) {
+    std::string missing = firstMissing(manifest.variants[i]);
+    std::printf("%-10s %s%s\n", i ? "" : "code", manifest.variants[i].target.c_str(), missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
+  }
+  std::printf("%-10s %zu\n", "regions", manifest.regions.size());
+  return WHIT_OK;
+}
+
+} // namespace whit
