@@ -72,7 +72,7 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addPass(createCanonicalizerPass()); // copies of a buffer to itself, once their two views are one
 
   // Kernels, while sizes and tiles are still visible as subviews.
-  manager.addNestedPass<func::FuncOp>(createLowerCopiesPass());
+  manager.addNestedPass<func::FuncOp>(createLowerViewsPass());
   manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
   manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
 #if __has_include("Lower/LowerAttention.h.inc")

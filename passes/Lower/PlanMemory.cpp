@@ -62,9 +62,18 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
 
   // ------------------------------------------------------------------------------------------------ results
 
+  /// The buffer that `op` gives another view of.
+  static Value viewedBy(Operation *op) {
+    if (auto metadata = dyn_cast_or_null<memref::ExtractStridedMetadataOp>(op))
+      return metadata.getSource();
+    if (auto view = dyn_cast_or_null<ViewLikeOpInterface>(op))
+      return view.getViewSource();
+    return {};
+  }
+
   static Value source(Value value) {
-    while (auto view = value.getDefiningOp<ViewLikeOpInterface>())
-      value = view.getViewSource();
+    while (Value viewed = viewedBy(value.getDefiningOp()))
+      value = viewed;
     return value;
   }
 
@@ -124,7 +133,7 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
         top = top->getParentOp();
       buffer.first = std::min(buffer.first, position[top]);
       buffer.last = std::max(buffer.last, position[top]);
-      if (auto view = dyn_cast<ViewLikeOpInterface>(user))
+      if (viewedBy(user) == value)
         extend(buffer, user->getResult(0), position);
     }
   }
