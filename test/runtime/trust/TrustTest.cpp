@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The bytes of artifacts: hashes, manifests, sections and weights files, read back and refused.
+#include "../core/TestArtifact.h"
+
+#include "runtime/trust/Elf.h"
+#include "runtime/trust/Manifest.h"
+
+#include <functional>
+#include <random>
+
+using namespace whit;
+using namespace whit::testing;
+
+namespace {
+
+std::span<const uint8_t> bytesOf(const std::string &text) { return {reinterpret_cast<const uint8_t *>(text.data()), text.size()}; }
+
+TEST(Sha256, PublishedAndLongMessages) {
+  // FIPS 180-4 examples, and RFC 6234's million letters.
+  for (bool portable : {false, true}) {
+    auto hash = [&](const std::string &text) {
+      Sha256 sha(portable);
+      sha.update(bytesOf(text));
+      return toHex(sha.finish());
+    };
+    EXPECT_EQ(hash(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    EXPECT_EQ(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    EXPECT_EQ(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    EXPECT_EQ(hash(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  }
+}
+
+TEST(Sha256, PiecesOfAnySizeGiveTheSameHash) {
+  std::mt19937 random(1);
+  std::string text;
+  for (int i = 0; i < 5000; ++i)
+    text += char(random());
+  for (size_t length = 0; length < 300; ++length) {
+    Sha256 fast, portable(true);
+    std::span<const uint8_t> rest = bytesOf(text).first(length);
+    portable.update(rest);
+    while (!rest.empty()) {
+      size_t take = std::min<size_t>(rest.size(), random() % 100);
+      fast.update(rest.first(take));
+      rest = rest.subspan(take);
+    }
+    EXPECT_EQ(fast.finish(), portable.finish()) << length;
+  }
+  Digest digest = sha256(bytesOf(text)), back;
+  EXPECT_TRUE(fromHex(toHex(digest), back));
+  EXPECT_EQ(digest, back);
+  EXPECT_FALSE(fromHex(toHex(digest).substr(1), back));
+  EXPECT_FALSE(fromHex(std::string(64, 'A'), back));
+}
+
+Manifest wholeManifest() {
+  Manifest manifest = testManifest();
+  manifest.weights = {"model.safetensors", 5000000, std::string(64, 'a'), kChunkBytes, {std::string(64, 'b'), std::string(64, 'c')}};
+  manifest.codeSha256 = std::string(64, 'd');
+  return manifest;
+}
+
+TEST(Manifest, PrintsAndParsesToTheSame) {
+  Manifest manifest = wholeManifest(), back;
+  manifest.regions[0].nodes.push_back("quote \" backslash \\ newline \n caf\xc3\xa9");
+  std::string why, text = printManifest(manifest);
+  ASSERT_TRUE(parseManifest(text, back, &why)) << why;
+  EXPECT_EQ(printManifest(back), text);
+  EXPECT_EQ(back.regions[0].nodes, manifest.regions[0].nodes);
+  EXPECT_EQ(back.arguments[2].layout, StateLayout::BHTD16);
+  // Bytes that are no UTF-8 do not stop the compiler from writing.
+  manifest.regions[0].nodes = {"bad \xff byte"};
+  EXPECT_TRUE(parseManifest(printManifest(manifest), back, &why)) << why;
+}
+
+TEST(Manifest, EveryRuleIsKept) {
+  auto refused = [](const std::function<void(Manifest &)> &change, const char *part) {
+    Manifest manifest = wholeManifest(), back;
+    change(manifest);
+    std::string why;
+    EXPECT_FALSE(parseManifest(printManifest(manifest), back, &why)) << part;
+    EXPECT_NE(why.find(part), why.npos) << why << "\n  expected: " << part;
+  };
+  refused([](Manifest &m) { m.version = 2; }, "whit is version 2; this runtime reads version 1");
+  refused([](Manifest &m) { m.function = ""; }, "function has 0 bytes");
+  refused([](Manifest &m) { m.symbols[1].name = "batch_size"; }, "symbols[1] repeats the name 'batch_size'");
+  refused([](Manifest &m) { m.symbols[0].min = -1; }, "symbols[0].min is -1");
+  refused([](Manifest &m) { m.symbols[1].max = -5; }, "symbols[1].max is -5");
+  refused([](Manifest &m) { m.symbols[3].defaultSymbol = "whit.last_rows"; }, "symbols[3].default names the dimension");
+  refused([](Manifest &m) { m.arguments[0].shape[1].symbol = "seq"; }, "arguments[0].shape[1] names the dimension \"seq\", which symbols does not list");
+  refused([](Manifest &m) { m.arguments[4].shape[0].size = -1; }, "arguments[4].shape[0] is -1");
+  refused([](Manifest &m) { m.arguments[4].shape.assign(13, {1, ""}); }, "arguments[4].shape has 13 entries; at most 12");
+  refused([](Manifest &m) { m.arguments[0].name = std::string(2000, 'x'); }, "arguments[0].name has 2000 bytes");
+  refused([](Manifest &m) { std::swap(m.arguments[0], m.arguments[4]); }, "the order is input, state, constant, output, workspace");
+  refused([](Manifest &m) { m.arguments.pop_back(); }, "must end in a workspace");
+  refused([](Manifest &m) { m.arguments.push_back(m.arguments.back()); }, "two workspaces");
+  refused([](Manifest &m) { m.arguments[1].name = "past.0.key"; }, "repeats the name 'past.0.key'");
+  refused([](Manifest &m) { m.arguments[2].shape.pop_back(); }, "rank 4; layout BHTD16 has 5");
+  refused([](Manifest &m) { m.arguments[2].shape[4].size = 8; }, "layout BHTD16 ends in 16");
+  refused([](Manifest &m) { m.arguments[3].shape[2].size = 39; }, "holds 39 tokens; the context is 40");
+  refused([](Manifest &m) { m.arguments[3].shape[1] = {0, "batch_size"}; }, "only the batch of a cache may be dynamic");
+  refused([](Manifest &m) { m.arguments[5].format = "int9_g1"; }, "arguments[5].format is unusable");
+  refused([](Manifest &m) { m.arguments[5].place = "tile32"; }, "must be panel16");
+  refused([](Manifest &m) { m.arguments[5].logical = {33, 64}; }, "[3, 576] of i8 is required");
+  refused([](Manifest &m) { m.arguments[4].shape[0] = {0, "batch_size"}; }, "constants have fixed shapes");
+  refused([](Manifest &m) { m.roles.logits = "input_ids"; }, "roles.logits names \"input_ids\", which is no output");
+  refused([](Manifest &m) { m.variants.clear(); }, "variants is empty");
+  refused([](Manifest &m) { m.regions[1].id = 7; }, "regions are listed by id from 0");
+  refused([](Manifest &m) { m.weights.file = "../../etc/passwd"; }, "a name without a folder");
+  refused([](Manifest &m) { m.weights.file = ".."; }, "a name without a folder");
+  refused([](Manifest &m) { m.weights.bytes = 1; }, "has 2 hashes; 1 are required");
+  refused([](Manifest &m) { m.weights.chunk = 1; }, "weights.chunk is 1");
+  refused([](Manifest &m) { m.weights.sha256 = "no"; }, "64 lower-case hexadecimal digits");
+  refused([](Manifest &m) { m.codeSha256 += "0"; }, "64 lower-case hexadecimal digits");
+}
+
+TEST(Manifest, StrangeTextIsRefused) {
+  std::string whole = printManifest(wholeManifest()), why;
+  Manifest back;
+  for (size_t size = 0; size + 2 < whole.size(); ++size)
+    ASSERT_FALSE(parseManifest(std::string_view(whole).substr(0, size), back, &why)) << size;
+  auto refused = [&](const std::string &from, const std::string &to, const char *part) {
+    std::string text = whole;
+    text.replace(text.find(from), from.size(), to);
+    EXPECT_FALSE(parseManifest(text, back, &why)) << text;
+    EXPECT_NE(why.find(part), why.npos) << why;
+  };
+  refused("\"whit\":1", "\"whit\":1,\"whit\":1", "the key 'whit' appears twice");
+  refused("\"whit\":1", "\"whit\":1,\"new\":1", "unknown key 'new'");
+  refused("\"whit\":1", "\"whit\":1.5", "must be an integer");
+  refused("\"whit\":1", "\"whit\":18446744073709551615", "must be an integer");
+  refused("\"producer\":\"test\"", "\"producer\":{}", "must be a string");
+  refused("\"symbols\":[", "\"symbols\":7,\"other\":[", "unknown key");
+  refused("\"i64\"", "\"i128\"", "is not an element type");
+  refused("\"input\"", "\"argument\"", "must be one of input, state, constant, output, workspace");
+  EXPECT_FALSE(parseManifest(std::string(100000, '['), back, &why));
+  EXPECT_NE(why.find("nested deeper than 16"), why.npos) << why;
+  EXPECT_FALSE(parseManifest("[]", back, &why));
+  EXPECT_FALSE(parseManifest("null", back, nullptr));
+}
+
+TEST(Elf, SectionsAreAddedBehindAWorkingLibrary) {
+  std::vector<uint8_t> file = readBytes(WHIT_TEST_MODEL), before = file;
+  std::string why, data = "some data", weights(100, 'w');
+  std::vector<NewSection> added{{".one", bytesOf(data), 1}, {".two", bytesOf(weights), 64}};
+  ASSERT_TRUE(addSections(file, added, &why)) << why;
+  std::vector<ElfSection> sections;
+  ASSERT_TRUE(readSections(file, file.size(), sections, &why)) << why;
+  ASSERT_GE(sections.size(), 2u);
+  EXPECT_EQ(sections.back().name, ".two");
+  EXPECT_EQ(sections.back().offset % 64, 0u);
+  EXPECT_EQ(sections.back().offset + sections.back().size, file.size());
+  EXPECT_FALSE(sections.back().loaded);
+  const ElfSection &one = sections[sections.size() - 2];
+  EXPECT_EQ(std::string(file.begin() + std::ptrdiff_t(one.offset), file.begin() + std::ptrdiff_t(one.offset + one.size)), data);
+  EXPECT_TRUE(std::equal(before.begin() + 64, before.end(), file.begin() + 64)); // all but the header stays
+  EXPECT_FALSE(addSections(file, added, &why));
+  EXPECT_NE(why.find("already has a section '.one'"), why.npos);
+}
+
+TEST(Elf, RandomDamageNeverCrashes) {
+  std::vector<uint8_t> whole = readBytes(WHIT_TEST_MODEL);
+  std::mt19937 random(5);
+  size_t table = *reinterpret_cast<uint64_t *>(&whole[40]);
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<uint8_t> file = whole;
+    for (int i = 0; i < 4; ++i) {
+      size_t at = i % 2 ? random() % 64 : table + random() % (file.size() - table);
+      file[at] = random() % 3 ? uint8_t(random()) : 0xff;
+    }
+    if (random() % 4 == 0)
+      file.resize(random() % file.size());
+    std::vector<ElfSection> sections;
+    std::string why;
+    if (readSections(file, file.size(), sections, &why)) {
+      for (const ElfSection &section : sections)
+        ASSERT_TRUE(section.offset <= file.size() && section.size <= file.size() - section.offset);
+    } else {
+      ASSERT_FALSE(why.empty());
+    }
+  }
+}
+
+TEST(Safetensors, HeaderRoundTripsAndAligns) {
+  std::vector<StoredTensor> tensors{{"a", 0, 1}, {"b \"quoted\"", 0, 64}, {"empty", 0, 0}, {"c", 0, 130}}, back;
+  std::string header = writeSafetensorsHeader(tensors), why;
+  uint64_t total = tensors.back().offset + paddedBytes(tensors.back().size);
+  ASSERT_TRUE(readSafetensorsHeader(bytesOf(header), total, back, &why)) << why;
+  ASSERT_EQ(back.size(), 4u);
+  for (const StoredTensor &tensor : tensors) {
+    EXPECT_EQ(tensor.offset % 64, 0u);
+    auto found = std::find_if(back.begin(), back.end(), [&](const StoredTensor &other) { return other.name == tensor.name; });
+    ASSERT_NE(found, back.end());
+    EXPECT_EQ(found->offset, tensor.offset);
+    EXPECT_EQ(found->size, paddedBytes(tensor.size));
+  }
+  EXPECT_FALSE(readSafetensorsHeader(bytesOf(header), total + 64, back, &why));
+  EXPECT_FALSE(readSafetensorsHeader(bytesOf(header), total - 64, back, &why));
+}
+
+TEST(Safetensors, LiesAreRefused) {
+  auto read = [](std::string json, uint64_t dataBytes, std::string &why) {
+    json.resize((json.size() + 8 + 63) / 64 * 64 - 8, ' ');
+    uint64_t length = json.size();
+    std::string file(8, '\0');
+    std::memcpy(file.data(), &length, 8);
+    file += json;
+    std::vector<StoredTensor> tensors;
+    return readSafetensorsHeader(bytesOf(file), file.size() + dataBytes, tensors, &why);
+  };
+  std::string why;
+  EXPECT_TRUE(read(R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", 64, why)) << why;
+  EXPECT_TRUE(read("{}", 0, why)) << why;
+  for (auto [json, part] : std::initializer_list<std::pair<const char *, const char *>>{
+           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "appears twice"},
+           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"b":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "leave no holes and do not overlap"},
+           {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", "64 bytes of data for tensors of 0"},
+           {R"({"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}})", "U8 is required"},
+           {R"({"a":{"dtype":"U8","shape":[63],"data_offsets":[0,64]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[128],"data_offsets":[0,128]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,128]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,0]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[-64],"data_offsets":[0,64]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[64.0],"data_offsets":[0,64]}})", "must agree"},
+           {R"({"a":{"dtype":"U8","shape":[8,8],"data_offsets":[0,64]}})", "rank 1"},
+           {R"({"a":{"dtype":"U8","shape":[64]}})", "must have dtype, shape and data_offsets"},
+           {R"({"":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "name of 0 bytes"},
+           {R"({"a":7})", "must have"},
+           {"[]", "must be an object"},
+           {"{", "not JSON"},
+       }) {
+    EXPECT_FALSE(read(json, 64, why)) << json;
+    EXPECT_NE(why.find(part), why.npos) << json << ": " << why;
+  }
+  std::vector<StoredTensor> tensors;
+  std::string huge(16, '\xff');
+  EXPECT_FALSE(readSafetensorsHeader(bytesOf(huge), 16, tensors, &why));
+  EXPECT_FALSE(readSafetensorsHeader(bytesOf(huge).first(3), 3, tensors, &why));
+}
+
+TEST(TrustStore, RemembersOnce) {
+  TestFolder folder;
+  std::string text = "x", why;
+  Digest one = sha256(bytesOf(text)), two = sha256(bytesOf(why));
+  EXPECT_EQ(askTrust(one, &why), TrustAnswer::Unknown);
+  ASSERT_TRUE(recordTrust(one, "first\nline", &why)) << why;
+  ASSERT_TRUE(recordTrust(one, "again", &why)) << why;
+  EXPECT_EQ(askTrust(one, &why), TrustAnswer::Trusted);
+  EXPECT_EQ(askTrust(two, &why), TrustAnswer::Unknown);
+  std::vector<uint8_t> bytes = readBytes(trustStorePath());
+  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), '\n'), 1);
+  // A line that was cut short is not believed.
+  bytes.pop_back();
+  writeBytes(trustStorePath(), bytes);
+  EXPECT_EQ(askTrust(one, &why), TrustAnswer::Unknown);
+}
+
+} // namespace
