@@ -100,12 +100,28 @@ public:
   Value narrow(Value value, Type element); ///< f32 to f16, bf16 or f32, to nearest even
   Value toInt(Value value);                ///< nearest i32, ties to even, for |value| < 2^22
   Value exp(Value x);                      ///< 2 ulp
+  Value exp2(Value x);                     ///< 2 ulp
   Value tanh(Value x);                     ///< 3 ulp
+  Value erf(Value x);                      ///< 2 ulp
+  Value log(Value x, double base = 0);     ///< 1 ulp, computed in f64; base 0 is e
+  Value pow(Value x, Value y);             ///< 1 ulp, computed in f64
+  Value sine(Value x, int64_t quarters);   ///< sin(x + quarters * pi / 2), 2 ulp where |x| < 2^20
+  Value trunc(Value x);
+  Value floor(Value x);
+  Value ceil(Value x);
+  Value roundEven(Value x);
+  Value roundAway(Value x);
+  /// A constant in the shape of `value`.
+  Value like(Value value, double constant);
 
-protected:
+private:
   Value bits(Value value);
   Value floats(Value value);
-  Value like(Value value, float constant);
   Value likeInt(Value value, int64_t constant);
+  Value convert(Value value, Type element);
+  Value flip(Value condition);
+  Value expOfReduced(Value r, Value shifted);
+  Value log64(Value x);
+  Value exp64(Value x);
 };
 } // namespace mlir::whit

@@ -8,6 +8,7 @@
 
 #include "Lower/LaneBuilder.h"
 
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
@@ -25,8 +26,10 @@ static TypedAttr constantLike(Type type, Attribute element) {
   return cast<TypedAttr>(element);
 }
 
-Value LaneBuilder::like(Value value, float constant) {
-  return arith::ConstantOp::create(*this, constantLike(sameShape(value, getF32Type()), getF32FloatAttr(constant)));
+Value LaneBuilder::like(Value value, double constant) {
+  Type element = getElementTypeOrSelf(value.getType());
+  element = element.isF64() ? element : Type(getF32Type());
+  return arith::ConstantOp::create(*this, constantLike(sameShape(value, element), getFloatAttr(element, constant)));
 }
 
 Value LaneBuilder::likeInt(Value value, int64_t constant) {
@@ -40,7 +43,21 @@ Value LaneBuilder::bits(Value value) {
 }
 
 Value LaneBuilder::floats(Value value) {
-  return arith::BitcastOp::create(*this, sameShape(value, getF32Type()), value);
+  bool wide = getElementTypeOrSelf(value.getType()).getIntOrFloatBitWidth() == 64;
+  return arith::BitcastOp::create(*this, sameShape(value, wide ? getF64Type() : getF32Type()), value);
+}
+
+/// Between f32 and f64, and from integers.
+Value LaneBuilder::convert(Value value, Type element) {
+  Type from = getElementTypeOrSelf(value.getType()), to = sameShape(value, element);
+  if (from == element)
+    return value;
+  if (from.isInteger() && isa<FloatType>(element))
+    return arith::SIToFPOp::create(*this, to, value);
+  if (from.isInteger())
+    return from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth() ? Value(arith::TruncIOp::create(*this, to, value))
+                                                                          : Value(arith::ExtSIOp::create(*this, to, value));
+  return element.isF64() ? Value(arith::ExtFOp::create(*this, to, value)) : Value(arith::TruncFOp::create(*this, to, value));
 }
 
 // ---------------------------------------------------------------------------------------------------- conversions
@@ -105,37 +122,189 @@ Value LaneBuilder::toInt(Value value) {
 
 // ---------------------------------------------------------------------------------------------------- functions
 
-Value LaneBuilder::exp(Value x) {
-  auto constant = [&](float number) { return like(x, number); };
-  // Constants come first, so that NaN passes through.
-  x = lesser(constant(89.0f), greater(constant(-104.0f), x));
-  Value shifted = fma(x, constant(1.44269504088896341f), constant(kRounder));
-  Value n = subf(shifted, constant(kRounder));
-  Value r = fma(n, constant(-0.693359375f), x);
-  r = fma(n, constant(2.12194440e-4f), r);
-  Value p = constant(1.9875691500e-4f);
-  for (float c : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
-    p = fma(p, r, constant(c));
-  Value y = addf(fma(p, mulf(r, r), r), constant(1.0f));
+/// exp(r) * 2^n for |r| <= log(2) / 2, where n is the integer that kRounder left in `shifted`.
+Value LaneBuilder::expOfReduced(Value r, Value shifted) {
+  Value p = like(r, 1.9875691500e-4);
+  for (double c : {1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1})
+    p = fma(p, r, like(r, c));
+  Value y = addf(fma(p, mulf(r, r), r), like(r, 1));
   // 2^n in two factors, so that neither overflows before the product does.
   Value exponent = sub(bits(shifted), likeInt(bits(shifted), 0x4b400000));
-  auto power = [&](Value e) {
-    Value biased = add(e, likeInt(e, 127));
-    return floats(arith::ShLIOp::create(*this, biased, likeInt(e, 23)));
-  };
+  auto power = [&](Value e) { return floats(arith::ShLIOp::create(*this, add(e, likeInt(e, 127)), likeInt(e, 23))); };
   Value half = arith::ShRSIOp::create(*this, exponent, likeInt(exponent, 1));
   return mulf(mulf(y, power(half)), power(sub(exponent, half)));
 }
 
+Value LaneBuilder::exp(Value x) {
+  // Constants come first, so that NaN passes through.
+  x = lesser(like(x, 89), greater(like(x, -104), x));
+  Value shifted = fma(x, like(x, 1.44269504088896341), like(x, kRounder));
+  Value n = subf(shifted, like(x, kRounder));
+  Value r = fma(n, like(x, -0.693359375), x);
+  r = fma(n, like(x, 2.12194440e-4), r);
+  return expOfReduced(r, shifted);
+}
+
+Value LaneBuilder::exp2(Value x) {
+  x = lesser(like(x, 129), greater(like(x, -151), x));
+  Value shifted = addf(x, like(x, kRounder));
+  Value n = subf(shifted, like(x, kRounder));
+  return expOfReduced(mulf(subf(x, n), like(x, 0.693147180559945309)), shifted);
+}
+
+static constexpr int64_t kSignBit = std::numeric_limits<int32_t>::min();
+
 Value LaneBuilder::tanh(Value x) {
-  auto constant = [&](float number) { return like(x, number); };
-  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), std::numeric_limits<int32_t>::min()));
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
   Value a = floats(arith::AndIOp::create(*this, bits(x), likeInt(bits(x), 0x7fffffff)));
-  Value large = subf(constant(1.0f), divf(constant(2.0f), addf(exp(addf(a, a)), constant(1.0f))));
-  Value s = mulf(a, a), p = constant(-5.70498872745e-3f);
-  for (float c : {2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f})
-    p = fma(p, s, constant(c));
+  Value large = subf(like(x, 1), divf(like(x, 2), addf(exp(addf(a, a)), like(x, 1))));
+  Value s = mulf(a, a), p = like(x, -5.70498872745e-3);
+  for (double c : {2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1})
+    p = fma(p, s, like(x, c));
   Value small = fma(mulf(p, s), a, a);
-  Value magnitude = select(cmp(arith::CmpFPredicate::OLT, a, constant(0.625f)), small, large);
+  Value magnitude = select(cmp(arith::CmpFPredicate::OLT, a, like(x, 0.625)), small, large);
   return floats(arith::OrIOp::create(*this, bits(magnitude), sign));
+}
+
+/// A polynomial near 0, then 1 - exp of a polynomial, which is log(erfc).
+Value LaneBuilder::erf(Value x) {
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
+  Value a = floats(arith::AndIOp::create(*this, bits(x), likeInt(bits(x), 0x7fffffff)));
+  Value s = mulf(a, a), small = like(x, -5.96761703e-4);
+  for (double c : {4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1})
+    small = fma(small, s, like(x, c));
+  small = fma(small, a, a);
+  Value t = lesser(like(x, 4), a), large = like(x, -1.72853470e-5);
+  for (double c : {3.83197126e-4, -3.88396438e-3, 2.42546219e-2, -1.06777877e-1, -6.34846687e-1, -1.28717512e-1})
+    large = fma(large, t, like(x, c));
+  large = subf(like(x, 1), exp(subf(mulf(large, t), t)));
+  Value magnitude = select(cmp(arith::CmpFPredicate::OLT, a, like(x, 0.927734375)), small, large);
+  return floats(arith::OrIOp::create(*this, bits(magnitude), sign));
+}
+
+// ---------------------------------------------------------------------------------------------------- in f64
+
+static constexpr double kLog2 = 0.693147180559945309417;
+static constexpr double kRounder64 = 0x1.8p52;
+
+/// log of a positive f64: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), then the series of 2 atanh((m - 1) / (m + 1)).
+Value LaneBuilder::log64(Value x) {
+  Value from = bits(x);
+  Value e = arith::ShRSIOp::create(*this, sub(from, likeInt(from, 0x3fe6a09e667f3bcd)), likeInt(from, 52));
+  Value m = floats(sub(from, arith::ShLIOp::create(*this, e, likeInt(from, 52))));
+  Value s = divf(subf(m, like(x, 1)), addf(m, like(x, 1)));
+  Value z = mulf(s, s), p = like(x, 1.0 / 21);
+  for (int64_t n = 19; n >= 1; n -= 2)
+    p = addf(mulf(p, z), like(x, 1.0 / double(n)));
+  return addf(mulf(convert(convert(e, getI32Type()), getF64Type()), like(x, kLog2)), mulf(addf(s, s), p));
+}
+
+Value LaneBuilder::exp64(Value x) {
+  x = lesser(like(x, 200), greater(like(x, -200), x));
+  Value shifted = addf(mulf(x, like(x, 1 / kLog2)), like(x, kRounder64));
+  Value r = subf(x, mulf(subf(shifted, like(x, kRounder64)), like(x, kLog2)));
+  Value p = like(x, 1);
+  for (int64_t n = 11; n >= 1; --n)
+    p = addf(mulf(p, mulf(r, like(x, 1.0 / double(n)))), like(x, 1));
+  Value biased = add(bits(shifted), likeInt(bits(shifted), 1023));
+  return mulf(p, floats(arith::ShLIOp::create(*this, biased, likeInt(biased, 52))));
+}
+
+Value LaneBuilder::log(Value x, double base) {
+  using Predicate = arith::CmpFPredicate;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Value wide = convert(x, getF64Type()), y = log64(wide);
+  if (base)
+    y = mulf(y, like(wide, 1 / std::log(base)));
+  y = convert(y, getF32Type());
+  y = select(cmp(Predicate::OLT, x, like(x, infinity)), y, x); // infinity and NaN are their own logarithms
+  y = select(cmp(Predicate::OEQ, x, like(x, 0)), like(x, -infinity), y);
+  return select(cmp(Predicate::OLT, x, like(x, 0)), like(x, std::numeric_limits<double>::quiet_NaN()), y);
+}
+
+Value LaneBuilder::pow(Value x, Value y) {
+  using Predicate = arith::CmpFPredicate;
+  auto infinite = like(x, std::numeric_limits<double>::infinity()), zero = like(x, 0), one = like(x, 1);
+  Value a = floats(arith::AndIOp::create(*this, bits(x), likeInt(bits(x), 0x7fffffff)));
+  Value wide = mulf(convert(y, getF64Type()), log64(convert(a, getF64Type())));
+  Value value = convert(exp64(wide), getF32Type());
+  Value grows = cmp(Predicate::OGT, y, zero);
+  value = select(cmp(Predicate::OEQ, a, zero), select(grows, zero, infinite), value);
+  value = select(cmp(Predicate::OEQ, a, infinite), select(grows, infinite, zero), value);
+  value = select(cmp(Predicate::OEQ, a, one), one, value);
+  // Negative bases: odd exponents keep the sign, exponents with a fraction have no value.
+  Value half = mulf(y, like(y, 0.5));
+  Value whole = cmp(Predicate::OEQ, trunc(y), y), even = cmp(Predicate::OEQ, trunc(half), half);
+  Value isNegative = cmp(arith::CmpIPredicate::slt, bits(x), likeInt(bits(x), 0));
+  Value odd = arith::AndIOp::create(*this, arith::AndIOp::create(*this, whole, isNegative), flip(even));
+  value = select(odd, subf(like(x, -0.0), value), value);
+  Value below = arith::AndIOp::create(*this, cmp(Predicate::OLT, x, zero), cmp(Predicate::OLT, a, infinite));
+  Value none = arith::AndIOp::create(*this, below, flip(whole));
+  value = select(none, like(x, std::numeric_limits<double>::quiet_NaN()), value);
+  value = select(cmp(Predicate::UNO, x, y), addf(x, y), value);
+  Value isOne = arith::OrIOp::create(*this, cmp(Predicate::OEQ, y, zero), cmp(Predicate::OEQ, x, one));
+  return select(isOne, one, value);
+}
+
+Value LaneBuilder::flip(Value condition) {
+  return arith::XOrIOp::create(*this, condition, likeInt(condition, -1));
+}
+
+/// Reduced by multiples of pi/2 in f64, pi/2 in two parts of which the first has 33 bits.
+Value LaneBuilder::sine(Value x, int64_t quarters) {
+  Value wide = convert(x, getF64Type());
+  Value shifted = addf(mulf(wide, like(wide, 0.636619772367581343076)), like(wide, kRounder64));
+  Value n = subf(shifted, like(wide, kRounder64));
+  Value reduced = subf(wide, mulf(n, like(wide, 1.57079632673412561417)));
+  Value r = convert(subf(reduced, mulf(n, like(wide, 6.07710050650619224932e-11))), getF32Type());
+  Value quadrant = convert(bits(shifted), getI32Type());
+  quadrant = add(quadrant, likeInt(quadrant, quarters));
+  Value z = mulf(r, r);
+  auto chain = [&](std::initializer_list<double> coefficients) {
+    Value p;
+    for (double c : coefficients)
+      p = p ? fma(p, z, like(x, c)) : like(x, c);
+    return p;
+  };
+  Value sine = fma(mulf(chain({-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1}), z), r, r);
+  Value cosine = chain({2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2});
+  cosine = addf(subf(mulf(cosine, mulf(z, z)), mulf(z, like(x, 0.5))), like(x, 1));
+  auto bit = [&](int64_t mask) -> Value { return arith::AndIOp::create(*this, quadrant, likeInt(quadrant, mask)); };
+  Value value = select(cmp(arith::CmpIPredicate::eq, bit(1), likeInt(quadrant, 0)), sine, cosine);
+  Value sign = arith::ShLIOp::create(*this, bit(2), likeInt(quadrant, 30));
+  return floats(arith::XOrIOp::create(*this, bits(value), sign));
+}
+
+// ---------------------------------------------------------------------------------------------------- rounding
+
+/// Numbers from 2^23 on are whole.
+Value LaneBuilder::trunc(Value x) {
+  Value a = floats(arith::AndIOp::create(*this, bits(x), likeInt(bits(x), 0x7fffffff)));
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
+  Value integer = arith::FPToSIOp::create(*this, sameShape(x, getI32Type()), lesser(a, like(x, 0x1p23)));
+  Value cut = floats(arith::OrIOp::create(*this, bits(convert(integer, getF32Type())), sign));
+  return select(cmp(arith::CmpFPredicate::OLT, a, like(x, 0x1p23)), cut, x);
+}
+
+Value LaneBuilder::floor(Value x) {
+  Value t = trunc(x);
+  return select(cmp(arith::CmpFPredicate::OGT, t, x), subf(t, like(x, 1)), t);
+}
+
+Value LaneBuilder::ceil(Value x) { return subf(like(x, -0.0), floor(subf(like(x, -0.0), x))); }
+
+Value LaneBuilder::roundEven(Value x) {
+  Value a = floats(arith::AndIOp::create(*this, bits(x), likeInt(bits(x), 0x7fffffff)));
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
+  Value rounded = subf(addf(a, like(x, 0x1p23)), like(x, 0x1p23));
+  rounded = floats(arith::OrIOp::create(*this, bits(rounded), sign));
+  return select(cmp(arith::CmpFPredicate::OLT, a, like(x, 0x1p23)), rounded, x);
+}
+
+Value LaneBuilder::roundAway(Value x) {
+  Value t = trunc(x), rest = subf(x, t);
+  Value a = floats(arith::AndIOp::create(*this, bits(rest), likeInt(bits(rest), 0x7fffffff)));
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
+  Value one = floats(arith::OrIOp::create(*this, likeInt(bits(x), 0x3f800000), sign));
+  return select(cmp(arith::CmpFPredicate::OGE, a, like(x, 0.5)), addf(t, one), t);
 }
