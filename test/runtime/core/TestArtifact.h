@@ -27,7 +27,8 @@ inline std::vector<uint8_t> readBytes(const std::filesystem::path &path) {
 }
 
 inline void writeBytes(const std::filesystem::path &path, const std::vector<uint8_t> &bytes) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  std::filesystem::remove(path); // some file systems flush a file that is truncated and written again
+  std::ofstream file(path, std::ios::binary);
   file.write(reinterpret_cast<const char *>(bytes.data()), std::streamsize(bytes.size()));
 }
 

@@ -56,6 +56,7 @@ TEST(Sha256, PiecesOfAnySizeGiveTheSameHash) {
 
 Manifest wholeManifest() {
   Manifest manifest = testManifest();
+  manifest.options = {"--activations=f32", "--dim=batch_size=1..1"};
   manifest.weights = {"model.safetensors", 5000000, std::string(64, 'a'), kChunkBytes, {std::string(64, 'b'), std::string(64, 'c')}};
   manifest.codeSha256 = std::string(64, 'd');
   return manifest;
