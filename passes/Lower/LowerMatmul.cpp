@@ -48,10 +48,11 @@ public:
 
   void emit(std::optional<ScheduleAttr> schedule) {
     int64_t room = k.facts.accumulators();
-    int64_t rows = schedule ? schedule->getRows() : 8, panels = schedule ? schedule->getPanels() : 2;
+    int64_t rows = schedule ? schedule->getRows() : 4, panels = schedule ? schedule->getPanels() : 4;
     panels = std::max<int64_t>(1, std::min(panels, room / rows));
     rows = std::max<int64_t>(1, std::min(rows, room / panels));
-    Shape many{halvings(rows), panels}, few{halvings(std::min<int64_t>(rows, 2)), std::clamp<int64_t>(room / 4, 1, 4)};
+    Shape many{halvings(rows), panels};
+    Shape few{halvings(std::min<int64_t>(rows, 2)), std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2)))};
     if (rows < kManyRows)
       return overPanels(many);
     k.ifLess(m, k.index(kManyRows), [&] { overPanels(few); }, [&] { overPanels(many); });

@@ -19,7 +19,7 @@ public:
   /// Half precision to single in one instruction; otherwise it would be a library call.
   bool hasHalf() const { return has("f16c") || has("avx512f"); }
   /// Vectors of 16 x 32 bits that fit in the register file, three quarters of it: the rest holds operands.
-  int64_t accumulators() const { return has("avx512f") ? 24 : has("avx") ? 6 : 3; }
+  int64_t accumulators() const { return has("avx512f") ? 24 : has("avx") ? 6 : 4; }
 
 private:
   llvm::StringSet<> features;

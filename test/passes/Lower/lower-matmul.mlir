@@ -62,7 +62,7 @@ func.func @rows(%codes: memref<?x2x32xi8>, %scales: memref<?x2xf32>, %sums: memr
 
 // f32 activations: code - zero is exact (a code is the low mantissa bits of 2^23 + code), the scale comes once per group.
 // CHECK-LABEL: @floats
-// CHECK-DAG: arith.constant dense<8.388616E+6> : vector<16xf32>
+// CHECK-DAG: arith.constant dense<0x4B000008> : vector<16xf32>
 // CHECK: arith.subf
 // CHECK: math.fma
 func.func @floats(%x: memref<1x48xf32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
