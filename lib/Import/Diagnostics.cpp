@@ -17,6 +17,8 @@ void Diagnostics::add(Diagnostic diagnostic) {
     ++dropped;
     return;
   }
+  if (diagnostic.file.empty())
+    diagnostic.file = file;
   list.push_back(std::move(diagnostic));
 }
 

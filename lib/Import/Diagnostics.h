@@ -62,6 +62,8 @@ struct Diagnostic {
 class Diagnostics {
 public:
   void add(Diagnostic diagnostic);
+  /// The file that diagnostics without one are about.
+  void setFile(llvm::StringRef name) { file = name.str(); }
   llvm::ArrayRef<Diagnostic> all() const { return list; }
   bool hasErrors() const;
   /// The exit code of the gravest problem: a file that cannot be read before a broken one before an unsupported one.
@@ -71,6 +73,7 @@ public:
   void printJson(llvm::raw_ostream &out) const;
 
 private:
+  std::string file;
   std::vector<Diagnostic> list;
   size_t dropped = 0;
 };

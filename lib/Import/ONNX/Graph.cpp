@@ -23,7 +23,7 @@ Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics
     : source(source), files(files), diagnostics(diagnostics), context(context), bindings(bindings) {}
 
 void Graph::report(DiagnosticCode code, const Twine &message, StringRef value) {
-  Diagnostic diagnostic{code, Severity::Error, source.file, {}, "", message.str(), ""};
+  Diagnostic diagnostic{code, Severity::Error, "", {}, "", message.str(), ""};
   if (!value.empty()) {
     diagnostic.nodes.push_back(value.str());
     diagnostic.aboutTensor = true;
@@ -149,7 +149,7 @@ bool Graph::bind(OpFoldResult size, int64_t wanted) {
     return *constant == wanted;
   auto name = symbolNames.find(cast<Value>(size));
   if (name == symbolNames.end())
-    return true; // computed while the model runs
+    return false; // computed while the model runs
   auto [known, isNew] = bindings.try_emplace(name->second, wanted);
   learned |= isNew;
   return known->second == wanted;
@@ -183,7 +183,7 @@ bool Graph::checkOperators() {
     auto add = [&](DiagnosticCode code, const std::string &message, const std::string &help) {
       auto [place, isNew] = placeOf.try_emplace(node.opName() + "\n" + message, problems.size());
       if (isNew)
-        problems.push_back({code, Severity::Error, source.file, {}, node.opName(), message, help, 0});
+        problems.push_back({code, Severity::Error, "", {}, node.opName(), message, help, 0});
       Diagnostic &problem = problems[place->second];
       problem.nodes.push_back(name);
       ++problem.count;
@@ -213,10 +213,12 @@ bool Graph::checkOperators() {
         last = k + 1;
     if (last > row->maxInputs)
       add(code::NoFeature, "input " + std::to_string(last - 1) + " is not supported; at most " + std::to_string(row->maxInputs) + " inputs are", "");
-    if (unsigned(proto.input_size()) < row->minInputs) {
-      broken = true;
-      (void)node.badOperand("has " + Twine(proto.input_size()) + " inputs; it needs at least " + Twine(row->minInputs));
-    }
+    for (unsigned k = 0; k < row->minInputs; ++k)
+      if (!node.has(k)) {
+        broken = true;
+        (void)node.badOperand("input " + Twine(k) + " is missing; the first " + Twine(row->minInputs) + " are required");
+        break;
+      }
     for (int k = row->maxOutputs; k < proto.output_size(); ++k)
       if (!proto.output(k).empty())
         add(code::NoFeature, "output " + std::to_string(k) + " is not supported", "");

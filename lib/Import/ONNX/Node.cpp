@@ -30,7 +30,7 @@ std::string Node::opName() const {
 }
 
 LogicalResult Node::report(DiagnosticCode code, const Twine &message, const Twine &help) {
-  graph.diagnostics.add({code, Severity::Error, graph.source.file, {calledName(proto, index)}, opName(), message.str(), help.str()});
+  graph.diagnostics.add({code, Severity::Error, "", {calledName(proto, index)}, opName(), message.str(), help.str()});
   return failure();
 }
 

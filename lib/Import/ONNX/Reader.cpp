@@ -17,6 +17,8 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/stubs/logging.h>
 
+#include <set>
+
 using namespace mlir;
 
 namespace whit {
@@ -24,6 +26,8 @@ namespace whit {
 
 static constexpr int kMaxDepth = 64;
 static constexpr size_t kMaxNodes = 1'000'000, kMaxSkeleton = size_t(512) << 20, kMaxName = 1024;
+static constexpr uint64_t kMaxOverlap = 4;
+static constexpr int kMaxRuns = 64;
 static constexpr int64_t kMaxIrVersion = 14, kMaxOpset = 28;
 
 namespace {
@@ -74,14 +78,14 @@ public:
         ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) + " bytes; at most " + Twine(kMaxName) + " are read");
       source.initializers.push_back(stored);
     }
-    return ok;
+    return ok && checkOverlap();
   }
 
   OnnxModel source;
 
 private:
   bool report(DiagnosticCode code, const Twine &message, StringRef help = "") {
-    diagnostics.add({code, Severity::Error, path.str(), {}, "", message.str(), help.str()});
+    diagnostics.add({code, Severity::Error, "", {}, "", message.str(), help.str()});
     return false;
   }
 
@@ -112,6 +116,24 @@ private:
         ok = report(code::NoVersion, "uses version " + Twine(entry.version()) + " of operator set com.microsoft; only 1 is supported");
     }
     return ok;
+  }
+
+  /// Tensors may share bytes, but a file of tensors that all lie over one another would cost more time than its size explains.
+  bool checkOverlap() {
+    llvm::StringMap<uint64_t> sizes;
+    std::set<std::tuple<std::string, uint64_t, uint64_t>> ranges;
+    uint64_t used = 0, available = 0;
+    for (const auto &tensor : source.initializers) {
+      if (tensor->file.empty() || !ranges.emplace(tensor->file, tensor->offset, tensor->length).second)
+        continue;
+      used += std::min(tensor->length, UINT64_MAX - used);
+      if (sizes.try_emplace(tensor->file).second)
+        available += llvm::cantFail(files.open(tensor->file)).size();
+    }
+    if (used / kMaxOverlap <= available)
+      return true;
+    return report(code::Limit, "has stored tensors of " + Twine(used) + " bytes in files of " + Twine(available) + "; they may overlap " +
+                                   Twine(kMaxOverlap) + "-fold");
   }
 
   /// Names go into symbols, manifests and messages: text of a reasonable length.
@@ -145,9 +167,10 @@ private:
 
 OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const ImportOptions &options, Diagnostics &diagnostics) {
   QuietProtobuf quiet;
+  diagnostics.setFile(path);
   llvm::SmallString<256> absolute(path);
   if (std::error_code error = llvm::sys::fs::make_absolute(absolute)) {
-    diagnostics.add({code::Unreadable, Severity::Error, path.str(), {}, "", "cannot find the current folder: " + error.message(), ""});
+    diagnostics.add({code::Unreadable, Severity::Error, "", {}, "", "cannot find the current folder: " + error.message(), ""});
     return {};
   }
   llvm::sys::path::remove_dots(absolute);
@@ -161,7 +184,7 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
   for (const auto &[name, size] : options.dims)
     bindings[name] = size;
   // Each further run knows at least one symbol more.
-  while (true) {
+  for (int run = 0; run < kMaxRuns; ++run) {
     Graph graph(reader.source, files, diagnostics, bindings, context);
     OwningOpRef<ModuleOp> module = graph.build();
     if (!module)
@@ -176,10 +199,13 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
     });
     if (succeeded(verify(*module)))
       return module;
-    diagnostics.add({code::Bug, Severity::Error, path.str(), {}, "", "the imported module does not verify: " + what,
+    diagnostics.add({code::Bug, Severity::Error, "", {}, "", "the imported module does not verify: " + what,
                      "this is a bug in Whit; please report it with the model's graph"});
     return {};
   }
+  diagnostics.add({code::Limit, Severity::Error, "", {}, "", "has more than " + std::to_string(kMaxRuns) + " symbols whose sizes follow from one another",
+                   "give sizes with --dim NAME=N"});
+  return {};
 }
 
 } // namespace whit

@@ -167,7 +167,7 @@ private:
   }
 
   bool refuse(DiagnosticCode code, const Twine &message, StringRef help) {
-    diagnostics.add({code, Severity::Error, modelFile.str(), {tensor->name}, "",
+    diagnostics.add({code, Severity::Error, "", {tensor->name}, "",
                      "stored tensor " + message.str(), help.str(), 1, /*aboutTensor=*/true});
     return false;
   }

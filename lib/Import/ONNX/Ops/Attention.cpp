@@ -101,6 +101,8 @@ static LogicalResult addLengths(Node &node, CachedAttention &a) {
     start = startPositions(node.b, *lengths, a.q.sizes[1], /*lessOne=*/true);
   a.start = start;
 
+  if (!node.has(TotalLength))
+    return node.badOperand("input 6 (total_sequence_length) is missing");
   GraphValue &total = node.input(TotalLength);
   if (total.elements && total.elements->size() == 1) {
     a.total = total.elements->front();
@@ -172,6 +174,8 @@ static LogicalResult importGroupQueryAttention(Node &node) {
   if (*heads < 1 || *kvHeads < 1 || *heads > 65536 || *heads % *kvHeads)
     return node.badAttribute("attribute 'num_heads' is " + Twine(*heads) + " and 'kv_num_heads' " + Twine(*kvHeads) +
                              "; both must be positive and the first a multiple of the second");
+  if (*window != -1 && *window < 1)
+    return node.badAttribute("attribute 'local_window_size' is " + Twine(*window) + "; it must be -1 (unlimited) or positive");
   if (*softcap < 0)
     return node.badAttribute("attribute 'softcap' is negative");
   CachedAttention a;
@@ -187,7 +191,7 @@ static LogicalResult importGroupQueryAttention(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"com.microsoft", "GroupQueryAttention", importGroupQueryAttention, 7, 12, 3,
+    {"com.microsoft", "GroupQueryAttention", importGroupQueryAttention, 1, 12, 3,
      "num_heads kv_num_heads scale softcap local_window_size do_rotary rotary_interleaved smooth_softmax qk_output causal "
      "sliding_window_cache kv_cache_bit_width k_quant_type v_quant_type"},
 };

@@ -166,29 +166,23 @@ static LogicalResult importReshape(Node &node) {
   if (!whole || !rest)
     return node.badOperand("input shape has more than 2^63 elements");
   if (open) {
-    // What both sides share cancels; a quotient remains only if the symbols do not.
-    SmallVector<void *> left = whole->second, right;
+    // What both sides share cancels; what is left of data is the open size.
+    SmallVector<void *> left = whole->second;
     for (void *symbol : rest->second)
       if (auto *found = llvm::find(left, symbol); found != left.end())
         left.erase(found);
       else
-        right.push_back(symbol);
-    if (rest->first == 0 || (right.empty() && whole->first % rest->first))
+        return node.unsupported("input shape has a symbolic size that data does not have; its elements cannot be counted");
+    if (rest->first == 0 || whole->first % rest->first)
       return node.badOperand("input shape does not divide the " + Twine(whole->first) + " elements of data");
-    OpFoldResult quotient;
-    auto product = [&](int64_t constant, ArrayRef<void *> symbols) {
-      OpFoldResult result = node.b.getIndexAttr(constant);
-      for (void *symbol : symbols)
-        result = isConstantIntValue(result, 1) ? OpFoldResult(Value::getFromOpaquePointer(symbol))
-                                               : indexOp(node.b, IndexOp::Mul, result, Value::getFromOpaquePointer(symbol));
-      return result;
-    };
-    if (right.empty())
-      quotient = product(whole->first / rest->first, left);
-    else
-      quotient = indexOp(node.b, IndexOp::Div, product(whole->first, left), product(rest->first, right));
+    OpFoldResult quotient = node.b.getIndexAttr(whole->first / rest->first);
+    for (void *symbol : left)
+      quotient = isConstantIntValue(quotient, 1) ? OpFoldResult(Value::getFromOpaquePointer(symbol))
+                                                 : indexOp(node.b, IndexOp::Mul, quotient, Value::getFromOpaquePointer(symbol));
     sizes[*open] = quotient;
-  } else if (whole->second == rest->second && whole->first != rest->first) {
+  } else if (whole->second != rest->second) {
+    return node.unsupported("input shape has other symbolic sizes than data; their elements cannot be compared");
+  } else if (whole->first != rest->first) {
     return node.badOperand("input shape has " + Twine(rest->first) + " elements (times symbols); data has " + Twine(whole->first));
   }
   if (sizes.size() > 6)
