@@ -37,7 +37,7 @@ using namespace mlir;
 using namespace ::whit::test;
 
 static const char *kUpstream =
-    ",canonicalize,cse,func.func(convert-vector-to-scf),expand-strided-metadata,convert-scf-to-cf,convert-math-to-llvm,"
+    ",canonicalize,cse,func.func(convert-vector-to-scf),expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-math-to-llvm,"
     "convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,"
     "reconcile-unrealized-casts";
 

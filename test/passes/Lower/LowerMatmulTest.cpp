@@ -275,4 +275,99 @@ TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
       check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"}, machinesOfHost().front(),
             integers, kRows);
 }
+
+/// Rows of a batch, seen through strides: collapsible only at run time, not collapsible, and none at all.
+TEST(LowerMatmul, BatchesOfStridedRows) {
+  std::mt19937 random(3);
+  const int64_t k = 40, n = 20, batches = 3, most = 5;
+  Matrix matrix = randomMatrix({"uint4_g32_min_f32", n, k, true}, random);
+  Place place = solvePlace(matrix.encoding, n, k);
+  std::vector<uint8_t> packed(place.bytes());
+  std::vector<double> weights(n * k);
+  packPanels(place, matrix, packed.data());
+  dequantize(matrix, weights.data());
+  std::string text = llvm::formatv(R"(
+    func.func @three(%x: memref<?x?x40xf32, strided<[?, ?, 1], offset: ?>>, %w: memref<2x{0}xi8>,
+                     %y: memref<?x?x20xf32, strided<[?, ?, 1], offset: ?>>) attributes {{llvm.emit_c_interface} {{
+      whit.matmul ins(%x, %w : memref<?x?x40xf32, strided<[?, ?, 1], offset: ?>>, memref<2x{0}xi8>)
+        outs(%y : memref<?x?x20xf32, strided<[?, ?, 1], offset: ?>>) at <<uint4_g32_min_f32>, 20 by 40>
+      return
+    }
+    func.func @one(%x: memref<40xf32>, %w: memref<2x{0}xi8>, %y: memref<20xf32>) attributes {{llvm.emit_c_interface} {{
+      whit.matmul ins(%x, %w : memref<40xf32>, memref<2x{0}xi8>) outs(%y : memref<20xf32>) at <<uint4_g32_min_f32>, 20 by 40>
+      return
+    })", place.panelBytes);
+  auto kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
+  ASSERT_TRUE(kernel);
+  MemRef w(packed.data(), {place.panels, place.panelBytes});
+  std::vector<float> x(2 * batches * most * k), y(2 * batches * most * n);
+  for (float &value : x)
+    value = int(random() % 9) - 4;
+  for (int64_t rows : {int64_t(1), int64_t(2), most})
+    for (int64_t between : {rows, most + 1}) {
+      std::fill(y.begin(), y.end(), kGuard);
+      kernel->call("three", {MemRef(x.data(), {batches, rows, k}, {between * k, k, 1}, k), w,
+                             MemRef(y.data(), {batches, rows, n}, {between * n, n, 1}, n)});
+      for (int64_t at = 0; at < batches * between + 1; ++at)
+        for (int64_t column = 0; column < n; ++column) {
+          double expected = kGuard;
+          if (at >= 1 && (at - 1) % between < rows) {
+            expected = 0;
+            for (int64_t e = 0; e < k; ++e)
+              expected += x[at * k + e] * weights[column * k + e];
+          }
+          ASSERT_EQ(y[at * n + column], float(expected)) << "row " << at << " of batches of " << rows << " in " << between;
+        }
+    }
+  std::vector<float> single(n);
+  kernel->call("one", {MemRef(x.data(), {k}), w, MemRef(single.data(), {n})});
+  kernel->call("three", {MemRef(x.data(), {1, 1, k}), w, MemRef(y.data(), {1, 1, n})});
+  for (int64_t column = 0; column < n; ++column)
+    ASSERT_EQ(single[column], y[column]);
+}
+
+/// What tiling makes: some panels of the weight, some columns of y, both of sizes known at run time.
+TEST(LowerMatmul, SubviewsOfPanels) {
+  std::mt19937 random(5);
+  const int64_t k = 64, n = 100, m = 6;
+  Matrix matrix = randomMatrix({"int4_g32", n, k, true}, random);
+  Place place = solvePlace(matrix.encoding, n, k);
+  Guarded<uint8_t> packed(place.bytes());
+  packPanels(place, matrix, packed.data());
+  std::vector<double> weights(n * k);
+  dequantize(matrix, weights.data());
+  auto kernel = Kernel::compile(R"(
+    func.func @f(%x: memref<?x64xf32>, %w: memref<7x576xi8>, %y: memref<?x100xf32>) attributes {llvm.emit_c_interface} {
+      %c0 = arith.constant 0 : index
+      %c100 = arith.constant 100 : index
+      %c48 = arith.constant 48 : index
+      %c15 = arith.constant 15 : index
+      %c16 = arith.constant 16 : index
+      %m = memref.dim %x, %c0 : memref<?x64xf32>
+      scf.for %i = %c0 to %c100 step %c48 {
+        %left = arith.subi %c100, %i : index
+        %n = arith.minui %left, %c48 : index
+        %up = arith.addi %n, %c15 : index
+        %panels = arith.divui %up, %c16 : index
+        %panel = arith.divui %i, %c16 : index
+        %ws = memref.subview %w[%panel, 0] [%panels, 576] [1, 1] : memref<7x576xi8> to memref<?x576xi8, strided<[576, 1], offset: ?>>
+        %ys = memref.subview %y[0, %i] [%m, %n] [1, 1] : memref<?x100xf32> to memref<?x?xf32, strided<[100, 1], offset: ?>>
+        whit.matmul ins(%x, %ws : memref<?x64xf32>, memref<?x576xi8, strided<[576, 1], offset: ?>>)
+          outs(%ys : memref<?x?xf32, strided<[100, 1], offset: ?>>) at <<int4_g32>, 100 by 64>
+      }
+      return
+    })", "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
+  ASSERT_TRUE(kernel);
+  Guarded<float> x(m * k), y(m * n);
+  for (int64_t i = 0; i < m * k; ++i)
+    x[i] = int(random() % 9) - 4;
+  kernel->call("f", {MemRef(x.data(), {m, k}), MemRef(packed.data(), {place.panels, place.panelBytes}), MemRef(y.data(), {m, n})});
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t column = 0; column < n; ++column) {
+      double expected = 0;
+      for (int64_t e = 0; e < k; ++e)
+        expected += x[row * k + e] * weights[column * k + e];
+      ASSERT_EQ(y[row * n + column], float(expected)) << "row " << row << " column " << column;
+    }
+}
 } // namespace
