@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 
 namespace whit {
 namespace {
@@ -39,7 +38,7 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
   const Encoding &encoding = rows.encoding;
   assert(rows.k == place.k);
   int64_t panels = (rows.n + kPanelColumns - 1) / kPanelColumns;
-  std::memset(out, 0, panels * place.panelBytes);
+  std::fill_n(out, panels * place.panelBytes, uint8_t(0));
   int64_t scaleSize = scaleBytes(encoding.scale), groups = rows.groups();
   for (int64_t n = 0; n < rows.n; ++n) {
     uint8_t *panel = out + n / kPanelColumns * place.panelBytes;
