@@ -161,16 +161,24 @@ LogicalResult QuantizedMatmulOp::verify() {
 }
 
 LogicalResult GatherOp::verify() {
-  auto weight = verifyWeight(*this, getTable(), "table", getPlace());
-  if (failed(weight))
-    return failure();
+  int64_t k;
+  if (auto rows = dyn_cast<ShapedType>(getTable().getType()); rows && isa<FloatType>(rows.getElementType())) {
+    if (getPlace())
+      return emitOpError() << "table is rows of " << rows.getElementType() << ", but the operation has a place; remove it";
+    k = rows.getDimSize(1);
+  } else {
+    auto weight = verifyWeight(*this, getTable(), "table", getPlace());
+    if (failed(weight))
+      return failure();
+    k = weight->k;
+  }
   ArrayRef<int64_t> rows = shapeOf(getIndices());
   if (failed(verifyRank(*this, getY(), "y", rows.size() + 1)))
     return failure();
   for (auto [i, size] : llvm::enumerate(rows))
     if (failed(verifyDim(*this, getY(), "y", i, size)))
       return failure();
-  return verifyDim(*this, getY(), "y", -1, weight->k);
+  return verifyDim(*this, getY(), "y", -1, k);
 }
 
 static LogicalResult verifyNorm(Operation *op, Value x, Value y, ArrayRef<std::pair<StringRef, Value>> vectors) {

@@ -23,6 +23,9 @@ def Whit_I32 : Whit_ShapedOf<[I32]>;
 def Whit_Index : Whit_ShapedOf<[I32, I64]>;
 /// A weight: its format before `laid-out`, packed bytes with a place from there on.
 def Whit_Weight : AnyTypeOf<[Whit_EncodedTensorType, TensorRankOf<[I8], [2]>, StridedMemRefRankOf<[I8], [2]>]>;
+/// A table of rows: a weight in any form, or plain rows of floats.
+def Whit_Table : AnyTypeOf<[Whit_EncodedTensorType, TensorRankOf<[I8, F32, F16, BF16], [2]>,
+                            StridedMemRefRankOf<[I8, F32, F16, BF16], [2]>]>;
 
 class Whit_Op<string mnemonic, list<Trait> traits = []> : Op<Whit_Dialect, mnemonic, traits>;
 
@@ -128,10 +131,10 @@ def Whit_QuantizedMatmulOp : Whit_ComputeOp<"quantized_matmul"> {
 def Whit_GatherOp : Whit_ComputeOp<"gather"> {
   let summary = "rows of a table, decoded to f32";
   let description = [{
-    table N x K in any format, indices [rows...] i64 or i32, y [rows..., K] f32. A negative index counts from the end; one
+    table N x K in any format, or rows of floats of a builtin type, indices [rows...] i64 or i32, y [rows..., K] f32. A negative index counts from the end; one
     outside [-N, N) gives a row of zeros and never reads outside the table.
   }];
-  let arguments = (ins Whit_Weight:$table, Whit_Index:$indices, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place);
+  let arguments = (ins Whit_Table:$table, Whit_Index:$indices, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place);
   let assemblyFormat = [{`ins` `(` $table `,` $indices `:` type($table) `,` type($indices) `)` `outs` `(` $y `:` type($y) `)`
     (`at` $place^)? attr-dict (`->` type($results)^)?}];
   let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];

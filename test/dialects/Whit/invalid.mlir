@@ -198,3 +198,11 @@ func.func @f(%a: vector<16xi32>, %u: vector<32xi8>, %s: vector<64xi8>) {
   %0 = whit.dot %a, %u, %s : vector<16xi32>, vector<32xi8>, vector<64xi8>
   return
 }
+
+// -----
+
+func.func @f(%t: memref<8x32xf32>, %i: memref<2xi64>, %y: memref<2x32xf32>) {
+  // expected-error@+1 {{'whit.gather' op table is rows of 'f32', but the operation has a place; remove it}}
+  whit.gather ins(%t, %i : memref<8x32xf32>, memref<2xi64>) outs(%y : memref<2x32xf32>) at <<f32>, 8 by 32>
+  return
+}

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Row kernels against the reference codecs and f64, on every machine below this one; the bits must be the same on all.
+
+#include "Jit.h"
+
+#include "runtime/encoding/Half.h"
+#include "runtime/encoding/Pack.h"
+#include "whit/Encoding.h"
+
+#include <cmath>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <limits>
+#include <random>
+
+using namespace whit::test;
+
+namespace {
+constexpr double kUnit = 0x1p-24;
+const char *kPasses = "func.func(whit-lower-rowwise)";
+
+std::vector<float> randomFloats(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(count);
+  for (float &value : values)
+    value = normal(random);
+  return values;
+}
+
+std::string str(int64_t value) { return std::to_string(value); }
+
+std::string function(const std::string &arguments, const std::string &body) {
+  return "func.func @f(" + arguments + ") attributes {llvm.emit_c_interface} {\n  " + body + "\n  return\n}\n";
+}
+
+/// Remembers what the first machine computed; the others must compute the same.
+template <typename T> struct SameBits {
+  std::vector<T> first;
+  void check(const std::vector<T> &found) {
+    if (first.empty())
+      first = found;
+    ASSERT_EQ(std::memcmp(first.data(), found.data(), found.size() * sizeof(T)), 0) << "bits depend on the machine";
+  }
+};
+} // namespace
+
+// ---------------------------------------------------------------------------------------------------- quantize
+
+namespace {
+void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::vector<float> x, bool dynamic = false) {
+  int64_t groups = (k + group - 1) / group;
+  std::string size = dynamic ? "?" : str(k), count = dynamic ? "?" : str(groups);
+  std::string xType = "memref<?x" + size + "xf32, strided<[?, 1], offset: ?>>", codeType = "memref<?x" + count + "x" + str(padded) + "xi8>";
+  std::string scaleType = "memref<?x" + count + "xf32>", sumType = "memref<?x" + count + "xi32>";
+  SameBits<int8_t> codeBits;
+  SameBits<float> scaleBits;
+  for (const Machine &machine : machinesOfHost()) {
+    SCOPED_TRACE(machine.name + " K " + str(k) + " group " + str(group) + (dynamic ? " dynamic" : ""));
+    auto kernel = Kernel::compile(
+        function("%x: " + xType + ", %c: " + codeType + ", %s: " + scaleType + ", %u: " + sumType,
+                 "whit.quantize ins(%x : " + xType + ") outs(%c, %s, %u : " + codeType + ", " + scaleType + ", " + sumType +
+                     ") group = " + str(group)), kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<int8_t> codes(rows * groups * padded + 1, 55);
+    std::vector<float> scales(rows * groups, -1);
+    std::vector<int32_t> sums(rows * groups, -1);
+    kernel->call("f", {MemRef(x.data(), {rows, k}, {k + 3, 1}, 1), MemRef(codes.data(), {rows, groups, padded}),
+                       MemRef(scales.data(), {rows, groups}), MemRef(sums.data(), {rows, groups})});
+    ASSERT_EQ(codes.back(), 55);
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t g = 0; g < groups; ++g) {
+        const float *from = &x[r * (k + 3) + 1 + g * group];
+        int64_t length = std::min(group, k - g * group);
+        float largest = 0;
+        for (int64_t i = 0; i < length; ++i)
+          largest = std::max(largest, std::fabs(from[i]));
+        float scale = largest / 127.0f;
+        ASSERT_EQ(scales[r * groups + g], scale) << r << " " << g;
+        int32_t sum = 0;
+        for (int64_t i = 0; i < padded; ++i) {
+          int expected = i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -127.0f, 127.0f))) : 0;
+          ASSERT_EQ(codes[(r * groups + g) * padded + i], expected) << r << " " << g << " " << i;
+          sum += expected;
+        }
+        ASSERT_EQ(sums[r * groups + g], sum);
+      }
+    ASSERT_NO_FATAL_FAILURE(codeBits.check(codes));
+    ASSERT_NO_FATAL_FAILURE(scaleBits.check(scales));
+  }
+}
+
+void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded) {
+  std::vector<float> x = randomFloats(rows * (k + 3), 1);
+  for (int64_t i = 0; i < k; ++i) {
+    x[i + 1] = 0;                            // a row of zeros
+    x[(k + 3) + 1 + i] = int(i % 255) - 127; // ties and exact codes
+    if (rows > 2)
+      x[2 * (k + 3) + 1 + i] *= 0x1p-140f; // subnormal
+  }
+  checkQuantize(rows, k, group, padded, x);
+  checkQuantize(rows, k, group, padded, x, true);
+}
+} // namespace
+
+TEST(LowerQuantize, Group32) { checkQuantize(5, 576, 32, 32); }
+TEST(LowerQuantize, ShortLastGroup) { checkQuantize(3, 72, 32, 32); }
+TEST(LowerQuantize, PaddedGroup) { checkQuantize(3, 100, 20, 32); }
+TEST(LowerQuantize, PaddedByFour) { checkQuantize(3, 63, 21, 24); }
+TEST(LowerQuantize, WholeRow) { checkQuantize(3, 200, 200, 200); }
+TEST(LowerQuantize, LongRow) { checkQuantize(2, 1537, 1537, 1544); }
+TEST(LowerQuantize, GroupOfOne) { checkQuantize(2, 5, 1, 4); }
+
+TEST(LowerQuantize, NotANumber) {
+  for (const Machine &machine : machinesOfHost()) {
+    auto kernel = Kernel::compile(
+        function("%x: memref<1x64xf32>, %c: memref<1x2x32xi8>, %s: memref<1x2xf32>, %u: memref<1x2xi32>",
+                 "whit.quantize ins(%x : memref<1x64xf32>) outs(%c, %s, %u : memref<1x2x32xi8>, memref<1x2xf32>, memref<1x2xi32>) group = 32"),
+        kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> x(64, 1), scales(2);
+    std::vector<int8_t> codes(64);
+    std::vector<int32_t> sums(2);
+    x[5] = NAN, x[40] = INFINITY;
+    kernel->call("f", {MemRef(x.data(), {1, 64}), MemRef(codes.data(), {1, 2, 32}), MemRef(scales.data(), {1, 2}), MemRef(sums.data(), {1, 2})});
+    EXPECT_TRUE(std::isnan(scales[0])) << machine.name;
+    EXPECT_TRUE(std::isinf(scales[1])) << machine.name;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- decoding
+
+namespace {
+/// Every stem of Formats.def, with groups that divide K, do not, or are the whole row, and each scale type.
+std::vector<std::string> formats() {
+  std::vector<std::string> names;
+  int i = 0;
+  for (const std::string &stem : whit::formatStems()) {
+    size_t bar = stem.find('_');
+    if (whit::parseEncoding(stem, nullptr)) { // plain
+      names.push_back(stem);
+      continue;
+    }
+    const char *groupings[] = {"_g32", "_channel", "_g20", "_tensor"}, *scales[] = {"", "_f32", "_bf16"};
+    std::string suffix = bar == std::string::npos ? "" : stem.substr(bar);
+    names.push_back(stem.substr(0, bar) + groupings[i % 4] + suffix + scales[i % 3]);
+    ++i;
+  }
+  return names;
+}
+
+void checkDecoding(const std::string &name, int64_t n, int64_t k) {
+  SCOPED_TRACE(name + " " + str(n) + " x " + str(k));
+  std::string why;
+  auto encoding = whit::parseEncoding(name, &why);
+  ASSERT_TRUE(encoding) << why;
+  std::vector<float> w = randomFloats(n * k, 7), expected(n * k);
+  whit::Matrix matrix;
+  ASSERT_TRUE(whit::quantize(*encoding, w.data(), n, k, matrix, &why)) << why;
+  whit::dequantize(matrix, expected.data());
+  whit::Place place = whit::solvePlace(*encoding, n, k);
+  std::vector<uint8_t> packed(place.bytes());
+  whit::packPanels(place, matrix, packed.data());
+
+  std::string table = "memref<" + str(place.panels) + "x" + str(place.panelBytes) + "xi8>", y = "memref<?x" + str(k) + "xf32>";
+  std::string at = " at <<" + name + ">, " + str(n) + " by " + str(k) + ">";
+  std::string decoded = "memref<" + str(n) + "x" + str(k) + "xf32>";
+  std::string text =
+      "func.func @f(%t: " + table + ", %i: memref<?xi64>, %y: " + y + ", %w: " + decoded + ") attributes {llvm.emit_c_interface} {\n" +
+      "  whit.gather ins(%t, %i : " + table + ", memref<?xi64>) outs(%y : " + y + ")" + at + "\n" +
+      "  whit.dequantize ins(%t : " + table + ") outs(%w : " + decoded + ")" + at + "\n  return\n}\n";
+  for (const Machine &machine : machinesOfHost()) {
+    if (machine.name != machinesOfHost().front().name && machine.name != "x86-64")
+      continue;
+    SCOPED_TRACE(machine.name);
+    auto kernel = Kernel::compile(text, kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<int64_t> indices{0, n - 1, 1, -1, -n, n, -n - 1, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()};
+    int64_t count = indices.size();
+    std::vector<float> found(count * k, 3), all(n * k, 3);
+    kernel->call("f", {MemRef(packed.data(), {place.panels, place.panelBytes}), MemRef(indices.data(), {count}), MemRef(found.data(), {count, k}),
+                       MemRef(all.data(), {n, k})});
+    ASSERT_EQ(std::memcmp(all.data(), expected.data(), n * k * 4), 0);
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t row = indices[i] < 0 ? indices[i] + n : indices[i];
+      for (int64_t j = 0; j < k; ++j)
+        ASSERT_EQ(found[i * k + j], indices[i] >= -n && row >= 0 && row < n ? expected[row * k + j] : 0) << indices[i] << " " << j;
+    }
+  }
+}
+} // namespace
+
+TEST(LowerGather, EveryFormat) {
+  for (const std::string &name : formats())
+    ASSERT_NO_FATAL_FAILURE(checkDecoding(name, 21, 72));
+}
+TEST(LowerGather, OneRowOneGroup) {
+  for (const std::string &name : {"int4_g32", "uint3_g32_min", "f16"})
+    ASSERT_NO_FATAL_FAILURE(checkDecoding(name, 2, 32));
+}
+
+TEST(LowerGather, Rows) {
+  for (const Machine &machine : machinesOfHost())
+    for (std::string type : {"f32", "f16", "bf16"}) {
+      std::string table = "memref<7x21x" + type + ">";
+      auto kernel = Kernel::compile(function("%t: " + table + ", %i: memref<?x?xi32>, %y: memref<?x?x21xf32>",
+                                             "whit.gather ins(%t, %i : " + table + ", memref<?x?xi32>) outs(%y : memref<?x?x21xf32>)"),
+                                    kPasses, machine);
+      ASSERT_TRUE(kernel);
+      auto scale = type == "f32" ? whit::ScaleType::F32 : type == "f16" ? whit::ScaleType::F16 : whit::ScaleType::BF16;
+      int64_t size = whit::scaleBytes(scale);
+      std::vector<uint8_t> rows(7 * 21 * size);
+      for (int i = 0; i < 7 * 21; ++i)
+        whit::storeScale(scale, i, &rows[i * size]);
+      std::vector<int32_t> indices{0, 6, -7, 7, -8, 3};
+      std::vector<float> y(6 * 21, -1);
+      kernel->call("f", {MemRef(rows.data(), {7, 21}), MemRef(indices.data(), {2, 3}), MemRef(y.data(), {2, 3, 21})});
+      for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 21; ++j) {
+          int row = indices[i] < 0 ? indices[i] + 7 : indices[i];
+          ASSERT_EQ(y[i * 21 + j], row >= 0 && row < 7 ? row * 21 + j : 0) << machine.name << " " << type;
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------- norms
+
+namespace {
+void checkNorm(bool layer, int64_t k, bool dynamic) {
+  int64_t batch = 2, rows = 3, stride = k + 2;
+  std::vector<float> x = randomFloats(batch * rows * stride, 3), weight = randomFloats(k, 4), bias = randomFloats(k, 5);
+  std::string size = dynamic ? "?" : str(k), view = "memref<?x?x" + size + "xf32, strided<[?, ?, 1], offset: ?>>";
+  std::string vector = "memref<" + size + "xf32>";
+  std::string text = function("%x: " + view + ", %w: " + vector + ", %b: " + vector + ", %y: " + view,
+                              layer ? "whit.layer_norm ins(%x, %w, %b : " + view + ", " + vector + ", " + vector + ") outs(%y : " + view + ") epsilon = 1.0e-5"
+                                    : "whit.rms_norm ins(%x, %w : " + view + ", " + vector + ") outs(%y : " + view + ") epsilon = 1.0e-5");
+  double epsilon = 1.0e-5f;
+  SameBits<float> bits;
+  for (const Machine &machine : machinesOfHost()) {
+    SCOPED_TRACE(machine.name + " K " + str(k));
+    auto kernel = Kernel::compile(text, kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> y(x.size(), 9);
+    auto run = [&](int64_t first, int64_t batches, int64_t count) {
+      std::vector<int64_t> sizes{batches, count, k}, strides{rows * stride, stride, 1};
+      kernel->call("f", {MemRef(x.data(), sizes, strides, first * stride), MemRef(weight.data(), {k}), MemRef(bias.data(), {k}),
+                         MemRef(y.data(), sizes, strides, first * stride)});
+    };
+    run(0, batch, rows);
+    ASSERT_NO_FATAL_FAILURE(bits.check(y));
+    std::vector<float> together = y;
+    run(4, 1, 1);
+    ASSERT_EQ(std::memcmp(together.data(), y.data(), y.size() * 4), 0) << "a row alone has other bits";
+    // A sum has k/16 partial additions, then 4; each term of it is rounded once, twice for differences.
+    double depth = k / 16 + 6;
+    for (int64_t r = 0; r < batch * rows; ++r) {
+      const float *row = &x[r * stride];
+      double mean = 0, magnitude = 0, squares = 0;
+      for (int64_t i = 0; i < k && layer; ++i)
+        mean += double(row[i]) / k, magnitude += std::fabs(double(row[i])) / k;
+      for (int64_t i = 0; i < k; ++i)
+        squares += (row[i] - mean) * (row[i] - mean) / k;
+      double meanError = (depth + 1) * kUnit * magnitude, root = 1 / std::sqrt(squares + epsilon);
+      // The mean's error enters the squares once linearly (where it cancels) and once squared.
+      double rootError = root * ((depth + 4) * kUnit + meanError * root);
+      for (int64_t i = 0; i < k; ++i) {
+        double difference = row[i] - mean, product = difference * root * weight[i], expected = product + (layer ? bias[i] : 0);
+        double bound = std::fabs(weight[i]) * (meanError * root + std::fabs(difference) * rootError) + 4 * kUnit * std::fabs(product) +
+                       kUnit * std::fabs(expected);
+        ASSERT_LE(std::fabs(y[r * stride + i] - expected), bound) << r << " " << i;
+      }
+      for (int64_t i = k; i < stride; ++i)
+        ASSERT_EQ(y[r * stride + i], 9);
+    }
+  }
+}
+} // namespace
+
+TEST(LowerNorm, Rms) {
+  for (int64_t k : {1, 4, 16, 33, 576})
+    for (bool dynamic : {false, true})
+      ASSERT_NO_FATAL_FAILURE(checkNorm(false, k, dynamic));
+}
+TEST(LowerNorm, Layer) {
+  for (int64_t k : {4, 16, 33, 384})
+    for (bool dynamic : {false, true})
+      ASSERT_NO_FATAL_FAILURE(checkNorm(true, k, dynamic));
+}
+
+// Small integers: every partial sum is exact, and so is the root.
+TEST(LowerNorm, Exact) {
+  for (const Machine &machine : machinesOfHost()) {
+    auto kernel = Kernel::compile(function("%x: memref<2x48xf32>, %w: memref<48xf32>, %y: memref<2x48xf32>",
+                                           "whit.rms_norm ins(%x, %w : memref<2x48xf32>, memref<48xf32>) outs(%y : memref<2x48xf32>) epsilon = 0.0"),
+                                  kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> x(96), w(48), y(96);
+    for (int i = 0; i < 48; ++i)
+      x[i] = i % 2 ? 4 : -4, x[48 + i] = 0.5, w[i] = i - 20;
+    kernel->call("f", {MemRef(x.data(), {2, 48}), MemRef(w.data(), {48}), MemRef(y.data(), {2, 48})});
+    for (int i = 0; i < 48; ++i) {
+      EXPECT_EQ(y[i], i % 2 ? w[i] : -w[i]);
+      EXPECT_EQ(y[48 + i], w[i]);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- rotary
+
+TEST(LowerRotary, BothLayouts) {
+  for (int64_t depth : {4, 20, 64, 100})
+    for (bool interleaved : {false, true})
+      for (const Machine &machine : machinesOfHost()) {
+        SCOPED_TRACE(machine.name + " D " + str(depth));
+        int64_t batch = 2, rows = 7, heads = 3, half = depth / 2, positions = 11, first = 1;
+        std::string type = "memref<?x?x?x" + str(depth) + "xf32>", table = "memref<?x" + str(half) + "xf32>";
+        auto kernel = Kernel::compile(
+            function("%x: " + type + ", %c: " + table + ", %s: " + table + ", %start: memref<?xi32>, %y: " + type,
+                     "%first = arith.constant 1 : index\n  whit.rotary ins(%x, %c, %s : " + type + ", " + table + ", " + table +
+                         ") from %start + %first : memref<?xi32> outs(%y : " + type + ")" + (interleaved ? " interleaved" : "")),
+            kPasses, machine);
+        ASSERT_TRUE(kernel);
+        std::vector<float> x = randomFloats(batch * rows * heads * depth, 1), c = randomFloats(positions * half, 2),
+                           s = randomFloats(positions * half, 3), y = x; // in place
+        std::vector<int32_t> start{-3, 6};
+        std::vector<int64_t> sizes{batch, rows, heads, depth};
+        kernel->call("f", {MemRef(y.data(), sizes), MemRef(c.data(), {positions, half}), MemRef(s.data(), {positions, half}),
+                           MemRef(start.data(), {batch}), MemRef(y.data(), sizes)});
+        for (int64_t b = 0; b < batch; ++b)
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t h = 0; h < heads; ++h)
+              for (int64_t i = 0; i < half; ++i) {
+                int64_t position = std::clamp<int64_t>(start[b] + first + r, 0, positions - 1);
+                int64_t base = ((b * rows + r) * heads + h) * depth, at = interleaved ? 2 * i : i, other = interleaved ? at + 1 : at + half;
+                double cosine = c[position * half + i], sine = s[position * half + i], p = x[base + at], q = x[base + other];
+                double one = p * cosine - q * sine, two = q * cosine + p * sine;
+                ASSERT_LE(std::fabs(y[base + at] - one), 2 * kUnit * (std::fabs(p * cosine) + std::fabs(q * sine)));
+                ASSERT_LE(std::fabs(y[base + other] - two), 2 * kUnit * (std::fabs(q * cosine) + std::fabs(p * sine)));
+              }
+      }
+}

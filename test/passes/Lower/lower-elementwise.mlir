@@ -1,0 +1,78 @@
+// RUN: whit-opt %s --whit-lower-elementwise --canonicalize --cse | FileCheck %s
+// RUN: whit-opt %s --whit-lower-elementwise --canonicalize --convert-scf-to-cf --convert-math-to-llvm --convert-vector-to-llvm \
+// RUN:   --finalize-memref-to-llvm --convert-arith-to-llvm --convert-cf-to-llvm --convert-func-to-llvm --reconcile-unrealized-casts \
+// RUN:   | mlir-translate --mlir-to-llvmir | llc -mtriple=x86_64-linux-gnu | FileCheck %s --check-prefix=CODE --implicit-check-not=call
+
+// A bias along the last dimension: 32 columns in vectors, 8 under a mask.
+
+// CHECK-LABEL: @bias
+// CHECK-SAME: %[[X:[a-z0-9]+]]: memref<?x40xf32>, %[[B:[a-z0-9]+]]: memref<40xf32>, %[[Y:[a-z0-9]+]]: memref<?x40xf32>
+// CHECK: scf.for %[[I:.*]] = %c0 to %{{.*}} step %c1
+// CHECK: scf.for %[[J:.*]] = %c0 to %c32 step %c16
+// CHECK: %[[V:.*]] = vector.load %[[X]][%[[I]], %[[J]]]
+// CHECK: %[[W:.*]] = vector.load %[[B]][%[[J]]]
+// CHECK: %[[SUM:.*]] = arith.addf %[[V]], %[[W]] : vector<16xf32>
+// CHECK: vector.store %[[SUM]], %[[Y]][%[[I]], %[[J]]]
+// CHECK: vector.maskedload %[[X]][%[[I]], %c32]
+// CHECK: vector.maskedstore %[[Y]][%[[I]], %c32]
+// CODE-LABEL: bias:
+func.func @bias(%x: memref<?x40xf32>, %b: memref<40xf32>, %y: memref<?x40xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>, affine_map<(i, j) -> (i, j)>],
+                  iterator_types = ["parallel", "parallel"]}
+      ins(%x, %b : memref<?x40xf32>, memref<40xf32>) outs(%y : memref<?x40xf32>) {
+  ^bb0(%a: f32, %c: f32, %unused: f32):
+    %sum = arith.addf %a, %c : f32
+    linalg.yield %sum : f32
+  }
+  return
+}
+
+// Functions become polynomials. The code for plain x86-64 calls nothing (CODE), neither libm nor helpers of the compiler.
+// CHECK-LABEL: @functions
+// CHECK-NOT: math.exp
+// CHECK-NOT: math.tanh
+// CHECK-NOT: math.erf
+// CHECK-NOT: math.powf
+// CHECK-NOT: math.fma
+// CODE-LABEL: functions:
+func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%x, %h : memref<?xf32>, memref<?xf16>) outs(%y : memref<?xbf16>) {
+  ^bb0(%a: f32, %b: f16, %unused: bf16):
+    %0 = math.exp %a : f32
+    %1 = math.tanh %0 : f32
+    %2 = math.erf %1 : f32
+    %3 = math.log %2 : f32
+    %4 = math.sin %3 : f32
+    %5 = math.powf %4, %a : f32
+    %6 = math.floor %5 : f32
+    %7 = math.rsqrt %6 : f32
+    %8 = math.atan2 %7, %a : f32
+    %9 = math.sinh %8 : f32
+    %10 = math.roundeven %9 : f32
+    %11 = arith.truncf %10 : f32 to f16
+    %12 = arith.mulf %11, %b : f16
+    %13 = math.exp %12 : f16
+    %14 = arith.extf %13 : f16 to f32
+    %15 = arith.truncf %14 : f32 to bf16
+    linalg.yield %15 : bf16
+  }
+  return
+}
+
+// The last loop moves another dimension of the source: scalar loops. So does dividing integers, whose masked lanes are 0.
+// CHECK-LABEL: @scalar
+// CHECK-NOT: vector
+// CHECK: memref.load
+// CHECK: arith.divsi %{{.*}} : i64
+// CODE-LABEL: scalar:
+func.func @scalar(%x: memref<4x?xf32>, %y: memref<?x4xf32>, %i: memref<8xi64>) {
+  linalg.transpose ins(%x : memref<4x?xf32>) outs(%y : memref<?x4xf32>) permutation = [1, 0]
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>], iterator_types = ["parallel"]} outs(%i : memref<8xi64>) {
+  ^bb0(%a: i64):
+    %three = arith.constant 3 : i64
+    %q = arith.divsi %a, %three : i64
+    linalg.yield %q : i64
+  }
+  return
+}
