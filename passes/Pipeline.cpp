@@ -75,12 +75,8 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addNestedPass<func::FuncOp>(createLowerViewsPass());
   manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
   manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
-#if __has_include("Lower/LowerAttention.h.inc")
   manager.addNestedPass<func::FuncOp>(createLowerAttentionPass());
-#endif
-#if __has_include("Lower/LowerElementwise.h.inc")
   manager.addNestedPass<func::FuncOp>(createLowerElementwisePass());
-#endif
 
   manager.addPass(createPlanMemoryPass());
   manager.addPass(createLowerParallelPass());

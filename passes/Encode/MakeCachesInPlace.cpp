@@ -33,7 +33,7 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
                       .Case("bf16", BFloat16Type::get(&getContext()))
                       .Default(Type());
     if (!stored || context < 1) {
-      func.emitError() << "kv is '" << kv << "' and context is " << context
+      func.emitError() << "kv is '" << kv << "' and context is " << int64_t(context)
                        << "; kv must be f32, f16 or bf16 and context at least 1";
       return signalPassFailure();
     }

@@ -137,7 +137,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
 
   bool mayJoin(Operation *op, const Group &group, Operation *producer, const Group &other, Value operand) {
     auto refuse = [&](StringRef why) {
-      remark::missed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument())) << "not fused: " << why;
+      remark::missed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument())) << ("not fused: " + why).str();
       return false;
     };
     if (producer != other.ops.back())
@@ -179,8 +179,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     if (together >= apart)
       return refuse("the cost model prefers two regions");
     remark::passed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument()))
-        << "fused with its producer, saving about " << llvm::formatv("{0:f2}", (apart - together) * 1e6 / 2).str()
-        << " us each time";
+        << llvm::formatv("fused with its producer, saving about {0:f2} us each time", (apart - together) * 1e6 / 2).str();
     return true;
   }
 

@@ -22,6 +22,6 @@ def FormRegionsPass : Pass<"whit-form-regions", "mlir::func::FuncOp"> {
     } -> ...
     ```
   }];
-  let dependentDialects = ["mlir::bufferization::BufferizationDialect"];
+  let dependentDialects = ["mlir::whit::WhitDialect", "mlir::bufferization::BufferizationDialect"];
 }
 #endif

@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DEF_CHOOSESCHEDULESPASS
@@ -99,9 +100,9 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
           }
         }
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << "tile of " << std::to_string(best.tileColumns) << " columns, block of " << std::to_string(best.rows) << " rows x "
-        << std::to_string(best.panels) << " panels, predicted "
-        << llvm::formatv("{0:f1}", bestSeconds * 1e6).str() << " us for 1 and 128 rows";
+        << llvm::formatv("tile of {0} columns, block of {1} rows x {2} panels, predicted {3:f1} us for 1 and 128 rows",
+                         best.tileColumns, best.rows, best.panels, bestSeconds * 1e6)
+               .str();
     return best;
   }
 

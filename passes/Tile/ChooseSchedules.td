@@ -16,5 +16,6 @@ def ChooseSchedulesPass : Pass<"whit-choose-schedules", "mlir::func::FuncOp"> {
     %y = whit.region "up" schedule #whit.schedule<tile = [0, 64], rows = 8, panels = 2> { ... }
     ```
   }];
+  let dependentDialects = ["mlir::whit::WhitDialect"];
 }
 #endif

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: whit-opt %s -whit-choose-schedules -split-input-file | FileCheck %s
+
+// A matmul: tiles of columns for threads, a block of accumulators for registers. The region and its kernel agree.
+// CHECK-LABEL: func @matmul
+func.func @matmul(%x: tensor<?x576xf32>, %w: tensor<96x5184xi8>, %y: tensor<?x1536xf32>) -> tensor<?x1536xf32> {
+  // CHECK: whit.region "up"{{.*}} schedule <tile = [0, {{[0-9]+}}], rows = [[R:[0-9]+]], panels = [[P:[0-9]+]]>
+  // CHECK: whit.matmul {{.*}} schedule <tile = [0, {{[0-9]+}}], rows = [[R]], panels = [[P]]>
+  %r = whit.region "up" {
+    %m = whit.matmul ins(%x, %w : tensor<?x576xf32>, tensor<96x5184xi8>) outs(%y : tensor<?x1536xf32>) at <<int4_g32>, 1536 by 576> -> tensor<?x1536xf32>
+    whit.yield %m : tensor<?x1536xf32>
+  } -> tensor<?x1536xf32>
+  return %r : tensor<?x1536xf32>
+}
+
+// -----
+
+// What passes between operations of a region should fit in the cache: rows are cut as well.
+// CHECK-LABEL: func @fused
+func.func @fused(%x: tensor<?x576xf32>, %w: tensor<96x5184xi8>, %y: tensor<?x1536xf32>) -> tensor<?x1536xf32> {
+  // CHECK: schedule <tile = [64, {{[0-9]+}}]
+  %e = tensor.empty() : tensor<1xf32>
+  %r = whit.region "up" {
+    %m = whit.matmul ins(%x, %w : tensor<?x576xf32>, tensor<96x5184xi8>) outs(%y : tensor<?x1536xf32>) at <<int4_g32>, 1536 by 576> -> tensor<?x1536xf32>
+    %n = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+        ins(%m : tensor<?x1536xf32>) outs(%y : tensor<?x1536xf32>) {
+    ^bb0(%i: f32, %o: f32):
+      %v = arith.negf %i : f32
+      linalg.yield %v : f32
+    } -> tensor<?x1536xf32>
+    whit.yield %n : tensor<?x1536xf32>
+  } -> tensor<?x1536xf32>
+  return %r : tensor<?x1536xf32>
+}
+
+// -----
+
+// A schedule that is already there stays; rows of a norm are shared out in eights.
+// CHECK-LABEL: func @kept
+func.func @kept(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: whit.region "edited" schedule <tile = [3]>
+  %a = whit.region "edited" schedule <tile = [3]> {
+    %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%y : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+    whit.yield %n : tensor<?x64xf32>
+  } -> tensor<?x64xf32>
+  // CHECK: whit.region "new" schedule <tile = [8]>
+  %b = whit.region "new" {
+    %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%y : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+    whit.yield %n : tensor<?x64xf32>
+  } -> tensor<?x64xf32>
+  return %a, %b : tensor<?x64xf32>, tensor<?x64xf32>
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: whit-opt %s -whit-tile-regions -split-input-file -verify-diagnostics | FileCheck %s
+
+// Columns of a matmul: a tile of 64 columns is 4 panels of the weight.
+// CHECK-LABEL: func @columns
+func.func @columns(%x: tensor<?x576xf32>, %w: tensor<96x5184xi8>, %y: tensor<?x1536xf32>) -> tensor<?x1536xf32> {
+  // CHECK: scf.forall (%[[N:.*]]) = (0) to (1536) step (64) shared_outs(%[[OUT:.*]] = %{{.*}})
+  // CHECK: %[[P:.*]] = affine.apply #{{.*}}(%[[N]])
+  // CHECK: %[[TILE:.*]] = tensor.extract_slice %{{.*}}[%[[P]], 0] [4, 5184] [1, 1] : tensor<96x5184xi8> to tensor<4x5184xi8>
+  // CHECK: whit.matmul ins(%{{.*}}, %[[TILE]]
+  // CHECK: tensor.parallel_insert_slice
+  %r = whit.region "up" schedule <tile = [0, 64], rows = 8, panels = 2> {
+    %m = whit.matmul ins(%x, %w : tensor<?x576xf32>, tensor<96x5184xi8>) outs(%y : tensor<?x1536xf32>) at <<int4_g32>, 1536 by 576> -> tensor<?x1536xf32>
+    whit.yield %m : tensor<?x1536xf32>
+  } -> tensor<?x1536xf32>
+  return %r : tensor<?x1536xf32>
+}
+
+// -----
+
+// The norm is computed in the tile of the quantization; both results that leave the region are assembled.
+// CHECK-LABEL: func @rows
+func.func @rows(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %e: tensor<?x64xf32>, %c: tensor<?x2x32xi8>, %s: tensor<?x2xf32>, %t: tensor<?x2xi32>) -> (tensor<?x64xf32>, tensor<?x2x32xi8>) {
+  // CHECK: scf.forall
+  // CHECK: whit.rms_norm {{.*}} : tensor<?x64xf32>
+  // CHECK: whit.quantize
+  // CHECK: scf.forall.in_parallel
+  // CHECK-COUNT-4: tensor.parallel_insert_slice
+  // CHECK-NOT: whit.rms_norm
+  %r:2 = whit.region "norm" schedule <tile = [8]> {
+    %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+    %q:3 = whit.quantize ins(%n : tensor<?x64xf32>) outs(%c, %s, %t : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>) group = 32 -> tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>
+    whit.yield %n, %q#0 : tensor<?x64xf32>, tensor<?x2x32xi8>
+  } -> tensor<?x64xf32>, tensor<?x2x32xi8>
+  return %r#0, %r#1 : tensor<?x64xf32>, tensor<?x2x32xi8>
+}
+
+// -----
+
+// Rows of attention know where they stand: tiling advances `first`.
+// CHECK-LABEL: func @positions
+func.func @positions(%q: tensor<?x?x4x16xf32>, %k: tensor<?x2x4x16x16xf32>, %v: tensor<?x2x64x16xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> tensor<?x?x4x16xf32> {
+  %c0 = arith.constant 0 : index
+  // CHECK: scf.forall (%{{.*}}, %{{.*}}, %[[S:[a-z0-9]+]]) = (0, 0, 0)
+  // CHECK: whit.attention {{.*}} from %{{.*}} + %[[S]]
+  %r = whit.region "attention" schedule <tile = [1, 1, 32]> {
+    %a = whit.attention ins(%q, %k, %v : tensor<?x?x4x16xf32>, tensor<?x2x4x16x16xf32>, tensor<?x2x64x16xf32>) from %start + %c0 : tensor<?xi32> outs(%y : tensor<?x?x4x16xf32>) scale = 0.25 -> tensor<?x?x4x16xf32>
+    whit.yield %a : tensor<?x?x4x16xf32>
+  } -> tensor<?x?x4x16xf32>
+  return %r : tensor<?x?x4x16xf32>
+}
+
+// -----
+
+func.func @wrong_schedule(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @below {{schedule of region 'norm' has 2 tile sizes; its root whit.rms_norm has 1 loops}}
+  %r = whit.region "norm" schedule <tile = [8, 8]> {
+    %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%y : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+    whit.yield %n : tensor<?x64xf32>
+  } -> tensor<?x64xf32>
+  return %r : tensor<?x64xf32>
+}
