@@ -185,7 +185,10 @@ class Session:
 
     def append(self, tokens: Iterable[int]) -> np.ndarray:
         """Add tokens to the caches of a language model; returns the logits after the last one."""
-        return self._handle.append([int(t) for t in tokens])
+        step = [int(t) for t in tokens]
+        if not step:
+            raise UsageError("no tokens are given; at least one is required")
+        return self._handle.append(step)
 
     def generate(self, prompt_ids: Iterable[int], max_new_tokens: int, stop: Iterable[int] = ()) -> Iterator[int]:
         """Yields the best next token, one after another, after the tokens that the caches hold and then `prompt_ids`.

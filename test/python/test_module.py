@@ -114,12 +114,14 @@ def test_errors_are_typed_and_name_the_tensor(module, tmp_path):
                             ({"input_ids": "text"}, "input_ids"), ({"input_ids": ids, "attention_mask": mask(3)}, "attention_mask")):
         with pytest.raises(errors.InvalidInputError, match=message):
             module.run(inputs)
-    with pytest.raises(errors.UsageError, match="no_such_output|no output"):
+    with pytest.raises(errors.InvalidInputError, match="no output 'no_such_output'"):
         module.run({"input_ids": ids, "attention_mask": ones}, ["no_such_output"])
     session = module.session()
     with pytest.raises(errors.LimitError, match="context|capacity"):
         session.append([1] * (module.context + 1))
     assert session.length == 0
+    with pytest.raises(errors.UsageError, match="no tokens"):
+        session.append([])
     with pytest.raises(errors.UsageError):
         session.truncate(5)
 
