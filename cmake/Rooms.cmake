@@ -178,7 +178,7 @@ function(whit_tools)
       target_link_libraries(${name} PRIVATE WhitRunTool)
     elseif(WHIT_COMPILER)
       add_executable(${name} ${sources})
-          target_link_libraries(${name} PRIVATE WhitLib)
+      target_link_libraries(${name} PRIVATE WhitLib WhitRunTool) # replays run artifacts
       target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
     endif()
   endforeach()

@@ -116,6 +116,7 @@ struct Weights {
 struct Manifest {
   int64_t version = kManifestVersion;
   std::string producer, model, function;
+  std::vector<std::string> options; ///< flags that say what to compute and how; the same flags give the same regions
   std::vector<Symbol> symbols;
   std::vector<Argument> arguments;
   Roles roles;

@@ -207,7 +207,7 @@ Exit Compiler::emitShared(size_t number) {
   auto linked = linkCode(variants);
   if (!linked)
     return console.print(linked.takeError());
-  ArtifactRequest request{options.output, options.model, options.embedWeights,
+  ArtifactRequest request{options.output, options.model, options.embedWeights, options.dims, meaningOf(options),
                           [&](int64_t done, int64_t total) { progress.setProgress(double(done) / std::max<int64_t>(total, 1)); }};
   auto artifact = writeArtifact(*modules[0], variants, std::move(*linked), request);
   if (!artifact)

@@ -4,22 +4,32 @@
 
 #include "Driver/Load.h"
 
+#include "Import/ONNX/Reader.h"
+
 #include "mlir/IR/Builders.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 
-#if __has_include("Import/ONNX/Reader.h")
-#include "Import/ONNX/Reader.h"
-#endif
 
 using namespace llvm;
 
 namespace whit {
 namespace {
+
+std::vector<std::string> symbolsOf(mlir::ModuleOp module) {
+  std::vector<std::string> names;
+  if (auto listed = module->getAttrOfType<mlir::ArrayAttr>("whit.symbols"))
+    for (mlir::Attribute name : listed)
+      if (auto text = dyn_cast<mlir::StringAttr>(name))
+        names.push_back(text.str());
+  return names;
+}
 
 mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit) {
   auto buffer = MemoryBuffer::getFile(options.model, /*IsText=*/true);
@@ -58,8 +68,28 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir:
     exit = console.print(fail(Exit::Usage, "the model is neither .onnx nor .mlir", options.model, "give an ONNX file, or MLIR with --start-from"));
     return {};
   }
-  exit = console.print(fail(Exit::Unsupported, "this build reads no ONNX files", options.model));
-  return {};
+  ImportOptions choices;
+  for (const DimBound &bound : options.dims)
+    if (bound.isFixed())
+      choices.dims.emplace_back(bound.name, bound.low);
+  Diagnostics diagnostics;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  {
+    // What the importer's own checks let pass, the verifier of an operation may still refuse.
+    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
+    module = importOnnx(options.model, context, choices, diagnostics);
+  }
+  console.print(diagnostics);
+  if (!module) {
+    exit = diagnostics.hasErrors() ? diagnostics.exit() : Exit::Bug;
+    return {};
+  }
+  for (const DimBound &bound : options.dims)
+    if (!bound.isFixed() && !is_contained(symbolsOf(*module), bound.name)) {
+      exit = console.print(fail(Exit::Usage, "--dim: the model has no dimension '" + shown(bound.name) + "'", options.model, "its dimensions: " + join(symbolsOf(*module), ", ")));
+      return {};
+    }
+  return module;
 }
 
 } // namespace whit

@@ -61,14 +61,14 @@ Error usage(const Twine &message, const Twine &help = "whit-compile --help print
 Expected<DimBound> parseDim(StringRef text) {
   auto [name, value] = text.split('=');
   auto [low, high] = value.split("..");
-  DimBound bound{name.str(), 0, std::nullopt};
+  DimBound bound{name.str(), 0, 0};
   int64_t last = 0;
   bool isRange = value.contains("..");
   if (name.empty() || low.getAsInteger(10, bound.low) || (isRange && high.getAsInteger(10, last)))
     return usage("--dim: '" + text + "' is not NAME=N or NAME=LO..HI", "for example --dim batch_size=1 or --dim sequence_length=1..512");
   bound.high = isRange ? last : bound.low;
-  if (bound.low < 0 || *bound.high < bound.low)
-    return usage("--dim: '" + text + "' has bounds " + Twine(bound.low) + " and " + Twine(*bound.high), "bounds are not negative and in order");
+  if (bound.low < 0 || bound.high < bound.low)
+    return usage("--dim: '" + text + "' has bounds " + Twine(bound.low) + " and " + Twine(bound.high), "bounds are not negative and in order");
   return bound;
 }
 
@@ -132,6 +132,27 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
 
 } // namespace
 
+std::vector<std::string> meaningOf(const CompileOptions &options) {
+  std::vector<std::string> flags;
+  for (const std::string &target : options.targets)
+    flags.push_back("--target=" + target);
+  auto add = [&](StringRef flag, const std::string &value) {
+    if (!value.empty())
+      flags.push_back((flag + "=" + value).str());
+  };
+  add("--weights", options.weights);
+  add("--format-map", options.formatMap);
+  add("--keep", options.keep);
+  add("--activations", options.activations);
+  add("--kv", options.kv);
+  add("--context", std::to_string(options.context));
+  for (const DimBound &bound : options.dims)
+    add("--dim", bound.name + "=" + std::to_string(bound.low) + ".." + std::to_string(bound.high));
+  if (options.startFrom != "imported")
+    add("--start-from", options.startFrom);
+  return flags;
+}
+
 const std::vector<std::string> &stageNames() {
   static const std::vector<std::string> names = {"imported", "raised", "encoded", "fused", "laid-out", "tiled", "lowered", "emitted"};
   return names;
@@ -151,7 +172,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.set_help_flag();
   bool help = false, helpAll = false, version = false;
   std::string emit = "so", diagnostics = "text", explain;
-  std::vector<std::string> dims;
+  std::vector<std::string> dims, keep, formatMap;
   std::vector<std::string> starts(stageNames().begin(), stageNames().end() - 1);
   app.add_flag("-h,--help", help);
   app.add_flag("--help-all", helpAll);
@@ -160,8 +181,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("-o", options.output);
   app.add_option("--target", options.targets)->allow_extra_args(false);
   app.add_option("--weights", options.weights);
-  app.add_option("--format-map", options.formatMap);
-  app.add_option("--keep", options.keep);
+  app.add_option("--format-map", formatMap)->allow_extra_args(false);
+  app.add_option("--keep", keep)->allow_extra_args(false);
   app.add_option("--activations", options.activations)->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
   app.add_option("--kv", options.kv);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));
@@ -184,6 +205,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
       message[0] = toLower(message[0]);
     return usage(message);
   }
+  options.keep = join(keep, ",");
+  options.formatMap = join(formatMap, ",");
   options.jsonDiagnostics = diagnostics == "json";
   options.emit = emit == "mlir" ? EmitKind::Mlir : emit == "llvm" ? EmitKind::Llvm : emit == "asm" ? EmitKind::Assembly : EmitKind::SharedObject;
   if (explained->count())

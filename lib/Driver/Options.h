@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "Emit/Artifact.h"
 #include "Emit/Failure.h"
 
 #include <cstdint>
@@ -12,13 +13,6 @@
 #include <vector>
 
 namespace whit {
-
-/// Bounds of one of the model's symbolic dimensions; equal bounds fix it.
-struct DimBound {
-  std::string name;
-  int64_t low = 0;
-  std::optional<int64_t> high;
-};
 
 enum class EmitKind { SharedObject, Mlir, Llvm, Assembly };
 
@@ -39,6 +33,9 @@ struct CompileOptions {
   bool jsonDiagnostics = false;
   bool quiet = false;
 };
+
+/// The flags among `options` that decide what is computed and in which regions, as they would be written.
+std::vector<std::string> meaningOf(const CompileOptions &options);
 
 /// All stages in order, imported first and emitted last.
 const std::vector<std::string> &stageNames();

@@ -162,6 +162,11 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   auto manifest = readSignature(lowered, variants);
   if (!manifest)
     return manifest.takeError();
+  manifest->options = request.options;
+  for (const DimBound &bound : request.bounds)
+    for (Symbol &symbol : manifest->symbols)
+      if (symbol.name == bound.name)
+        symbol.min = bound.low, symbol.max = bound.high;
   Writer writer(lowered, request);
   if (Error error = writer.findWeights(*manifest))
     return error;

@@ -17,10 +17,19 @@
 
 namespace whit {
 
+/// Bounds of one of the model's symbolic dimensions; equal bounds fix it.
+struct DimBound {
+  std::string name;
+  int64_t low = 0, high = 0;
+  bool isFixed() const { return low == high; }
+};
+
 struct ArtifactRequest {
   std::string output; ///< path of the .so; the weights stand beside it with the extension .safetensors
   std::string model;  ///< path of the model file, which may hold weights itself
   bool embedWeights = false;
+  std::vector<DimBound> bounds; ///< what the runtime checks of the symbols of these names
+  std::vector<std::string> options; ///< flags of the compiler that the manifest keeps
   std::function<void(int64_t done, int64_t total)> progress; ///< bytes of packed weights; may be empty
 };
 

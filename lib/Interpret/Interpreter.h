@@ -76,6 +76,8 @@ public:
   const double unit;
   mlir::ModuleOp module;
   int64_t failedChecks = 0, passedChecks = 0;
+  /// If set, runs regions instead of their bodies being run directly.
+  std::function<mlir::FailureOr<std::vector<Datum>>(mlir::whit::RegionOp, Frame &)> regionHook;
 
   /// Adds the operation named `Op`.
   template <typename Op> void add(mlir::LogicalResult (*handler)(Op, Frame &)) {

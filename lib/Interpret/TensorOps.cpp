@@ -4,6 +4,7 @@
 
 #include "Interpret/Interpreter.h"
 
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 #include <numeric>
@@ -49,6 +50,25 @@ static LogicalResult runEmpty(tensor::EmptyOp op, Frame &frame) {
     if (size < 0)
       return op.emitError() << "has size " << textOf(shape) << "; sizes must not be negative";
   frame.set(op.getResult(), Tensor(op.getType().getElementType(), shape));
+  return success();
+}
+
+/// Memory that a fused region owns: as undefined as tensor.empty, or a copy.
+static LogicalResult runAlloc(bufferization::AllocTensorOp op, Frame &frame) {
+  if (op.getCopy()) {
+    frame.set(op.getResult(), frame.datum(op.getCopy()));
+    return success();
+  }
+  Index shape;
+  unsigned next = 0;
+  for (int64_t size : op.getType().getShape())
+    shape.push_back(ShapedType::isDynamic(size) ? frame.integer(op.getDynamicSizes()[next++]) : size);
+  frame.set(op.getResult(), Tensor(op.getType().getElementType(), shape));
+  return success();
+}
+
+static LogicalResult runMaterialize(bufferization::MaterializeInDestinationOp op, Frame &frame) {
+  frame.set(op.getResult(), frame.datum(op.getSource()));
   return success();
 }
 
@@ -263,6 +283,8 @@ static LogicalResult runReshape(tensor::ReshapeOp op, Frame &frame) {
 
 void addTensorOps(Interpreter &interpreter) {
   interpreter.add(runEmpty);
+  interpreter.add(runAlloc);
+  interpreter.add(runMaterialize);
   interpreter.add(runDim);
   interpreter.add(runRank);
   interpreter.add(runExtract);

@@ -364,13 +364,16 @@ struct Parser {
   }
 
   void read(const Field &root) {
-    root.only({"whit", "producer", "model", "function", "symbols", "arguments", "roles", "context", "variants", "regions", "weights", "code_sha256"});
+    root.only({"whit", "producer", "model", "function", "options", "symbols", "arguments", "roles", "context", "variants", "regions", "weights", "code_sha256"});
     manifest.version = root.at("whit").integer(0, INT64_MAX);
     if (manifest.version != kManifestVersion)
       root.at("whit").refuse("is version " + std::to_string(manifest.version) + "; this runtime reads version " + std::to_string(kManifestVersion) + "; compile the model again");
     manifest.producer = root.at("producer").text();
     manifest.model = root.at("model").text(true);
     manifest.function = root.at("function").text();
+    if (auto options = root.maybe("options"))
+      for (const Field &each : options->list(1024))
+        manifest.options.push_back(each.text(false, 1 << 16));
     manifest.context = root.at("context").value->is_null() ? 0 : root.at("context").integer(0, kMaxDimension);
     for (const Field &each : root.at("symbols").list(1024))
       readSymbol(each);
@@ -416,6 +419,8 @@ std::string printManifest(const Manifest &manifest) {
   auto quoted = [](const std::string &value) { return printLine(value); };
   std::string text = "{\"whit\":" + std::to_string(manifest.version) + ", \"producer\":" + quoted(manifest.producer) + ", \"model\":" + quoted(manifest.model) +
                      ", \"function\":" + quoted(manifest.function);
+  if (!manifest.options.empty())
+    text += ",\n \"options\":" + printLine(Json(manifest.options));
   appendList(text, "symbols", linesOf(manifest.symbols));
   appendList(text, "arguments", linesOf(manifest.arguments));
   const Roles &roles = manifest.roles;

@@ -5,12 +5,9 @@
 #pragma once
 
 #include "Emit/Failure.h"
+#include "Interpret/Checks.h"
 
 #include <string>
-
-namespace llvm {
-class raw_ostream;
-}
 
 namespace whit::check {
 
@@ -20,10 +17,14 @@ struct Request {
   int threads = 2;
 };
 
+/// Runs the checks of a file, a model on its inputs, or the replay of an artifact.
 llvm::Error run(const Request &request);
 
-/// Runs `artifact` on the inputs, every region of it again in the interpreter, and compares within the regions' bounds.
+/// Runs `artifact` on the inputs, and every region of it again in the interpreter; compares within the regions' bounds.
 llvm::Error replay(const Request &request);
+
+/// Arrays of an .npz file by name.
+llvm::Expected<interpret::NamedTensors> readInputs(const std::string &path, mlir::MLIRContext &context);
 
 /// Prints an error, if it is one, and returns the exit code.
 int report(llvm::Error error, llvm::raw_ostream &out);

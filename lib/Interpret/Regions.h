@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Replay: every fused region is run again, on the inputs that the compiled region had, and its results are compared element by
+// element within the bound that its own operations give. Errors do not add up from region to region, so no tolerance for a
+// whole model has to be found, and a wrong kernel is named.
+
+#pragma once
+
+#include "Interpret/Checks.h"
+
+#include <set>
+
+namespace whit::interpret {
+
+/// What one region of compiled code had before it ran and after: one tensor per captured value, in their order. Weights are
+/// left out (empty tensors); they are read from the module.
+struct RegionRecord {
+  bool seen = false;
+  std::vector<Tensor> before, after;
+};
+
+/// A difference between compiled code and the interpreter, or the largest part of a bound that one region used.
+struct RegionReport {
+  int32_t id = 0;
+  std::string name;
+  std::vector<std::string> nodes;
+  int64_t elements = 0, wrong = 0;
+  // The worst element: where the error is the largest part of its bound.
+  unsigned result = 0;
+  std::vector<int64_t> index;
+  double found = 0, expected = 0, bound = 0, used = 0; ///< used: |found - expected| / bound
+
+  std::string text() const;
+};
+
+/// A memref that a region is called with.
+struct BufferShape {
+  mlir::Type element;
+  int64_t rank = 0;
+  bool isWeight = false;
+  bool isBlocked = false; ///< keys [B, H, T/16, D, 16] that the module calls [B, H, T, D]
+};
+
+/// Regions of a module of stage fused, in the order of their ids.
+class Regions {
+public:
+  /// `blockedStates`: names of the past tensors of caches that compiled code keeps blocked.
+  Regions(LoadedModule &loaded, std::set<std::string> blockedStates);
+
+  int64_t count() const { return regions.size(); }
+  /// The buffers of a region, in the order of its captured values.
+  const std::vector<BufferShape> &buffers(int64_t id) const { return shapes[id]; }
+
+  /// Runs @main around the records: outside regions as it is, inside on what compiled code had. `inputs` are the model's,
+  /// `sizes` the values of its symbolic dimensions. Reports come in order of ids; `records` are used up.
+  llvm::Expected<std::vector<RegionReport>> replay(const NamedTensors &inputs, const std::map<std::string, int64_t> &sizes,
+                                                   std::vector<RegionRecord> &records, int threads);
+
+private:
+  mlir::FailureOr<std::vector<Datum>> replayOne(mlir::whit::RegionOp op, Frame &frame, RegionRecord &record, RegionReport &report);
+
+  LoadedModule &loaded;
+  mlir::func::FuncOp function;
+  std::vector<mlir::whit::RegionOp> regions;
+  std::vector<std::vector<BufferShape>> shapes;
+};
+
+/// Reads a strided memref descriptor of compiled code.
+Tensor readBuffer(const BufferShape &shape, const void *descriptor);
+
+} // namespace whit::interpret
