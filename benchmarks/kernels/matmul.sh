@@ -1,12 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
-# Times generated matmuls: benchmarks/kernels/matmul.sh [FORMAT [N [K]]], built in build/ before. Environment:
-#   ROWS      numbers of rows            SCHEDULE  e.g. "schedule <tile = [0, 0], rows = 8, panels = 2>"
+# Times generated matmuls: benchmarks/kernels/matmul.sh [FORMAT [N [K]]], after a build in build/. Environment:
+#   ACTIVATIONS  int8 or f32             ROWS      numbers of rows
+#   SCHEDULE  e.g. "schedule <tile = [0, 0], rows = 8, panels = 2>"
 #   FEATURES  of whit.target             MARCH     clang flags for the same machine
 #   BESIDE    a C++ program that is compiled for this machine and run in turn with the kernel, to compare
 set -eu
 format=${1:-int4_g32} n=${2:-14336} k=${3:-4096}
+integers=1
+[ "${ACTIVATIONS:-int8}" = int8 ] || integers=0
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${BUILD:-$root/build}
 llvm=${LLVM:-/usr/lib/llvm-22}/bin
@@ -15,7 +18,7 @@ trap 'rm -rf "$work"' EXIT
 features=${FEATURES:-$(sed -n '/^flags/{s/^[^:]*: //p;q}' /proc/cpuinfo | tr ' ' '\n' | sed -n 's/^\(avx2\|fma\|f16c\|avx\|sse2\|avx512f\|avx512bw\|avx512dq\|avx512vl\)$/+\1/p;s/^avx512_vnni$/+avx512vnni/p;s/^avx_vnni$/+avxvnni/p' | paste -sd,)}
 
 harness() {
-  "$llvm/clang++" -O2 -std=c++20 -I"$root" -I"$root/include" -DFORMAT="\"$format\"" -DN="$n" -DK="$k" "$@" \
+  "$llvm/clang++" -O2 -std=c++20 -I"$root" -I"$root/include" -DFORMAT="\"$format\"" -DN="$n" -DK="$k" -DINTEGERS="$integers" "$@" \
     "$root/benchmarks/kernels/matmul.cpp" "$build/lib/libWhitEncoding.a"
 }
 

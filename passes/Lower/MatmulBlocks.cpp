@@ -155,10 +155,10 @@ SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
   int64_t bytes = 16 * ::whit::scaleBytes(encoding.scale);
   return overUnits(place.k, 1, kUnrolledFloat / 2, acc,
                    [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
-                     Value at = k.plus(first, unit);
+                     Value at = k.plus(first, unit), offset = k.plus(k.times(first, bytes), unit * bytes);
                      SmallVector<Value> weights;
                      for (Value panel : panelIndices)
-                       weights.push_back(decoder.storedFloats(panel, k.plus(k.times(first, bytes), unit * bytes)));
+                       weights.push_back(decoder.storedFloats(panel, offset));
                      addElement(at, weights, acc);
                    });
 }
