@@ -49,7 +49,7 @@ def test_a_pass_has_a_test_that_explains_it(path):
     assert any(flag in body for _, flag, _ in definitions(path)), f"{test}: never runs the pass"
     # The first case is the documentation: prose among the comments above its function.
     head = re.split(r"(?m)^\s*(?:func\.func|llvm\.func)", body, maxsplit=1)[0]
-    prose = [line for line in head.splitlines() if re.match(r"\s*//\s*(?![A-Z0-9_]+(-[A-Z0-9-]+)?:|SPDX|-----)\w", line)]
+    prose = [line for line in head.splitlines() if re.match(r"\s*//\s*(?![A-Z0-9_]+(-[A-Z0-9-]+)?:|SPDX|-----)[%\w]", line)]
     assert prose, f"{test}: the first case does not say what the pass does"
 
 
