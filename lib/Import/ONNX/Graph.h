@@ -41,6 +41,8 @@ public:
   mlir::FailureOr<semantics::Tensor> materialize(GraphValue &value, mlir::ImplicitLocOpBuilder &b, std::string &why);
   /// Learns the size of a symbol; false if it is known to be another.
   bool bind(mlir::OpFoldResult size, int64_t wanted);
+  /// The number of a size, or the name of its symbol; null for computed ones.
+  mlir::Attribute nameOf(mlir::OpFoldResult size) const;
   /// A value that is known from a stored tensor.
   GraphValue fromStored(std::shared_ptr<const StoredTensor> tensor);
 
@@ -61,7 +63,6 @@ private:
   bool addOutputs();
   void addRoles();
   mlir::OpFoldResult symbol(llvm::StringRef name, mlir::BlockArgument argument, int64_t dim);
-  mlir::Attribute nameOf(mlir::OpFoldResult size) const;
   void report(DiagnosticCode code, const llvm::Twine &message, llvm::StringRef value = "");
 
   Bindings &bindings;

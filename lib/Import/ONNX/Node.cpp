@@ -82,6 +82,26 @@ FailureOr<SmallVector<int64_t>> Node::integers(unsigned i, StringRef role) {
   return unsupported("input '" + shown(proto.input(i)) + "' (" + role + ") is not known before the model runs; it must be a constant");
 }
 
+FailureOr<Sizes> Node::broadcast(ArrayRef<Tensor> operands) {
+  bool isSymbolic = false;
+  std::string why;
+  auto text = [&](OpFoldResult size) {
+    Attribute name = graph.nameOf(size);
+    isSymbolic |= !isa_and_nonnull<IntegerAttr>(name);
+    if (auto symbol = dyn_cast_or_null<StringAttr>(name))
+      return "'" + shown(symbol.getValue()) + "'";
+    return name ? std::to_string(cast<IntegerAttr>(name).getInt()) : std::string("a computed size");
+  };
+  std::optional<Sizes> sizes = semantics::broadcast(operands, [&](OpFoldResult a, OpFoldResult b, int64_t dim) {
+    why = text(a) + " and " + text(b) + " meet in dimension " + std::to_string(dim) + "; they must be equal, or one of them 1";
+  });
+  if (sizes)
+    return *sizes;
+  if (isSymbolic)
+    return unsupported(why, "if they are always equal, export the model with one name for both, or fix them with --dim NAME=N");
+  return badOperand(why);
+}
+
 LogicalResult Node::requireDim(unsigned i, StringRef role, int64_t dim, int64_t size) {
   GraphValue &value = input(i);
   OpFoldResult found = value.sizes[dim];

@@ -61,6 +61,8 @@ public:
   mlir::FailureOr<std::shared_ptr<const StoredTensor>> stored(unsigned i, llvm::StringRef role);
   /// Integers that are known at compile time.
   mlir::FailureOr<llvm::SmallVector<int64_t>> integers(unsigned i, llvm::StringRef role);
+  /// The sizes that operands have together; reports those that do not fit.
+  mlir::FailureOr<semantics::Sizes> broadcast(llvm::ArrayRef<semantics::Tensor> operands);
   /// Requires a size; a symbol is from now on known to have it.
   mlir::LogicalResult requireDim(unsigned i, llvm::StringRef role, int64_t dim, int64_t size);
 

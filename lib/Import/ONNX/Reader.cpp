@@ -47,7 +47,7 @@ public:
   bool read() {
     auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
     if (!buffer)
-      return report(code::Unreadable, "cannot read the model: " + buffer.getError().message());
+      return report(code::Unreadable, "cannot be read: " + buffer.getError().message());
     source.bytes = ArrayRef(reinterpret_cast<const uint8_t *>((*buffer)->getBufferStart()), (*buffer)->getBufferSize());
     files.add(source.file, std::move(*buffer));
     WireModel wire;
@@ -85,7 +85,7 @@ public:
 
 private:
   bool report(DiagnosticCode code, const Twine &message, StringRef help = "") {
-    diagnostics.add({code, Severity::Error, "", {}, "", message.str(), help.str()});
+    diagnostics.add({code, Severity::Error, "", {}, "", "the model " + message.str(), help.str()});
     return false;
   }
 
@@ -203,7 +203,7 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
                      "this is a bug in Whit; please report it with the model's graph"});
     return {};
   }
-  diagnostics.add({code::Limit, Severity::Error, "", {}, "", "has more than " + std::to_string(kMaxRuns) + " symbols whose sizes follow from one another",
+  diagnostics.add({code::Limit, Severity::Error, "", {}, "", "the model has more than " + std::to_string(kMaxRuns) + " symbols whose sizes follow from one another",
                    "give sizes with --dim NAME=N"});
   return {};
 }

@@ -14,7 +14,7 @@ namespace whit::semantics {
 
 static bool isOne(OpFoldResult size) { return isConstantIntValue(size, 1); }
 
-std::optional<Sizes> broadcast(ArrayRef<Tensor> operands, std::string &why) {
+std::optional<Sizes> broadcast(ArrayRef<Tensor> operands, function_ref<void(OpFoldResult, OpFoldResult, int64_t)> report) {
   size_t rank = 0;
   for (const Tensor &operand : operands)
     rank = std::max(rank, operand.sizes.size());
@@ -27,9 +27,7 @@ std::optional<Sizes> broadcast(ArrayRef<Tensor> operands, std::string &why) {
       if (!known || isOne(known))
         known = size;
       else if (!isOne(size) && !sameSize(known, size)) {
-        auto text = [](OpFoldResult s) { return getConstantIntValue(s) ? std::to_string(*getConstantIntValue(s)) : std::string("symbolic"); };
-        why = "sizes " + text(known) + " and " + text(size) + " meet in dimension " + std::to_string(rank - 1 - i) +
-              "; they must be equal or one of them 1";
+        report(known, size, rank - 1 - i);
         return std::nullopt;
       }
     }

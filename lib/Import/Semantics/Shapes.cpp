@@ -43,8 +43,6 @@ OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, OpFoldResult x, OpFold
     return create(arith::MulIOp());
   case IndexOp::Div:
     return create(arith::DivSIOp());
-  case IndexOp::Max:
-    return create(arith::MaxSIOp());
   }
   llvm_unreachable("all operations are listed");
 }

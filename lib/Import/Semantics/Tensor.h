@@ -38,13 +38,15 @@ mlir::Value zeros(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> si
 bool sameSize(mlir::OpFoldResult a, mlir::OpFoldResult b);
 
 /// a op b of index values, folded when both are constants.
-enum class IndexOp { Add, Sub, Mul, Div, Max };
+enum class IndexOp { Add, Sub, Mul, Div };
 mlir::OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, mlir::OpFoldResult x, mlir::OpFoldResult y);
 
 // ------------------------------------------------------------------------------------------------ elementwise
 
-/// The sizes that operands have together (aligned at the last dimension; 1 is stretched). On failure `why` says which do not fit.
-std::optional<Sizes> broadcast(llvm::ArrayRef<Tensor> operands, std::string &why);
+/// The sizes that operands have together (aligned at the last dimension; 1 is stretched). If two do not fit, nothing, and
+/// `report` is told both and the dimension of the result.
+std::optional<Sizes> broadcast(llvm::ArrayRef<Tensor> operands,
+                               llvm::function_ref<void(mlir::OpFoldResult, mlir::OpFoldResult, int64_t dim)> report);
 
 /// result[i] = body(operands[i]...), operands broadcast to `sizes`. Constants of one value become constants of the body.
 using Body = llvm::function_ref<mlir::Value(ImplicitLocOpBuilder &, mlir::ValueRange)>;

@@ -38,10 +38,9 @@ static LogicalResult binary(Node &node, Body body, std::optional<IndexOp> op) {
     return node.badOperand("inputs A and B have different element types; they must have one");
   if (x->element().isInteger(1))
     return node.badOperand("inputs A and B are bool; arithmetic needs numbers");
-  std::string why;
-  std::optional<Sizes> sizes = broadcast({*x, *y}, why);
-  if (!sizes)
-    return node.badOperand(why);
+  FailureOr<Sizes> sizes = node.broadcast({*x, *y});
+  if (failed(sizes))
+    return failure();
   return node.set(0, elementwise(node.b, {*x, *y}, *sizes, x->element(), body));
 }
 

@@ -40,10 +40,11 @@ static LogicalResult importSkipSimplifiedLayerNormalization(Node &node) {
     if (node.wants(i))
       return node.unsupported("output " + Twine(i) + (i == 1 ? " (mean)" : " (inv_std_var)") + " is not supported");
   auto plus = [&](const Tensor &a, const Tensor &b) -> FailureOr<Tensor> {
-    std::string why;
-    std::optional<Sizes> sizes = broadcast({a, b}, why);
-    if (!sizes || !llvm::equal(*sizes, x->sizes, sameSize))
-      return LogicalResult(node.badOperand("skip and bias must fit the input: " + (why.empty() ? std::string("they are larger") : why)));
+    FailureOr<Sizes> sizes = node.broadcast({a, b});
+    if (succeeded(sizes) && !llvm::equal(*sizes, x->sizes, sameSize))
+      return LogicalResult(node.badOperand("inputs skip and bias are larger than the input"));
+    if (failed(sizes))
+      return failure();
     return elementwise(node.b, {a, b}, *sizes, a.element(), add);
   };
   if (x->rank() == 0)

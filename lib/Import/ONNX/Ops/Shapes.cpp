@@ -119,16 +119,23 @@ static LogicalResult reshapeTo(Node &node, Sizes sizes) {
 /// The product of sizes as a constant and a list of symbols, sorted so that equal products are equal lists.
 static std::optional<std::pair<int64_t, SmallVector<void *>>> productOf(ArrayRef<OpFoldResult> sizes) {
   std::pair<int64_t, SmallVector<void *>> result{1, {}};
-  for (OpFoldResult size : sizes) {
+  SmallVector<OpFoldResult> factors(sizes);
+  for (size_t i = 0; i < factors.size() && i < kMaxElements; ++i) { // grows
+    OpFoldResult size = factors[i];
     if (std::optional<int64_t> constant = getConstantIntValue(size)) {
       std::optional<int64_t> product = llvm::checkedMul(result.first, *constant);
       if (!product)
         return std::nullopt;
       result.first = *product;
+    } else if (auto multiply = cast<Value>(size).getDefiningOp<arith::MulIOp>()) {
+      factors.push_back(multiply.getLhs());
+      factors.push_back(multiply.getRhs());
     } else {
       result.second.push_back(cast<Value>(size).getAsOpaquePointer());
     }
   }
+  if (factors.size() > kMaxElements)
+    return std::nullopt;
   llvm::sort(result.second);
   return result;
 }
@@ -164,7 +171,7 @@ static LogicalResult importReshape(Node &node) {
     others.erase(others.begin() + *open);
   auto rest = productOf(others);
   if (!whole || !rest)
-    return node.badOperand("input shape has more than 2^63 elements");
+    return node.badOperand("input shape has more elements than can be counted");
   if (open) {
     // What both sides share cancels; what is left of data is the open size.
     SmallVector<void *> left = whole->second;
@@ -173,8 +180,11 @@ static LogicalResult importReshape(Node &node) {
         left.erase(found);
       else
         return node.unsupported("input shape has a symbolic size that data does not have; its elements cannot be counted");
-    if (rest->first == 0 || whole->first % rest->first)
+    if (rest->first == 0 || whole->first % rest->first) {
+      if (!left.empty() && rest->first)
+        return node.unsupported("input shape may not divide the elements of data, whose sizes are symbolic");
       return node.badOperand("input shape does not divide the " + Twine(whole->first) + " elements of data");
+    }
     OpFoldResult quotient = node.b.getIndexAttr(whole->first / rest->first);
     for (void *symbol : left)
       quotient = isConstantIntValue(quotient, 1) ? OpFoldResult(Value::getFromOpaquePointer(symbol))

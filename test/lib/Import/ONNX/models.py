@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Small ONNX files for the tests of this folder.
+
+usage: models.py GROUP FOLDER     writes the files of a group (a function below) into FOLDER
+"""
+
+import os
+import pathlib
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+F32, I64, I32, U8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.UINT8
+MS = "com.microsoft"
+
+
+def value(name, shape, kind=F32):
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def constant(name, array):
+    return numpy_helper.from_array(np.ascontiguousarray(array), name)
+
+
+def model(nodes, inputs, outputs, constants=(), opset=21):
+    graph = helper.make_graph(nodes, "g", inputs, outputs, list(constants))
+    return helper.make_model(
+        graph, ir_version=10, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(MS, 1)], producer_name="test"
+    )
+
+
+def node(op, inputs, outputs, name, domain="", **attributes):
+    return helper.make_node(op, inputs, outputs, name=name, domain=domain, **attributes)
+
+
+class Folder:
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def save(self, name, proto, external=False):
+        place = self.path / f"{name}.onnx"
+        for old in (place, self.path / f"{name}.data"):
+            old.unlink(missing_ok=True)
+        if external:
+            onnx.save(proto, place, save_as_external_data=True, location=f"{name}.data", size_threshold=0)
+        else:
+            place.write_bytes(proto.SerializeToString())
+        return place
+
+
+# ------------------------------------------------------------------------------------------------ quantized weights
+
+
+def blocks(n, k, bits, block, zeros):
+    """Random inputs B, scales, zero_points of MatMulNBits for an n x k matrix."""
+    random = np.random.default_rng(bits)
+    count = -(-k // block)
+    parts = [
+        constant("codes", random.integers(0, 256, (n, count, block * bits // 8), dtype=np.uint8)),
+        constant("scales", random.standard_normal((n, count)).astype(np.float32)),
+    ]
+    if zeros == "packed":
+        parts.append(constant("zeros", random.integers(0, 256, n * -(-count * bits // 8), dtype=np.uint8)))
+    elif zeros == "float":
+        parts.append(constant("zeros", random.random((n, count)).astype(np.float32)))
+    return parts
+
+
+def nbits(n=8, k=64, bits=4, block=32, zeros=None, extra=(), more=(), rows=("batch", "sequence"), **attributes):
+    parts = blocks(n, k, bits, block, zeros)
+    names = ["x"] + [part.name for part in parts] + list(extra)
+    matmul = node("MatMulNBits", names, ["y"], "/proj/MatMul", MS, **{"K": k, "N": n, "bits": bits, "block_size": block, **attributes})
+    return model([matmul], [value("x", [*rows, k])], [value("y", [*rows, n])], [*parts, *more])
+
+
+def quantized(out):
+    for bits in range(1, 9):
+        out.save(f"signed{bits}", nbits(bits=bits))
+    for bits in (2, 4, 8):
+        out.save(f"packed{bits}", nbits(bits=bits, zeros="packed"))
+        out.save(f"float{bits}", nbits(bits=bits, zeros="float"))
+    out.save("ragged", nbits(k=80, block=32))
+    out.save("bias", nbits(extra=["", "", "bias"], more=[constant("bias", np.ones(8, np.float32))]))
+    out.save("ordered", nbits(extra=["", "order"], more=[constant("order", np.arange(64, dtype=np.int32) // 32)]))
+    out.save("shuffled", nbits(extra=["", "order"], more=[constant("order", np.arange(64, dtype=np.int32) % 2)]))
+    out.save("prepacked", nbits(weight_prepacked=1))
+    out.save("block48", nbits(k=96, block=48))
+    out.save("bits9", _attribute(nbits(), "bits", 9))
+    out.save("shape", _attribute(nbits(), "N", 9))
+    half = nbits()
+    half.graph.initializer[1].CopyFrom(constant("scales", numpy_helper.to_array(half.graph.initializer[1]).astype(np.float16)))
+    out.save("half", half)
+
+
+def _attribute(proto, name, number):
+    for attribute in proto.graph.node[0].attribute:
+        if attribute.name == name:
+            attribute.i = number
+    return proto
+
+
+# ------------------------------------------------------------------------------------------------ embeddings
+
+
+def embedding(out):
+    parts = blocks(16, 64, 4, 32, None)
+    shape = helper.make_tensor("table_shape", I64, [2], [16, 32])
+    nodes = [
+        node("Constant", [], ["shape"], "/shape", value=shape),
+        node("Reshape", ["codes", "shape"], ["table"], "/embed/Reshape"),
+        node("GatherBlockQuantized", ["table", "ids", "scales"], ["h"], "/embed/Gather", MS, bits=4, block_size=32, gather_axis=0, quantize_axis=1),
+        node("MatMulNBits", ["h", "codes", "scales"], ["logits"], "/head/MatMul", MS, K=64, N=16, bits=4, block_size=32),
+    ]
+    inputs = [value("ids", ["batch", "sequence"], I64)]
+    out.save("tied", model(nodes, inputs, [value("logits", ["batch", "sequence", 16])], parts))
+    table = constant("table", np.arange(12, dtype=np.float32).reshape(4, 3))
+    out.save("float", model([node("Gather", ["table", "ids"], ["y"], "/embed")], inputs, [value("y", ["batch", "sequence", 3])], [table]))
+    weight = constant("weight", np.arange(12, dtype=np.float32).reshape(3, 4))
+    out.save("matmul", model([node("MatMul", ["x", "weight"], ["y"], "/dense")], [value("x", ["rows", 3])], [value("y", ["rows", 4])], [weight]))
+
+
+# ------------------------------------------------------------------------------------------------ attention
+
+
+def attention_model(packed=True, past=True, rotary=True, heads=4, kv=2, depth=8, inputs_more=(), names_more=(), depth_name=None, **attributes):
+    q = [value("qkv", ["batch", "sequence", (heads + 2 * kv) * depth])]
+    names = ["qkv", "", ""]
+    if not packed:
+        q = [value(n, ["batch", "sequence", h * depth]) for n, h in (("q", heads), ("k", kv), ("v", kv))]
+        names = ["q", "k", "v"]
+    inputs = q + [value("lengths", ["batch"], I32), value("mask", ["batch", "total"], I64)]
+    names += ["past.key", "past.value"] if past else ["", ""]
+    if past:
+        inputs += [value(n, ["batch", kv, "past", depth_name or depth]) for n in ("past.key", "past.value")]
+    names += ["lengths", "total"]
+    constants = []
+    if rotary:
+        names += ["cos", "sin"]
+        constants = [constant(n, np.ones((16, depth // 2), np.float32)) for n in ("cos", "sin")]
+        attributes["do_rotary"] = 1
+    if names_more:
+        names += [""] * (9 - len(names)) + list(names_more)
+    nodes = [
+        node("Shape", ["mask"], ["shape"], "/Shape"),
+        node("Gather", ["shape", "one"], ["size"], "/Gather"),
+        node("Cast", ["size"], ["total"], "/Cast", to=I32),
+        node("GroupQueryAttention", names, ["y", "present.key", "present.value"], "/attn", MS, num_heads=heads, kv_num_heads=kv, **attributes),
+    ]
+    outputs = [value("y", ["batch", "sequence", heads * depth])]
+    outputs += [value(n, ["batch", kv, "total", depth]) for n in ("present.key", "present.value")]
+    return model(nodes, inputs + list(inputs_more), outputs, [*constants, helper.make_tensor("one", I64, [], [1])])
+
+
+def attention(out):
+    out.save("packed", attention_model(depth_name="head_size"))
+    out.save("separate", attention_model(packed=False, rotary_interleaved=1, scale=0.5, softcap=30.0, local_window_size=7))
+    out.save("plain", attention_model(past=False, rotary=False))
+    out.save(
+        "refused",
+        attention_model(
+            smooth_softmax=1, k_quant_type="PER_TENSOR", mystery=3, names_more=["positions", "bias"],
+            inputs_more=[value("positions", ["batch", "sequence"], I64), value("bias", ["batch", 1, "sequence", "total"])],
+        ),
+    )
+    out.save("heads", attention_model(heads=3))
+    out.save("partial", _half_rotary(attention_model()))
+
+
+def _half_rotary(proto):
+    for tensor in proto.graph.initializer:
+        if tensor.name in ("cos", "sin"):
+            tensor.CopyFrom(constant(tensor.name, np.ones((16, 2), np.float32)))
+    return proto
+
+
+# ------------------------------------------------------------------------------------------------ norms, elementwise, shapes
+
+
+def norms(out):
+    gamma = constant("gamma", np.ones(8, np.float32))
+    bias = constant("bias", np.ones(8, np.float32))
+    inputs = [value("x", ["batch", "sequence", 8]), value("skip", ["batch", "sequence", 8])]
+    result = [value("y", ["batch", "sequence", 8])]
+    simple = node("SimplifiedLayerNormalization", ["x", "gamma"], ["y"], "/norm", axis=-1, epsilon=1e-6, stash_type=1)
+    out.save("simple", model([simple], inputs[:1], result, [gamma]))
+    skip = node("SkipSimplifiedLayerNormalization", ["x", "skip", "gamma", "bias"], ["y", "", "", "sum"], "/skip", MS, epsilon=1e-6)
+    out.save("skip", model([skip], inputs, result + [value("sum", ["batch", "sequence", 8])], [gamma, bias]))
+    statistics = node("SkipSimplifiedLayerNormalization", ["x", "skip", "gamma"], ["y", "mean"], "/skip", MS)
+    out.save("mean", model([statistics], inputs, result, [gamma]))
+
+
+def elementwise(out):
+    x, y = value("x", ["batch", "n"]), value("y", [1, "n"])
+    two = constant("two", np.array(2, np.float32))
+    chain = [
+        node("Add", ["x", "y"], ["a"], "/add"),
+        node("Sigmoid", ["a"], ["b"], "/sigmoid"),
+        node("Mul", ["a", "b"], ["c"], "/mul"),
+        node("Div", ["c", "two"], ["d"], "/half"),
+        node("Cast", ["d"], ["z"], "/cast", to=I32),
+    ]
+    out.save("chain", model(chain, [x, y], [value("z", ["batch", "n"], I32)], [two]))
+    out.save("other", model([node("Add", ["x", "y"], ["z"], "/add")], [x, value("y", ["batch", "m"])], [value("z", ["batch", "n"])]))
+    out.save("types", model([node("Add", ["x", "y"], ["z"], "/add")], [x, value("y", ["n"], I32)], [value("z", ["batch", "n"])]))
+
+
+def shapes(out):
+    x = value("x", ["batch", "sequence", 12])
+    ints = lambda name, *values: helper.make_tensor(name, I64, [len(values)], values)
+    constants = [ints("zero", 0), ints("two", 2), ints("heads", 3, 4), ints("open", -1), ints("last", 2)]
+    split = [
+        node("Shape", ["x"], ["shape"], "/Shape"),
+        node("Slice", ["shape", "zero", "two"], ["front"], "/Slice"),
+        node("Concat", ["front", "heads"], ["target"], "/Concat", axis=0),
+        node("Reshape", ["x", "target"], ["h"], "/split"),
+        node("Transpose", ["h"], ["t"], "/Transpose", perm=[0, 2, 1, 3]),
+    ]
+    out.save("split", model(split, [x], [value("t", ["batch", 3, "sequence", 4])], constants))
+    flat = [node("Concat", ["open", "last"], ["target"], "/Concat", axis=0), node("Reshape", ["x", "target"], ["y"], "/flat")]
+    flat += [node("Reshape", ["y", "back"], ["z"], "/back")]
+    out.save("merge", model(flat, [value("x", ["batch", 4])], [value("z", ["batch", 4])], constants + [ints("back", -1, 4)]))
+    axes = [node("Unsqueeze", ["x", "zero"], ["u"], "/Unsqueeze"), node("Squeeze", ["u", "zero"], ["y"], "/Squeeze")]
+    out.save("axes", model(axes, [x], [value("y", ["batch", "sequence", 12])], constants))
+    total = [node("ReduceSum", ["x", "last"], ["y"], "/ReduceSum", keepdims=1)]
+    out.save("sum", model(total, [x], [value("y", ["batch", "sequence", 1])], constants))
+    unlike = [node("Shape", ["m"], ["shape"], "/Shape"), node("Reshape", ["x", "shape"], ["y"], "/Reshape")]
+    out.save("unlike", model(unlike, [value("x", ["a", "b"]), value("m", ["b", "c"])], [value("y", ["b", "c"])]))
+
+
+# ------------------------------------------------------------------------------------------------ stored tensors, bad files
+
+
+def weights(out):
+    def use(tensor):
+        return model([node("Add", ["x", "w"], ["y"], "/add")], [value("x", ["rows", 3])], [value("y", ["rows", 3])], [tensor])
+
+    w = np.array([1, 2, 3], np.float32)
+    out.save("raw", use(constant("w", w)))
+    out.save("external", use(constant("w", w)), external=True)
+    out.save("floats", use(helper.make_tensor("w", F32, [3], w)))
+    literal = node("Constant", [], ["w"], "/w", value=constant("", w))
+    nodes = [literal, node("Add", ["x", "w"], ["y"], "/add")]
+    out.save("literal", model(nodes, [value("x", ["rows", 3])], [value("y", ["rows", 3])]))
+
+
+def unsupported(out):
+    nodes = [
+        node("Frobnicate", ["x"], ["a"], "/one", "org.example"),
+        node("Frobnicate", ["a"], ["b"], "/two", "org.example"),
+        node("Erf", ["b"], ["c"], "/erf"),
+        node("Sigmoid", ["x"], ["d"], "/sigmoid", colour=1),
+        node("Cast", ["d"], ["e"], "/cast", to=TensorProto.FLOAT8E4M3FN),
+        node("Add", ["c", "e"], ["y"], "/add"),
+    ]
+    out.save("operators", model(nodes, [value("x", ["n"])], [value("y", ["n"])]))
+    out.save("opset", model(nodes[3:4], [value("x", ["n"])], [value("d", ["n"])], opset=999))
+    out.save("string", model([node("Identity", ["s"], ["y"], "/id")], [value("s", ["n"], TensorProto.STRING)], [value("y", ["n"], TensorProto.STRING)]))
+
+
+def broken(out):
+    def use(tensor, *more):
+        return model([node("Add", ["x", "w"], ["y"], "/add")], [value("x", ["rows", 3])], [value("y", ["rows", 3])], [tensor, *more])
+
+    w = constant("w", np.array([1, 2, 3], np.float32))
+    whole = use(w).SerializeToString()
+    (out.path / "truncated.onnx").write_bytes(whole[:-20])
+    (out.path / "text.onnx").write_text("this is no model")
+    (out.path / "empty.onnx").write_bytes(b"")
+    out.save("missing", use(w), external=True)
+    (out.path / "missing.data").unlink()
+    out.save("short", use(w), external=True)
+    (out.path / "short.data").write_bytes(b"\0" * 11)
+    secret = out.path.parent / "secret.data"
+    if not secret.exists():
+        secret.write_bytes(b"\0" * 12)
+
+    def elsewhere(name, location):
+        proto = use(w)
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+        out.save(name, proto)
+
+    elsewhere("parent", "../secret.data")
+    elsewhere("absolute", str(secret.resolve()))
+    for name in ("link", "hard", "folder"):
+        place = out.path / f"{name}.bin"
+        if not place.exists() and not place.is_symlink():
+            {"link": lambda p: os.symlink(secret, p), "hard": lambda p: os.link(secret, p), "folder": os.mkdir}[name](place)
+        elsewhere(name, f"{name}.bin")
+    both = use(w)
+    both.graph.initializer[0].float_data.extend([4, 5, 6])
+    out.save("both", both)
+    out.save("twice", use(w, w))
+    size = use(w)
+    size.graph.initializer[0].dims[0] = 4
+    out.save("size", size)
+    huge = use(w)
+    huge.graph.initializer[0].dims[:] = [1 << 40, 1 << 40]
+    out.save("huge", huge)
+    out.save("order", model([node("Sigmoid", ["z"], ["y"], "/late")], [value("x", ["n"])], [value("y", ["n"])]))
+    out.save("lying", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", [4])], [value("y", [5])]))
+    out.save("absent", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", [4])], [value("z", [4])]))
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](Folder(sys.argv[2]))
