@@ -14,6 +14,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::whit {
@@ -51,8 +52,15 @@ public:
     int64_t rows = schedule ? schedule->getRows() : 4, panels = schedule ? schedule->getPanels() : 4;
     panels = std::max<int64_t>(1, std::min(panels, room / rows));
     rows = std::max<int64_t>(1, std::min(rows, room / panels));
-    Shape many{halvings(rows), panels};
-    Shape few{halvings(std::min<int64_t>(rows, 2)), std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2)))};
+    if (schedule && rows * panels < schedule->getRows() * schedule->getPanels())
+      remark::missed(k.loc, remark::RemarkOpts::name("block").category("whit-lower-matmul"))
+          << "block of " << schedule->getRows() << " x " << schedule->getPanels() << " cut to " << rows << " x " << panels
+          << ": the registers of the target hold no more";
+    else
+      remark::passed(k.loc, remark::RemarkOpts::name("block").category("whit-lower-matmul"))
+          << "block of " << rows << " rows x " << panels << " panels";
+    Shape many{halvings(rows), dividing(panels)};
+    Shape few{halvings(std::min<int64_t>(rows, 2)), dividing(std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2))))};
     if (rows < kManyRows)
       return overPanels(many);
     k.ifLess(m, k.index(kManyRows), [&] { overPanels(few); }, [&] { overPanels(many); });
@@ -66,6 +74,15 @@ private:
       if (size < rows)
         sizes.push_back(size);
     return sizes;
+  }
+
+  /// `panels`, or the next smaller number that divides all panels of a known n, if it is more than half as many.
+  int64_t dividing(int64_t panels) {
+    int64_t all = getConstantIntValue(n).value_or(0) / KernelBuilder::kLanes;
+    for (int64_t fewer = panels; fewer > panels / 2; --fewer)
+      if (all % fewer == 0)
+        return fewer;
+    return all ? std::min(panels, all) : panels;
   }
 
   /// Whole panels in blocks, then one by one; the last panel may have fewer than 16 columns.

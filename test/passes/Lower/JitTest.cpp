@@ -43,7 +43,7 @@ static const char *kUpstream =
 
 std::vector<Machine> (::whit::test::machinesOfHost)() {
   const std::string sse = "+sse,+sse2", avx2 = sse + ",+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2";
-  const std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+evex512";
+  const std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd";
   std::vector<Machine> all = {{"avx512vnni", avx512 + ",+avx512vnni"},
                               {"avxvnni", avx2 + ",+avxvnni"},
                               {"avx512bw", avx512},
@@ -52,7 +52,7 @@ std::vector<Machine> (::whit::test::machinesOfHost)() {
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   llvm::erase_if(all, [&](const Machine &machine) {
     return llvm::any_of(llvm::split(machine.features, ','), [&](StringRef feature) {
-      return feature != "+sse" && feature != "+evex512" && !host.lookup(feature.drop_front());
+      return feature != "+sse" && !host.lookup(feature.drop_front());
     });
   });
   return all;

@@ -210,6 +210,14 @@ void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
         ASSERT_LE(std::abs(y.at(row, column) - exactly), (k + 6) * kUnit * magnitude)
             << "row " << row << " column " << column << " of " << m << " rows";
     }
+  if (m < 2)
+    return;
+  Output alone(1, n);
+  for (int64_t row : {int64_t(0), m - 1}) {
+    compiled.kernel->call("f", {MemRef(x.data() + row * k, {1, k}), compiled.weight(), alone.memref()});
+    for (int64_t column = 0; column < n; ++column)
+      ASSERT_EQ(alone.at(0, column), y.at(row, column)) << "row " << row << " of " << m << " differs from itself alone";
+  }
 }
 
 void check(const Problem &problem, const Machine &machine, bool integers, std::vector<int64_t> rows) {
