@@ -16,9 +16,10 @@ namespace {
 
 constexpr int64_t kWorkerSpin = 30'000;
 constexpr int64_t kCallerSpin = 50'000;
-constexpr int64_t kStall = 400'000;          // a chunk takes some microseconds; this long means its thread was put aside
-constexpr int64_t kFirstPenalty = 5'000'000;
-constexpr int64_t kLongestPenalty = 100'000'000;
+constexpr int64_t kWorthJudging = 300'000;
+constexpr int64_t kWorthForgetting = 4'000'000;
+constexpr int64_t kPenaltyPerWait = 16;
+constexpr int64_t kLongestPenalty = 400'000'000;
 constexpr uint32_t kChunksPerThread = 8;
 constexpr uint32_t kLargestLoop = 1u << 30;
 
@@ -53,6 +54,8 @@ int availableCores() {
 }
 
 ThreadPool::ThreadPool(int threads) : process(getpid()) {
+  CPU_ZERO(&allowed);
+  allowedCount = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
   for (int i = 1; i < threads; ++i)
     workers.emplace_back([this] { workerMain(); });
 }
@@ -112,6 +115,7 @@ void ThreadPool::workerMain() {
     uint32_t current = signal.load(std::memory_order_acquire);
     if (current != seen) {
       seen = current;
+      leaveCallersCore();
       work(loopOf(ticket.load(std::memory_order_acquire)));
       continue;
     }
@@ -125,11 +129,24 @@ void ThreadPool::workerMain() {
     }
     if (fresh)
       continue;
+    // Who wakes takes this off again, not who is woken: a worker that has been woken may wait long for a core, and must not be woken again
+    // for each loop meanwhile. A worker that does not sleep after all leaves one wake too many behind.
     sleeping.fetch_add(1, std::memory_order_seq_cst);
     if (signal.load(std::memory_order_seq_cst) == seen && !stopping.load())
       sleepOn(signal, seen);
-    sleeping.fetch_sub(1, std::memory_order_seq_cst);
   }
+}
+
+/// A worker that is put on the caller's core only takes time from it. The scheduler does that when it wakes one thread from another, and does
+/// not undo it soon; so the worker leaves that core out of its own set.
+void ThreadPool::leaveCallersCore() {
+  int core = sched_getcpu();
+  if (core < 0 || core != callersCore.load(std::memory_order_relaxed) || core >= CPU_SETSIZE || allowedCount < 2)
+    return;
+  cpu_set_t others = allowed;
+  CPU_CLR(core, &others);
+  if (CPU_COUNT(&others) > 0)
+    sched_setaffinity(0, sizeof others, &others);
 }
 
 /// The caller has claimed what it could; waits for the chunks of others.
@@ -147,18 +164,25 @@ void ThreadPool::waitForRest(uint32_t total) {
   for (uint32_t done; (done = finished.load(std::memory_order_seq_cst)) != total;)
     sleepOn(finished, done);
   callerSleeps.store(0, std::memory_order_relaxed);
+}
 
-  int64_t end = now();
-  if (end - start < kStall)
-    return;
-  // Stalls that follow each other closely double the time alone; after a long quiet time it starts small again.
-  penalty = end - lastStall < 4 * std::max(penalty, kFirstPenalty) ? std::min(2 * penalty, kLongestPenalty) : kFirstPenalty;
-  penalty = std::max(penalty, kFirstPenalty);
-  lastStall = end;
-  aloneUntil = end + penalty;
+/// Weighs what the workers have done against what was spent on waking them and waiting for them, and goes alone for a while if it was too much.
+void ThreadPool::judge(int64_t started, int64_t woken, int64_t worked, int64_t ended, uint32_t own, uint32_t total) {
+  helped += own ? (worked - woken) * (total - own) / own : worked - woken;
+  waited += (woken - started) + (ended - worked);
+  if (waited > kWorthJudging && waited > helped) {
+    penalty = std::clamp(2 * penalty, kPenaltyPerWait * waited, std::max(kLongestPenalty, kPenaltyPerWait * waited));
+    aloneUntil = ended + penalty;
+    helped = waited = 0;
+  } else if (helped > kWorthForgetting) {
+    penalty /= 2;
+    helped /= 2;
+    waited /= 2;
+  }
 }
 
 void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t total) {
+  int64_t started = now();
   uint32_t last = loopOf(ticket.load(std::memory_order_relaxed)), loop = last + 1;
   // Closed first: who then reads a field of the new loop cannot claim by the ticket of the old one.
   ticket.store(uint64_t(last) << 32 | UINT32_MAX, std::memory_order_relaxed);
@@ -170,10 +194,13 @@ void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t tota
   finished.store(0, std::memory_order_relaxed);
   ticket.store(uint64_t(loop) << 32, std::memory_order_release);
   signal.fetch_add(1, std::memory_order_seq_cst);
-  if (uint32_t asleep = sleeping.load(std::memory_order_seq_cst))
-    wake(signal, int(std::min(asleep, total - 1)));
-  work(loop);
+  if (sleeping.load(std::memory_order_seq_cst))
+    wake(signal, int(sleeping.exchange(0, std::memory_order_seq_cst)));
+  int64_t woken = now();
+  uint32_t own = work(loop);
+  int64_t worked = now();
   waitForRest(total);
+  judge(started, woken, worked, now(), own, total);
 }
 
 void ThreadPool::parallel(WhitBody run, void *data, int64_t total) {
@@ -184,6 +211,7 @@ void ThreadPool::parallel(WhitBody run, void *data, int64_t total) {
     return;
   }
   aloneUntil = 0;
+  callersCore.store(sched_getcpu(), std::memory_order_relaxed);
   for (int64_t offset = 0; offset < total; offset += kLargestLoop)
     runLoop(run, data, offset, uint32_t(std::min<int64_t>(kLargestLoop, total - offset)));
 }

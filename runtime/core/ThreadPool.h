@@ -6,8 +6,8 @@
 //   - a thread that holds nothing delays nobody: the caller waits for claimed iterations, not for threads; a worker that the
 //     system has put aside before it claims costs nothing
 //   - idle workers spin for some microseconds, then sleep, so that they keep their credit with the scheduler and wake at once
-//   - when the caller has waited long for a worker that was put aside in the middle of a chunk, it works alone for a while, longer
-//     each time, before it tries again: at worst a pool is as fast as one thread
+//   - the caller weighs what the workers did against the time spent on waking them and waiting for those that were put aside in the
+//     middle of a chunk; when that was more, it works alone for a while, longer each time: at worst a pool is about as fast as one thread
 //
 // A loop is described by two words that are never locked. `ticket` packs the loop's number with the next free iteration; claiming is a
 // compare-and-swap on it, so it fails if the loop has ended, and success proves that body and bounds, read before, are this loop's.
@@ -18,6 +18,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <sched.h>
 #include <thread>
 #include <vector>
 
@@ -44,6 +45,8 @@ private:
   uint32_t work(uint32_t loop);
   void runLoop(WhitBody body, void *captured, int64_t offset, uint32_t count);
   void waitForRest(uint32_t count);
+  void judge(int64_t started, int64_t woken, int64_t worked, int64_t ended, uint32_t own, uint32_t total);
+  void leaveCallersCore();
 
   // The current loop. Written by the caller while no iteration is claimable.
   std::atomic<WhitBody> body{nullptr};
@@ -57,9 +60,12 @@ private:
   std::atomic<uint32_t> sleeping{0};
   std::atomic<uint32_t> callerSleeps{0};
   std::atomic<bool> stopping{false};
+  std::atomic<int> callersCore{-1};
+  cpu_set_t allowed; ///< cores this process may use
+  int allowedCount = 0;
 
-  // Working alone after a stall; used by the caller only.
-  int64_t aloneUntil = 0, penalty = 0, lastStall = 0;
+  // Whether working together pays, in nanoseconds; used by the caller only.
+  int64_t helped = 0, waited = 0, penalty = 0, aloneUntil = 0;
   int process;
   bool orphan = false;
   std::vector<std::thread> workers;
