@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Running what a user hands to whit-check: a file of tests, or a model on inputs of its own names.
+// Files of tests: functions without arguments that state what their values must be.
 
 #pragma once
 
@@ -8,8 +8,6 @@
 #include "Interpret/Interpreter.h"
 
 #include "mlir/IR/OwningOpRef.h"
-
-#include <map>
 
 namespace whit::interpret {
 
@@ -25,11 +23,5 @@ llvm::Expected<LoadedModule> readModule(const std::string &path, mlir::MLIRConte
 /// Runs every function without arguments and reports each failed expectation at its place. Failure with Exit::Mismatch if
 /// there is one; `passed` counts the others.
 llvm::Error runChecks(LoadedModule &loaded, int64_t &passed);
-
-/// Tensors by name.
-using NamedTensors = std::map<std::string, Tensor>;
-
-/// Runs @main. Inputs have the names and types of the model's; caches may be left out and are empty then. Results have the model's output names. `bounds`: results carry the error bound of a correct f32 program.
-llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTensors &inputs, bool bounds, int threads);
 
 } // namespace whit::interpret

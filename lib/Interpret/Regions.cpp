@@ -4,7 +4,6 @@
 
 #include "Interpret/Regions.h"
 
-#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 
 #include "runtime/encoding/Half.h"
@@ -75,22 +74,6 @@ Tensor readBuffer(const BufferShape &shape, const void *descriptor) {
     tensor.set(at, loadElement(shape.element, data + from * size));
   }
   return shape.isBlocked ? unblocked(tensor) : tensor;
-}
-
-/// The value whose memory `value` is written to, as far as destinations lead.
-static Value memoryOf(Value value) {
-  while (auto result = dyn_cast<OpResult>(value)) {
-    Operation *op = result.getOwner();
-    if (auto region = dyn_cast<RegionOp>(op))
-      value = region.getBody().front().getTerminator()->getOperand(result.getResultNumber());
-    else if (auto dps = dyn_cast<DestinationStyleOpInterface>(op); dps && dps.getTiedOpOperand(result))
-      value = dps.getTiedOpOperand(result)->get();
-    else if (auto cast = dyn_cast<tensor::CastOp>(op))
-      value = cast.getSource();
-    else
-      return value;
-  }
-  return value;
 }
 
 /// Where inside the region's captured values its result is written; -1 if it is none of them.
@@ -218,36 +201,7 @@ FailureOr<std::vector<Datum>> Regions::replayOne(RegionOp op, Frame &frame, Regi
 
 // ---------------------------------------------------------------------------------------------------- the whole function
 
-static llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const NamedTensors &inputs,
-                                         const std::map<std::string, int64_t> &sizes) {
-  auto type = dyn_cast<RankedTensorType>(function.getArgument(i).getType());
-  auto name = function.getArgAttrOfType<StringAttr>(i, "whit.name");
-  auto dims = function.getArgAttrOfType<ArrayAttr>(i, "whit.dims");
-  if (!type || !name || !dims)
-    return fail(Exit::Invalid, "argument " + llvm::Twine(i) + " of @main is no named tensor");
-  bool isInput = !function.getArgAttr(i, "whit.state") && !function.getArgAttr(i, "whit.output");
-  if (auto found = inputs.find(name.str()); isInput && found != inputs.end()) {
-    Tensor tensor = found->second;
-    tensor.element = type.getElementType();
-    return tensor;
-  }
-  std::vector<int64_t> shape = type.getShape().vec();
-  for (size_t d = 0; d < shape.size(); ++d) {
-    if (!ShapedType::isDynamic(shape[d]))
-      continue;
-    auto symbol = dyn_cast<StringAttr>(dims[d]);
-    auto size = sizes.find(symbol ? symbol.str() : "");
-    if (size == sizes.end())
-      return fail(Exit::Invalid, "input '" + name.getValue() + "' is missing", "", "give every input that is no cache");
-    shape[d] = size->second;
-  }
-  Tensor tensor(type.getElementType(), shape);
-  if (isInput) // a mask that the runtime fills in
-    std::fill(tensor.integers.begin(), tensor.integers.end(), 1);
-  return tensor;
-}
-
-llvm::Expected<std::vector<RegionReport>> Regions::replay(const NamedTensors &inputs, const std::map<std::string, int64_t> &sizes,
+llvm::Expected<std::vector<RegionReport>> Regions::replay(const NamedTensors &inputs, const Sizes &sizes,
                                                           std::vector<RegionRecord> &records, int threads) {
   if (!function)
     return fail(Exit::Invalid, "the module has no function @main");

@@ -6,7 +6,7 @@
 
 #pragma once
 
-#include "Interpret/Checks.h"
+#include "Interpret/Models.h"
 
 #include <set>
 
@@ -53,7 +53,7 @@ public:
 
   /// Runs @main around the records: outside regions as it is, inside on what compiled code had. `inputs` are the model's,
   /// `sizes` the values of its symbolic dimensions. Reports come in order of ids; `records` are used up.
-  llvm::Expected<std::vector<RegionReport>> replay(const NamedTensors &inputs, const std::map<std::string, int64_t> &sizes,
+  llvm::Expected<std::vector<RegionReport>> replay(const NamedTensors &inputs, const Sizes &sizes,
                                                    std::vector<RegionRecord> &records, int threads);
 
 private:

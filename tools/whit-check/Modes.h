@@ -5,7 +5,7 @@
 #pragma once
 
 #include "Emit/Failure.h"
-#include "Interpret/Checks.h"
+#include "Interpret/Models.h"
 
 #include <string>
 

@@ -27,6 +27,7 @@ using interpret::NamedTensors;
 using interpret::RegionRecord;
 using interpret::RegionReport;
 using interpret::Regions;
+using interpret::Sizes;
 using interpret::Tensor;
 
 using ModuleHandle = std::unique_ptr<whit_module, decltype(&whit_module_destroy)>;
@@ -92,8 +93,6 @@ static std::vector<uint8_t> bytesOf(const Tensor &tensor, whit_dtype type) {
   }
   return bytes;
 }
-
-using Sizes = std::map<std::string, int64_t>;
 
 static void learn(const whit_value &value, const int64_t *dims, Sizes &sizes) {
   for (int32_t i = 0; i < value.rank; ++i)

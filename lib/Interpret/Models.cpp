@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The signature of @main: names and dimensions are attributes of its arguments and results (`whit.name`, `whit.dims`); from
+// stage encoded on some arguments are caches (`whit.state`) and some are the memory of outputs (`whit.output`).
+
+#include "Interpret/Models.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Interfaces/DestinationStyleOpInterface.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using mlir::whit::RegionOp;
+
+namespace whit::interpret {
+
+Value memoryOf(Value value) {
+  while (auto result = dyn_cast<OpResult>(value)) {
+    Operation *op = result.getOwner();
+    if (auto region = dyn_cast<RegionOp>(op))
+      value = region.getBody().front().getTerminator()->getOperand(result.getResultNumber());
+    else if (auto dps = dyn_cast<DestinationStyleOpInterface>(op); dps && dps.getTiedOpOperand(result))
+      value = dps.getTiedOpOperand(result)->get();
+    else if (auto cast = dyn_cast<tensor::CastOp>(op))
+      value = cast.getSource();
+    else
+      return value;
+  }
+  return value;
+}
+
+/// The name of an argument or result.
+static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigned index) {
+  auto name = attributes ? attributes.getAs<StringAttr>("whit.name") : StringAttr();
+  return name ? name.str() : (fallback + llvm::Twine(index)).str();
+}
+
+static DictionaryAttr stateOf(func::FuncOp function, unsigned i) { return function.getArgAttrOfType<DictionaryAttr>(i, "whit.state"); }
+
+static std::string textIn(DictionaryAttr dictionary, StringRef key) {
+  auto text = dictionary.getAs<StringAttr>(key);
+  return text ? text.str() : "";
+}
+
+/// Symbols of dimensions whose sizes a tensor shows.
+static void learn(ArrayAttr dims, const Tensor &tensor, Sizes &sizes) {
+  for (int64_t i = 0; dims && i < std::min<int64_t>(dims.size(), tensor.rank()); ++i)
+    if (auto symbol = dyn_cast<StringAttr>(dims[i]))
+      sizes[symbol.str()] = tensor.shape[i];
+}
+
+// ---------------------------------------------------------------------------------------------------- arguments
+
+static llvm::Error checkShape(const llvm::Twine &name, RankedTensorType type, const Tensor &tensor) {
+  bool fits = tensor.rank() == type.getRank();
+  for (int64_t i = 0; fits && i < tensor.rank(); ++i)
+    fits = type.isDynamicDim(i) || type.getDimSize(i) == tensor.shape[i];
+  if (!fits)
+    return fail(Exit::Invalid, "input '" + name + "' has shape " + textOf(tensor.shape) + "; the model needs " + textOf(type.getShape().vec()));
+  if (isa<FloatType>(type.getElementType()) != tensor.isFloat())
+    return fail(Exit::Invalid, "input '" + name + "' holds " + (tensor.isFloat() ? "floats" : "integers") + "; the model needs the other kind");
+  return llvm::Error::success();
+}
+
+/// Writes a past [B, H, P, D] into a cache [B, H, C, D].
+static llvm::Error fillCache(const llvm::Twine &name, const Tensor &past, Tensor &cache) {
+  if (past.rank() != 4 || past.shape[0] != cache.shape[0] || past.shape[1] != cache.shape[1] || past.shape[2] > cache.shape[2] ||
+      past.shape[3] != cache.shape[3])
+    return fail(Exit::Invalid, "input '" + name + "' has shape " + textOf(past.shape) + "; the cache has " + textOf(cache.shape));
+  int64_t from = past.shape[2] * past.shape[3], to = cache.shape[2] * cache.shape[3];
+  for (int64_t at = 0; at < past.count(); ++at)
+    cache.set(at / from * to + at % from, past.get(at));
+  return llvm::Error::success();
+}
+
+llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const NamedTensors &inputs, const Sizes &sizes) {
+  auto type = dyn_cast<RankedTensorType>(function.getArgument(i).getType());
+  std::string name = nameOf(function.getArgAttrDict(i), "arg", i);
+  if (!type)
+    return fail(Exit::Unsupported, "argument '" + name + "' is no tensor");
+  DictionaryAttr state = stateOf(function, i);
+  bool isOutput = bool(function.getArgAttr(i, "whit.output"));
+  auto found = inputs.find(state ? textIn(state, "past") : name);
+  if (!state && !isOutput && found != inputs.end()) {
+    if (llvm::Error error = checkShape(name, type, found->second))
+      return std::move(error);
+    Tensor tensor = found->second;
+    tensor.element = type.getElementType();
+    return tensor;
+  }
+  auto dims = function.getArgAttrOfType<ArrayAttr>(i, "whit.dims");
+  std::vector<int64_t> shape = type.getShape().vec();
+  bool isKnown = true;
+  for (size_t d = 0; d < shape.size(); ++d) {
+    if (!ShapedType::isDynamic(shape[d]))
+      continue;
+    auto symbol = dims && d < dims.size() ? dyn_cast<StringAttr>(dims[d]) : StringAttr();
+    auto size = sizes.find(symbol ? symbol.str() : "");
+    isKnown &= size != sizes.end();
+    shape[d] = size != sizes.end() ? size->second : 0;
+  }
+  Tensor tensor(type.getElementType(), shape);
+  if (state && found != inputs.end())
+    if (llvm::Error error = fillCache(found->first, found->second, tensor))
+      return std::move(error);
+  if (state || isOutput)
+    return tensor;
+  // A cache that is an input may hold nothing; a mask may be filled in where its size is known.
+  if (tensor.isFloat() ? tensor.count() != 0 : !isKnown)
+    return fail(Exit::Invalid, "input '" + name + "' is missing", "", "only caches may be left out; they are empty then");
+  std::fill(tensor.integers.begin(), tensor.integers.end(), 1);
+  return tensor;
+}
+
+// ---------------------------------------------------------------------------------------------------- the whole model
+
+/// Names the model's inputs may have.
+static std::vector<std::string> inputNames(func::FuncOp function) {
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    if (DictionaryAttr state = stateOf(function, i))
+      names.push_back(textIn(state, "past"));
+    else if (!function.getArgAttr(i, "whit.output"))
+      names.push_back(nameOf(function.getArgAttrDict(i), "arg", i));
+  }
+  return names;
+}
+
+static Sizes sizesOf(ModuleOp module, func::FuncOp function, const NamedTensors &inputs) {
+  Sizes sizes;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i)
+    if (auto found = inputs.find(nameOf(function.getArgAttrDict(i), "arg", i)); found != inputs.end() && !stateOf(function, i))
+      learn(function.getArgAttrOfType<ArrayAttr>(i, "whit.dims"), found->second, sizes);
+  // Symbols with a default follow another symbol.
+  if (auto symbols = module->getAttrOfType<ArrayAttr>("whit.symbols"))
+    for (auto symbol : symbols.getAsRange<DictionaryAttr>())
+      if (auto other = sizes.find(textIn(symbol, "default")); other != sizes.end())
+        sizes.try_emplace(textIn(symbol, "name"), other->second);
+  return sizes;
+}
+
+/// The tokens of a cache that are there after the call, as the model's present tensor.
+static Tensor presentOf(const Tensor &cache, int64_t length) {
+  Tensor present(cache.element, {cache.shape[0], cache.shape[1], length, cache.shape[3]});
+  int64_t from = cache.shape[2] * cache.shape[3], to = length * cache.shape[3];
+  for (int64_t at = 0; at < present.count(); ++at)
+    present.set(at, cache.get(at / to * from + at % to));
+  return present;
+}
+
+llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTensors &inputs, bool bounds, int threads) {
+  auto function = loaded.module->lookupSymbol<func::FuncOp>("main");
+  if (!function || function.isExternal())
+    return fail(Exit::Invalid, "the module has no function @main");
+  Interpreter interpreter(*loaded.module, loaded.directory, {.bounds = bounds, .threads = threads});
+  if (failed(interpreter.verifySupported(function)))
+    return fail(Exit::Unsupported, "the model holds operations that the interpreter does not know; see the messages above");
+  std::vector<std::string> names = inputNames(function);
+  for (const auto &[name, tensor] : inputs)
+    if (!llvm::is_contained(names, name))
+      return fail(Exit::Invalid, "the model has no input '" + name + "'; it has " + llvm::join(names, ", "));
+  Sizes sizes = sizesOf(*loaded.module, function, inputs);
+  std::vector<Datum> arguments;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto argument = argumentOf(function, i, inputs, sizes);
+    if (!argument)
+      return argument.takeError();
+    arguments.push_back(makeDatum(std::move(*argument)));
+  }
+  auto results = interpreter.call(function, std::move(arguments));
+  if (failed(results))
+    return fail(Exit::Invalid, "the model could not be run to its end; see the messages above");
+
+  NamedTensors outputs;
+  Operation *terminator = function.getBody().front().getTerminator();
+  for (unsigned i = 0; i < results->size(); ++i) {
+    if (!(*results)[i].tensor)
+      continue;
+    const Tensor &tensor = *(*results)[i].tensor;
+    auto memory = dyn_cast<BlockArgument>(memoryOf(terminator->getOperand(i)));
+    DictionaryAttr state = memory ? stateOf(function, memory.getArgNumber()) : DictionaryAttr();
+    if (state && sizes.count(textIn(state, "length")))
+      outputs[textIn(state, "present")] = presentOf(tensor, sizes.at(textIn(state, "length")));
+    else
+      outputs[nameOf(function.getResultAttrDict(i), "result", i)] = tensor;
+  }
+  return outputs;
+}
+
+} // namespace whit::interpret
