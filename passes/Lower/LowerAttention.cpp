@@ -311,7 +311,8 @@ void AttentionKernel::packKeys(const Tile &tile, Value from, Value blocks) {
 }
 
 void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
-  int64_t rows = tile.rows(), columns = llvm::bit_floor(uint64_t(columnsFor(rows, kKeys / kLanes)));
+  // Six rows of two vectors are chains enough to hide latency, and compute less behind the causal limit than four would.
+  int64_t rows = tile.rows(), columns = llvm::bit_floor(uint64_t(columnsFor(rows, rows >= 6 ? 2 : 4)));
   Value zero = b.index(0), lastBlock = b.sub(blocks, b.index(1)), firstBlock = b.div(from, kLanes);
   b.loop(zero, blocks, b.index(columns), {}, [&](Value block, ValueRange) -> SmallVector<Value> {
     // Past the last block it is computed again: in bounds, and masked later.

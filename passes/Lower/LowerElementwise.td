@@ -34,9 +34,10 @@ def LowerElementwisePass : Pass<"whit-lower-elementwise", "mlir::func::FuncOp"> 
     }
     ```
 
-    Vectors run along the last loop, which must be parallel, unit-stride in each operand that it moves, and have a body of
-    lane-wise operations; a sum or maximum over the last loop has 16 partial results and one order of folding. Whatever else
-    linalg says (transposes, gathers by index, integer division) becomes scalar loops. memref.copy is treated alike.
+    Vectors run along the last parallel loop that moves each result, and moves only last dimensions of unit stride; it
+    becomes the innermost one. If there is none, they run along a reduction (sum, product, maximum ...) with 16 partial
+    results and one order of folding. The body must be lane-wise. Whatever else linalg says (transposes, gathers by index,
+    integer division) becomes scalar loops. memref.copy is treated alike.
 
     Functions of the math dialect become polynomials, conversions of f16 and bf16 become integer arithmetic where the target
     has no instruction, and arithmetic on f16 and bf16 is done in f32: nothing is left that needs a library. Multiply and add

@@ -297,3 +297,57 @@ TEST(LowerElementwise, OtherOperations) {
     }
   }
 }
+
+// Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending order or
+// in 16 partial sums. Small integers, so that each order is exact.
+TEST(LowerElementwise, Contractions) {
+  for (const Machine &machine : machinesOfHost()) {
+    auto kernel = Kernel::compile(R"(
+      #a = affine_map<(b, m, n, k) -> (b, m, k)>
+      #c = affine_map<(b, m, n, k) -> (b, m, n)>
+      func.func @f(%a: memref<?x?x?xf32>, %b: memref<?x?x?xf32>, %t: memref<?x?x?xf32>, %c: memref<?x?x?xf32>, %d: memref<?x?x?xf32>, %e: memref<?x?xf32>) attributes {llvm.emit_c_interface} {
+        linalg.batch_matmul ins(%a, %b : memref<?x?x?xf32>, memref<?x?x?xf32>) outs(%c : memref<?x?x?xf32>)
+        linalg.generic {indexing_maps = [#a, affine_map<(b, m, n, k) -> (b, n, k)>, #c], iterator_types = ["parallel", "parallel", "parallel", "reduction"]}
+            ins(%a, %t : memref<?x?x?xf32>, memref<?x?x?xf32>) outs(%d : memref<?x?x?xf32>) {
+        ^bb0(%x: f32, %y: f32, %sum: f32):
+          %0 = arith.mulf %x, %y : f32
+          %1 = arith.addf %sum, %0 : f32
+          linalg.yield %1 : f32
+        }
+        linalg.generic {indexing_maps = [affine_map<(b, m, k) -> (b, m, k)>, affine_map<(b, m, k) -> (b, k)>], iterator_types = ["parallel", "reduction", "parallel"]}
+            ins(%a : memref<?x?x?xf32>) outs(%e : memref<?x?xf32>) {
+        ^bb0(%x: f32, %largest: f32):
+          %0 = arith.maximumf %x, %largest : f32
+          linalg.yield %0 : f32
+        }
+        return
+      })", kPasses, machine);
+    ASSERT_TRUE(kernel);
+    int64_t batch = 2, m = 3, n = 21, k = 37;
+    std::vector<float> a(batch * m * k), b(batch * k * n), t(b.size()), c(batch * m * n, 2), d = c, e(batch * k, -3);
+    for (size_t i = 0; i < a.size(); ++i)
+      a[i] = int(i * 5 % 17) - 8;
+    for (int64_t i = 0; i < batch; ++i)
+      for (int64_t j = 0; j < k; ++j)
+        for (int64_t l = 0; l < n; ++l)
+          b[(i * k + j) * n + l] = t[(i * n + l) * k + j] = (i + j * 3 + l * 7) % 13 - 6;
+    kernel->call("f", {MemRef(a.data(), {batch, m, k}), MemRef(b.data(), {batch, k, n}), MemRef(t.data(), {batch, n, k}),
+                       MemRef(c.data(), {batch, m, n}), MemRef(d.data(), {batch, m, n}), MemRef(e.data(), {batch, k})});
+    for (int64_t i = 0; i < batch; ++i)
+      for (int64_t r = 0; r < m; ++r)
+        for (int64_t l = 0; l < n; ++l) {
+          float expected = 2;
+          for (int64_t j = 0; j < k; ++j)
+            expected += a[(i * m + r) * k + j] * b[(i * k + j) * n + l];
+          ASSERT_EQ(c[(i * m + r) * n + l], expected) << machine.name;
+          ASSERT_EQ(d[(i * m + r) * n + l], expected) << machine.name;
+        }
+    for (int64_t i = 0; i < batch; ++i)
+      for (int64_t j = 0; j < k; ++j) {
+        float expected = -3;
+        for (int64_t r = 0; r < m; ++r)
+          expected = std::max(expected, a[(i * m + r) * k + j]);
+        ASSERT_EQ(e[i * k + j], expected) << machine.name;
+      }
+  }
+}
