@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-lower-dot: one operation, five instruction sets. The preparation of an operand (even and odd bytes as 16-bit numbers)
-// depends on that operand alone, so CSE shares it between all products that use it.
+// whit-lower-dot: one operation, six instruction sequences. The preparation of an operand (even and odd bytes as 16-bit
+// numbers) depends on that operand alone, so CSE shares it between all products that use it.
 
 #include "Lower/TargetFacts.h"
 #include "Whit/Whit.h"
@@ -10,6 +10,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::whit {
@@ -19,6 +20,23 @@ namespace mlir::whit {
 
 using namespace mlir;
 using namespace mlir::whit;
+
+/// The bits of a lane of 32 that can be set: codes come out of masks, shifts and ORs.
+static uint32_t possibleBits(Value lanes) {
+  APInt constant;
+  Operation *op = lanes.getDefiningOp();
+  if (!op)
+    return ~0u;
+  if (matchPattern(lanes, m_ConstantInt(&constant)))
+    return constant.getBitWidth() == 32 ? constant.getZExtValue() : ~0u;
+  if (isa<vector::BitCastOp>(op))
+    return cast<VectorType>(op->getOperand(0).getType()).getElementType().isInteger(32) ? possibleBits(op->getOperand(0)) : ~0u;
+  if (isa<arith::AndIOp>(op))
+    return possibleBits(op->getOperand(0)) & possibleBits(op->getOperand(1));
+  if (isa<arith::OrIOp>(op))
+    return possibleBits(op->getOperand(0)) | possibleBits(op->getOperand(1));
+  return ~0u;
+}
 
 namespace {
 /// Lowers one dot product; `lanes` 32-bit lanes in all.
@@ -32,6 +50,8 @@ public:
       return inParts(16, "llvm.x86.avx512.vpdpbusd.512");
     if (facts.has("avxvnni") && lanes % 8 == 0)
       return inParts(8, "llvm.x86.avx512.vpdpbusd.256");
+    if (facts.has("avx2") && lanes % 8 == 0 && !(possibleBits(op.getU()) & 0x80808080u))
+      return narrowCodes();
     if (facts.has("avx512bw") && lanes % 16 == 0)
       return widened(16, "llvm.x86.avx512.pmaddw.d.512");
     if (facts.has("avx2") && lanes % 8 == 0)
@@ -90,6 +110,19 @@ private:
       Value even = intrinsic(name, type(width, 32), {part(evenU, i, 2 * width), part(evenS, i, 2 * width)});
       Value odd = intrinsic(name, type(width, 32), {part(oddU, i, 2 * width), part(oddS, i, 2 * width)});
       return add(part(op.getAcc(), i, width), add(even, odd));
+    });
+  }
+
+  /// Codes below 128: two products stay below 2 * 127 * 128 < 2^15, so that the saturating instruction never saturates.
+  Value narrowCodes() {
+    bool wide = facts.has("avx512bw") && lanes % 16 == 0;
+    int64_t width = wide ? 16 : 8;
+    StringRef bytes = wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw";
+    StringRef words = wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
+    return assemble(width, [&](int64_t i) {
+      Value pairs = intrinsic(bytes, type(2 * width, 16), {part(op.getU(), i, 4 * width), part(op.getS(), i, 4 * width)});
+      Value sums = intrinsic(words, type(width, 32), {pairs, splat(type(2 * width, 16), 1)});
+      return add(part(op.getAcc(), i, width), sums);
     });
   }
 

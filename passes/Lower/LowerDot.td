@@ -8,8 +8,8 @@ def LowerDotPass : Pass<"whit-lower-dot", "mlir::func::FuncOp"> {
   let description = [{
     By the features of `whit.target`: `vpdpbusd` on 512 bits (avx512vnni) or 256 bits (avxvnni); else bytes are widened to 16
     bits, even and odd ones apart so that nothing crosses a lane, and multiplied with `pmaddwd` of the widest vectors there
-    are. Without `whit.target` plain arithmetic is used. The saturating `pmaddubsw` never is: every lowering gives the same
-    integers.
+    are. Without `whit.target` plain arithmetic is used. Every lowering gives the same integers: `pmaddubsw`, which saturates,
+    is taken only for codes that a mask keeps below 128, when it cannot.
 
     ```mlir
     %r = whit.dot %acc, %u, %s : vector<16xi32>, vector<64xi8>, vector<64xi8>

@@ -35,6 +35,23 @@ func.func @shared(%acc: vector<16xi32>, %u: vector<64xi8>, %v: vector<64xi8>, %w
   return %2 : vector<16xi32>
 }
 
+// Codes that a mask keeps below 128 cannot saturate 16 bits.
+// ALL-LABEL: @masked
+// VNNI: vpdpbusd.512
+// AVX2: llvm.x86.avx2.pmadd.ub.sw
+// AVX2: llvm.x86.avx2.pmadd.wd
+// SSE2-NOT: pmadd.ub
+func.func @masked(%acc: vector<16xi32>, %line: vector<16xi32>, %s: vector<64xi8>) -> vector<16xi32> {
+  %low = arith.constant dense<0x0F0F0F0F> : vector<16xi32>
+  %high = arith.constant dense<0x70707070> : vector<16xi32>
+  %0 = arith.andi %line, %low : vector<16xi32>
+  %1 = arith.andi %line, %high : vector<16xi32>
+  %2 = arith.ori %0, %1 : vector<16xi32>
+  %u = vector.bitcast %2 : vector<16xi32> to vector<64xi8>
+  %r = whit.dot %acc, %u, %s : vector<16xi32>, vector<64xi8>, vector<64xi8>
+  return %r : vector<16xi32>
+}
+
 // Vectors that are narrower than the instruction take the next narrower one.
 // ALL-LABEL: @narrow
 // VNNI: llvm.x86.avx2.pmadd.wd
