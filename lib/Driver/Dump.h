@@ -36,7 +36,7 @@ public:
   /// Stage that the following remarks belong to.
   void setStage(std::string name);
   std::vector<RemarkEntry> entries() const;
-  /// One line per remark, under a line per stage.
+  /// One line per remark, under a line per stage; `+` stands before what was done and `-` before what was not.
   std::string text() const;
 
 private:

@@ -7,6 +7,7 @@
 
 #include "Emit/Cpu.h"
 #include "Emit/Failure.h"
+#include "Emit/TargetNames.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/AsmParser/Parser.h"
@@ -106,7 +107,10 @@ Expected<std::vector<uint8_t>> softHalfObject() {
   std::unique_ptr<llvm::Module> module = parseAssemblyString(kSource, problem, context);
   if (!module)
     return fail(Exit::Bug, "the conversions of f16 do not parse: " + problem.getMessage());
-  return objectOf(*module, Target());
+  auto target = resolveTarget("x86-64");
+  if (!target)
+    return target.takeError();
+  return objectOf(*module, *target);
 }
 
 } // namespace whit

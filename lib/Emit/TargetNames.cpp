@@ -45,7 +45,7 @@ std::string nearest(StringRef text, ArrayRef<StringRef> known) {
   SmallVector<std::pair<unsigned, StringRef>> ranked;
   for (StringRef name : known) {
     unsigned distance = StringRef(lower).edit_distance(name, /*AllowReplacements=*/true);
-    if (name.contains(lower) || StringRef(lower).contains(name))
+    if (name.contains(lower))
       distance = std::min(distance, 1u);
     ranked.push_back({distance, name});
   }
@@ -79,6 +79,9 @@ StringMap<bool> featuresOfCpu(StringRef cpu) {
   SmallVector<StringRef> listed;
   X86::getFeaturesForCPU(cpu, listed);
   for (StringRef name : listed)
+    enable(features, name, true);
+  // LLVM leaves out what 64-bit mode implies.
+  for (StringRef name : {"64bit", "sse2"})
     enable(features, name, true);
   return features;
 }

@@ -4,7 +4,7 @@
 // to bytes of a file beside the module.
 
 // RUN: rm -rf %t && mkdir -p %t/home && cp %s %t/add.mlir && printf '\000\000\200\077\000\000\000\100\000\000\100\100\000\000\200\100' > %t/w.bin
-// RUN: env XDG_CONFIG_HOME=%t/home whit-compile %t/add.mlir --start-from=lowered -o %t/add.so --target=x86-64-v3 --target=x86-64 --quiet
+// RUN: env XDG_CONFIG_HOME=%t/home whit-compile %t/add.mlir --start-from=lowered -o %t/add.so --target=x86-64 --target=x86-64-v3 --quiet
 
 // The exported functions of both variants, and nothing that only a compiler's support library has.
 // RUN: llvm-nm -D %t/add.so | FileCheck %s --check-prefix=SYMBOLS
@@ -14,7 +14,7 @@
 // SYMBOLS-DAG: T main_sizes__v1
 // SYMBOLS-NOT: {{ U }}
 
-// The manifest is a section that is not loaded; the best variant comes first.
+// The manifest is a section that is not loaded; the best variant comes first, whatever the order on the command line.
 // RUN: llvm-readelf -S %t/add.so | FileCheck %s --check-prefix=SECTIONS
 // SECTIONS: .whit.json PROGBITS {{0+}} {{[0-9a-f]+}} {{[0-9a-f]+}} 00 0 0 1
 // RUN: llvm-objcopy --dump-section .whit.json=%t/manifest.json %t/add.so %t/copy.so && FileCheck %s --check-prefix=MANIFEST --input-file=%t/manifest.json
