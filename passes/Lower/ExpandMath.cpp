@@ -47,7 +47,8 @@ static LogicalResult expandRareFunctions(Operation *root) {
   DenseSet<Operation *> before;
   root->walk([&](math::FmaOp op) { before.insert(op); });
   RewritePatternSet patterns(context);
-  math::populateExpansionPatterns(patterns, {"sinh", "cosh", "tan", "asinh", "acosh", "atanh", "ipowi", "fpowi", "clampf"});
+  math::populateExpansionPatterns(patterns,
+                                  {"sinh", "cosh", "tan", "asinh", "acosh", "atanh", "ipowi", "fpowi", "clampf"});
   populateMathF32ExpansionPatterns(patterns, [](StringRef) { return true; });
   populateMathPolynomialApproximationPatterns(patterns, [](StringRef name) {
     return name == math::AtanOp::getOperationName() || name == math::Atan2Op::getOperationName() ||

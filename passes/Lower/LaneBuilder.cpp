@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Scalars, loops and vectors of row kernels. Index arithmetic folds as it is built; a tail is only emitted where a size is not
-// known to be a multiple of the lanes.
+// Scalars, loops and vectors of row kernels. Index arithmetic folds as it is built; a tail is only emitted where a size
+// is not known to be a multiple of the lanes.
 
 #include "Lower/LaneBuilder.h"
 
@@ -184,8 +184,8 @@ Value LaneBuilder::maskOf(Value count, int64_t lanes) {
   return vector::CreateMaskOp::create(*this, vectorOf(getI1Type(), lanes), ValueRange{count});
 }
 
-/// The same memory with elements of 16 bits. LLVM turns masked accesses of f16 and bf16 into library calls where it has no
-/// arithmetic on them. Descriptors of both are one type in LLVM, so the cast vanishes there.
+/// The same memory with elements of 16 bits. LLVM turns masked accesses of f16 and bf16 into library calls where it has
+/// no arithmetic on them. Descriptors of both are one type in LLVM, so the cast vanishes there.
 static Value asIntegers(LaneBuilder &b, Value memref) {
   auto type = cast<MemRefType>(memref.getType());
   MemRefType integers = MemRefType::Builder(type).setElementType(b.getI16Type());

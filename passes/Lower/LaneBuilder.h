@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The vocabulary in which row kernels are written: vectors of 16 lanes with masked tails, loops with carried values, sums in
-// one fixed order, and floating-point functions that need no library. Everything is emitted in place; constants fold as they
-// are made, so that a kernel of static shape has no dead tails.
+// The vocabulary in which row kernels are written: vectors of 16 lanes with masked tails, loops with carried values,
+// sums in one fixed order, and floating-point functions that need no library. Everything is emitted in place; constants
+// fold as they are made, so that a kernel of static shape has no dead tails.
 
 #pragma once
 

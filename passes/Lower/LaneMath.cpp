@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Floating-point functions of kernels as arithmetic, on scalars and vectors alike. No operation here becomes a library call on
-// plain x86-64, so compiled code needs no libm, and without fused multiply-add the bits are the same on every target.
+// Floating-point functions of kernels as arithmetic, on scalars and vectors alike. No operation here becomes a library
+// call on plain x86-64, so compiled code needs no libm, and without fused multiply-add the bits are the same on every
+// target.
 //
-// exp and tanh reduce their argument as in Moshier, "Methods and Programs for Mathematical Functions", 1989, and use its
-// polynomials for f32.
+// exp and tanh reduce their argument as in Moshier, "Methods and Programs for Mathematical Functions", 1989, and use
+// its polynomials for f32.
 
 #include "Lower/LaneBuilder.h"
 
@@ -55,9 +56,11 @@ Value LaneBuilder::convert(Value value, Type element) {
   if (from.isInteger() && isa<FloatType>(element))
     return arith::SIToFPOp::create(*this, to, value);
   if (from.isInteger())
-    return from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth() ? Value(arith::TruncIOp::create(*this, to, value))
-                                                                          : Value(arith::ExtSIOp::create(*this, to, value));
-  return element.isF64() ? Value(arith::ExtFOp::create(*this, to, value)) : Value(arith::TruncFOp::create(*this, to, value));
+    return from.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth()
+               ? Value(arith::TruncIOp::create(*this, to, value))
+               : Value(arith::ExtSIOp::create(*this, to, value));
+  return element.isF64() ? Value(arith::ExtFOp::create(*this, to, value))
+                         : Value(arith::TruncFOp::create(*this, to, value));
 }
 
 // ---------------------------------------------------------------------------------------------------- conversions
@@ -73,7 +76,8 @@ Value LaneBuilder::widen(Value value) {
     return floats(arith::ShLIOp::create(*this, stored, likeInt(stored, 16)));
 
   // Exponent and mantissa moved into place, then scaled by 2^112, which is exact for subnormals too.
-  Value sign = arith::ShLIOp::create(*this, arith::AndIOp::create(*this, stored, likeInt(stored, 0x8000)), likeInt(stored, 16));
+  Value sign =
+      arith::ShLIOp::create(*this, arith::AndIOp::create(*this, stored, likeInt(stored, 0x8000)), likeInt(stored, 16));
   Value magnitude = arith::AndIOp::create(*this, stored, likeInt(stored, 0x7fff));
   Value moved = arith::ShLIOp::create(*this, magnitude, likeInt(stored, 13));
   Value finite = bits(mulf(floats(moved), like(value, 0x1p112f)));
@@ -103,7 +107,8 @@ Value LaneBuilder::narrow(Value value, Type element) {
     Value odd = masked(shifted(magnitude, 13), 1);
     Value normal = shifted(add(add(magnitude, constant(0xfff - (int64_t(112) << 23))), odd), 13);
     Value small = sub(bits(addf(floats(magnitude), like(value, 0.5f))), constant(0x3f000000));
-    Value special = select(cmp(arith::CmpIPredicate::ugt, magnitude, constant(0x7f800000)), constant(0x7e00), constant(0x7c00));
+    Value special =
+        select(cmp(arith::CmpIPredicate::ugt, magnitude, constant(0x7f800000)), constant(0x7e00), constant(0x7c00));
     result = select(cmp(arith::CmpIPredicate::ult, magnitude, constant(113 << 23)), small, normal);
     result = select(cmp(arith::CmpIPredicate::uge, magnitude, constant(143 << 23)), special, result);
     result = arith::OrIOp::create(*this, result, sign);
@@ -246,9 +251,7 @@ Value LaneBuilder::pow(Value x, Value y) {
   return select(isOne, one, value);
 }
 
-Value LaneBuilder::flip(Value condition) {
-  return arith::XOrIOp::create(*this, condition, likeInt(condition, -1));
-}
+Value LaneBuilder::flip(Value condition) { return arith::XOrIOp::create(*this, condition, likeInt(condition, -1)); }
 
 /// Reduced by multiples of pi/2 in f64, pi/2 in two parts of which the first has 33 bits.
 Value LaneBuilder::sine(Value x, int64_t quarters) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Kernels of attention and cache_append. Attention is "FlashAttention", 2022, with the loop over queries outside: a tile of
-// query rows stays on the stack with its running maximum, sum and output while blocks of keys and values stream by. Both
-// products are one small matrix kernel: a scalar of the left side in all lanes, times a vector of 16 tokens (scores) or of
-// 16 features (output), in as many accumulators as the target has registers for.
+// Kernels of attention and cache_append. Attention is "FlashAttention", 2022, with the loop over queries outside: a
+// tile of query rows stays on the stack with its running maximum, sum and output while blocks of keys and values stream
+// by. Both products are one small matrix kernel: a scalar of the left side in all lanes, times a vector of 16 tokens
+// (scores) or of 16 features (output), in as many accumulators as the target has registers for.
 
 #include "Lower/LaneBuilder.h"
 #include "Whit/Whit.h"
@@ -141,7 +141,8 @@ class AttentionKernel {
 public:
   AttentionKernel(LaneBuilder &b, AttentionOp op)
       : b(b), op(op), depth(cast<MemRefType>(op.getQ().getType()).getDimSize(3)),
-        shared(cast<MemRefType>(op.getQ().getType()).getDimSize(2) / cast<MemRefType>(op.getV().getType()).getDimSize(1)),
+        shared(cast<MemRefType>(op.getQ().getType()).getDimSize(2) /
+               cast<MemRefType>(op.getV().getType()).getDimSize(1)),
         vectors(llvm::divideCeil(depth, kLanes)), blockedKeys(rankOf(op.getK()) == 5) {
     int64_t maxRows = b.facts.accumulators() >= 24 ? 6 : 3;
     int64_t chunks = llvm::divideCeil(shared, maxRows);
@@ -195,8 +196,8 @@ void AttentionKernel::emit() {
   int64_t rows = maxTileRows(), padded = vectors * kLanes;
   Type f32 = b.getF32Type();
   auto buffer = [&](ArrayRef<int64_t> shape) { return MemRefType::get(shape, f32); };
-  SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}),  buffer({rows, kLanes}),
-                                buffer({rows}),         buffer({rows}),         buffer({rows, padded})};
+  SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}), buffer({rows, kLanes}),
+                                buffer({rows}),         buffer({rows}),        buffer({rows, padded})};
   if (!blockedKeys)
     types.push_back(buffer({kKeys / kLanes, padded, kLanes}));
   tokens = b.dim(op.getV(), 2);
@@ -311,7 +312,8 @@ void AttentionKernel::packKeys(const Tile &tile, Value from, Value blocks) {
 }
 
 void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
-  // Six rows of two vectors are chains enough to hide latency, and compute less behind the causal limit than four would.
+  // Six rows of two vectors are chains enough to hide latency, and compute less behind the causal limit than four
+  // would.
   int64_t rows = tile.rows(), columns = llvm::bit_floor(uint64_t(columnsFor(rows, rows >= 6 ? 2 : 4)));
   Value zero = b.index(0), lastBlock = b.sub(blocks, b.index(1)), firstBlock = b.div(from, kLanes);
   b.loop(zero, blocks, b.index(columns), {}, [&](Value block, ValueRange) -> SmallVector<Value> {
@@ -321,20 +323,21 @@ void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
       Value clamped = b.min(b.add(block, j), lastBlock);
       at.push_back(blockedKeys ? b.add(firstBlock, clamped) : clamped);
     }
-    Accumulators sums = b.loop(zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)),
-                               [&](Value d, ValueRange carried) {
-      SmallVector<Value> keyVectors;
-      for (Value each : at)
-        keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
-                                         : b.load(keys, {each, d, zero}, nullptr));
-      Accumulators next;
-      for (int64_t r = 0; r < rows; ++r) {
-        Value query = b.splat(b.read(queries, {b.index(r), d}));
-        for (int64_t j = 0; j < columns; ++j)
-          next.push_back(b.fma(query, keyVectors[j], carried[r * columns + j]));
-      }
-      return next;
-    });
+    Accumulators sums = b.loop(
+        zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)),
+        [&](Value d, ValueRange carried) {
+          SmallVector<Value> keyVectors;
+          for (Value each : at)
+            keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
+                                             : b.load(keys, {each, d, zero}, nullptr));
+          Accumulators next;
+          for (int64_t r = 0; r < rows; ++r) {
+            Value query = b.splat(b.read(queries, {b.index(r), d}));
+            for (int64_t j = 0; j < columns; ++j)
+              next.push_back(b.fma(query, keyVectors[j], carried[r * columns + j]));
+          }
+          return next;
+        });
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j)
         b.store(sums[r * columns + j], weights, {b.index(r), b.mul(b.add(block, j), kLanes)}, nullptr);
@@ -353,7 +356,8 @@ void AttentionKernel::softmax(const Tile &tile, Value from) {
     SmallVector<Value> values;
     Value largest;
     for (int64_t j = 0; j < kKeys / kLanes; ++j) {
-      Value score = b.mulf(b.load(weights, {row, b.index(j * kLanes)}, nullptr), b.splat(op.getScale().convertToFloat()));
+      Value score =
+          b.mulf(b.load(weights, {row, b.index(j * kLanes)}, nullptr), b.splat(op.getScale().convertToFloat()));
       if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
         score = b.mulf(b.tanh(b.divf(score, b.splat(cap))), b.splat(cap));
       Value lanes = arith::AddIOp::create(b, b.splat(b.toI32(b.add(from, j * kLanes))), b.iota());
@@ -384,15 +388,14 @@ void AttentionKernel::output(const Tile &tile, Value from) {
   int64_t width = columnsFor(tile.rows(), vectors);
   Value lastMask = depth % kLanes ? b.maskOf(b.index(depth % kLanes)) : Value();
   int64_t whole = (lastMask ? vectors - 1 : vectors) / width;
-  b.loop(b.index(0), b.index(whole), [&](Value chunk) {
-    outputChunk(tile, from, b.mul(chunk, width * kLanes), width, nullptr);
-  });
+  b.loop(b.index(0), b.index(whole),
+         [&](Value chunk) { outputChunk(tile, from, b.mul(chunk, width * kLanes), width, nullptr); });
   if (int64_t rest = vectors - whole * width)
     outputChunk(tile, from, b.index(whole * width * kLanes), rest, lastMask);
 }
 
-/// `width` vectors of features from `chunk` on. Tokens that only some rows of the tile see stand before and behind those
-/// that all rows see, and are added under a select.
+/// `width` vectors of features from `chunk` on. Tokens that only some rows of the tile see stand before and behind
+/// those that all rows see, and are added under a select.
 void AttentionKernel::outputChunk(const Tile &tile, Value from, Value chunk, int64_t width, Value lastMask) {
   int64_t rows = tile.rows();
   Accumulators sums;

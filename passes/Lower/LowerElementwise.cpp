@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// linalg operations and copies on memrefs to loops. An operation is vectorized along a loop that every operand allows; it
-// becomes the innermost one, and the body is cloned with vectors of 16 lanes in place of scalars.
+// linalg operations and copies on memrefs to loops. An operation is vectorized along a loop that every operand allows;
+// it becomes the innermost one, and the body is cloned with vectors of 16 lanes in place of scalars.
 
 #include "Lower/ExpandMath.h"
 #include "Lower/LaneBuilder.h"
@@ -124,7 +124,8 @@ SmallVector<Value> VectorizedLoops::sizes() {
       if (!type)
         continue;
       for (auto [i, expr] : llvm::enumerate(op.getMatchingIndexingMap(&operand).getResults()))
-        if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && !sizes[dim.getPosition()] && type.isDynamicDim(i) != wantStatic)
+        if (auto dim = dyn_cast<AffineDimExpr>(expr);
+            dim && !sizes[dim.getPosition()] && type.isDynamicDim(i) != wantStatic)
           sizes[dim.getPosition()] = b.dim(operand.get(), i);
     }
   return sizes;
@@ -290,8 +291,8 @@ struct LowerElementwisePass : mlir::whit::impl::LowerElementwisePassBase<LowerEl
     SmallVector<linalg::LinalgOp> ops;
     SmallVector<memref::CopyOp> copies;
     getOperation().walk([&](Operation *op) {
-      if (auto copy = dyn_cast<memref::CopyOp>(op); copy && isa<MemRefType>(copy.getSource().getType()) &&
-                                                    isa<MemRefType>(copy.getTarget().getType()))
+      if (auto copy = dyn_cast<memref::CopyOp>(op);
+          copy && isa<MemRefType>(copy.getSource().getType()) && isa<MemRefType>(copy.getTarget().getType()))
         copies.push_back(copy);
       if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op); linalgOp && linalgOp.hasPureBufferSemantics())
         ops.push_back(linalgOp);

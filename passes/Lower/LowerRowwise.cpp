@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Kernels of quantize, dequantize, gather, rms_norm, layer_norm and rotary. One function per operation; what they share is in
-// LaneBuilder. The reference for every format is runtime/encoding.
+// Kernels of quantize, dequantize, gather, rms_norm, layer_norm and rotary. One function per operation; what they share
+// is in LaneBuilder. The reference for every format is runtime/encoding.
 
 #include "Lower/LaneBuilder.h"
 #include "Whit/Whit.h"
@@ -68,8 +68,10 @@ static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value g
   Value zeros = b.splatInt(0, b.getI32Type());
   Value sums = b.lanes(padded, {zeros}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
     std::optional<int64_t> knownCount = getConstantIntValue(count), knownAt = getConstantIntValue(at);
-    bool inside = knownCount && (*knownCount % LaneBuilder::kLanes == 0 || (knownAt && *knownAt + LaneBuilder::kLanes <= *knownCount)) &&
-                  getConstantIntValue(padded) == knownCount;
+    bool inside =
+        knownCount &&
+        (*knownCount % LaneBuilder::kLanes == 0 || (knownAt && *knownAt + LaneBuilder::kLanes <= *knownCount)) &&
+        getConstantIntValue(padded) == knownCount;
     Value loadMask = inside ? mask : b.maskOf(b.sub(count, at));
     Value x = b.load(op.getX(), with(row, {b.add(begin, at)}), loadMask);
     Value code = encode(x);
@@ -120,9 +122,12 @@ private:
 
   Type scaleType() {
     switch (encoding.scale) {
-    case ::whit::ScaleType::F32: return b.getF32Type();
-    case ::whit::ScaleType::F16: return b.getF16Type();
-    case ::whit::ScaleType::BF16: return b.getBF16Type();
+    case ::whit::ScaleType::F32:
+      return b.getF32Type();
+    case ::whit::ScaleType::F16:
+      return b.getF16Type();
+    case ::whit::ScaleType::BF16:
+      return b.getBF16Type();
     }
     llvm_unreachable("unknown scale type");
   }
@@ -159,8 +164,8 @@ private:
   void decodeGroup(Value group, Value y, ValueRange at) {
     using ::whit::ZeroKind;
     Value block = b.mul(group, place.blockBytes), begin = b.mul(group, place.group);
-    Value count = place.k % place.group == 0 ? b.index(place.group)
-                                             : b.min(b.index(place.group), b.sub(b.index(place.k), begin));
+    Value count =
+        place.k % place.group == 0 ? b.index(place.group) : b.min(b.index(place.group), b.sub(b.index(place.k), begin));
     auto entry = [&](int64_t offset, int64_t size) { return b.add(b.add(block, offset), b.mul(column, size)); };
     int64_t size = ::whit::scaleBytes(encoding.scale);
     Value scale = b.splat(number(scaleType(), entry(place.scaleOffset, size)), 4);
@@ -183,9 +188,15 @@ private:
       };
       switch (encoding.zero) {
       case ZeroKind::Constant:
-      case ZeroKind::Integer: value = b.mulf(toFloat(b.sub(code, zero)), scale); break;
-      case ZeroKind::Float: value = b.mulf(b.subf(toFloat(code), zero), scale); break;
-      case ZeroKind::Minimum: value = b.addf(b.mulf(scale, toFloat(code)), zero); break;
+      case ZeroKind::Integer:
+        value = b.mulf(toFloat(b.sub(code, zero)), scale);
+        break;
+      case ZeroKind::Float:
+        value = b.mulf(b.subf(toFloat(code), zero), scale);
+        break;
+      case ZeroKind::Minimum:
+        value = b.addf(b.mulf(scale, toFloat(code)), zero);
+        break;
       }
       b.store(value, y, with(at, {b.add(begin, offset)}), mask);
     };
@@ -216,9 +227,8 @@ static void lower(LaneBuilder &b, GatherOp op) {
     auto decode = [&] {
       if (op.getPlace())
         return RowDecoder(b, table, *op.getPlace()).decode(row, y, at);
-      b.lanes(b.dim(y, rows), [&](Value k, Value mask) {
-        b.storeFloat(b.loadFloat(table, {row, k}, mask), y, with(at, {k}), mask);
-      });
+      b.lanes(b.dim(y, rows),
+              [&](Value k, Value mask) { b.storeFloat(b.loadFloat(table, {row, k}, mask), y, with(at, {k}), mask); });
     };
     auto clear = [&] {
       b.lanes(b.dim(y, rows), [&](Value k, Value mask) { b.store(b.splat(0.0f), y, with(at, {k}), mask); });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention and cache_append against f64, on every machine below this one. Bounds follow the depth of each chain; unused
-// positions of caches hold NaN; a row alone must give the bits that it gives in a batch.
+// Attention and cache_append against f64, on every machine below this one. Bounds follow the depth of each chain;
+// unused positions of caches hold NaN; a row alone must give the bits that it gives in a batch.
 
 #include "Jit.h"
 
@@ -56,7 +56,8 @@ std::string number(double value) { return std::to_string(value); }
 struct Problem {
   explicit Problem(const Shape &shape)
       : shape(shape), q(randomFloats(shape.batch * shape.rows * shape.queryHeads * shape.depth, 1)),
-        k(shape.type, shape.batch * shape.heads * (shape.tokens + 15) / 16 * 16 * shape.depth + 16 * shape.depth * shape.batch * shape.heads),
+        k(shape.type, shape.batch * shape.heads * (shape.tokens + 15) / 16 * 16 * shape.depth +
+                          16 * shape.depth * shape.batch * shape.heads),
         v(shape.type, shape.batch * shape.heads * shape.tokens * shape.depth) {
     std::vector<float> fresh = randomFloats(2 * shape.batch * shape.heads * shape.tokens * shape.depth, 2);
     float nan = std::numeric_limits<float>::quiet_NaN();
@@ -91,12 +92,14 @@ struct Problem {
     std::string query = "memref<?x?x" + std::to_string(shape.queryHeads) + "x" + depth + "xf32>";
     std::string key = "memref<?x" + heads + "x?x" + depth + (shape.blocked ? "x16x" : "x") + shape.type + ">";
     std::string value = "memref<?x" + heads + "x?x" + depth + "x" + shape.type + ">";
-    return "func.func @f(%q: " + query + ", %k: " + key + ", %v: " + value + ", %start: memref<?xi32>, %at: memref<1xi64>, %y: " +
-           query + ") attributes {llvm.emit_c_interface} {\n  %c0 = arith.constant 0 : index\n" +
+    return "func.func @f(%q: " + query + ", %k: " + key + ", %v: " + value +
+           ", %start: memref<?xi32>, %at: memref<1xi64>, %y: " + query +
+           ") attributes {llvm.emit_c_interface} {\n  %c0 = arith.constant 0 : index\n" +
            "  %0 = memref.load %at[%c0] : memref<1xi64>\n  %first = arith.index_cast %0 : i64 to index\n" +
-           "  whit.attention ins(%q, %k, %v : " + query + ", " + key + ", " + value + ") from %start + %first : memref<?xi32>" +
-           " outs(%y : " + query + ") scale = 0.25 {softcap = " + number(shape.softcap) + " : f32, window = " +
-           std::to_string(shape.window) + " : i64}\n  return\n}\n";
+           "  whit.attention ins(%q, %k, %v : " + query + ", " + key + ", " + value +
+           ") from %start + %first : memref<?xi32>" + " outs(%y : " + query +
+           ") scale = 0.25 {softcap = " + number(shape.softcap) + " : f32, window = " + std::to_string(shape.window) +
+           " : i64}\n  return\n}\n";
   }
 
   /// Rows [begin, begin + count) of batches [batch, batch + batches).
@@ -119,7 +122,8 @@ struct Problem {
   /// Checks one row of one head against f64.
   void check(const std::vector<float> &y, int64_t b, int64_t s, int64_t head) const {
     int64_t kv = head / (shape.queryHeads / shape.heads), position = shape.start[b] + shape.first + s;
-    int64_t high = std::min(position + 1, shape.tokens), low = shape.window ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+    int64_t high = std::min(position + 1, shape.tokens),
+            low = shape.window ? std::max<int64_t>(0, position - shape.window + 1) : 0;
     std::vector<double> score, error;
     double largest = -INFINITY;
     for (int64_t t = low; t < high; ++t) {
@@ -146,12 +150,13 @@ struct Problem {
         double term = std::exp(score[t - low] - largest) / total * v.get(valueAt(b, kv, t, d));
         expected += term, terms += std::abs(term);
       }
-      // Each weight is off by `worst`, in the sum above and below; the chain adds one rounding per token and per rescaling.
+      // Each weight is off by `worst`, in the sum above and below; the chain adds one rounding per token and per
+      // rescaling.
       double bound = (2 * worst * (1 + rescales) + (seen + 4 * rescales + seen / 16 + 12) * kUnit) * terms;
       float found = y[queryAt(b, s, head, d)];
       ASSERT_TRUE(std::abs(found - expected) <= bound)
-          << "batch " << b << " row " << s << " head " << head << " d " << d << ": found " << found << ", expected " << expected
-          << " within " << bound;
+          << "batch " << b << " row " << s << " head " << head << " d " << d << ": found " << found << ", expected "
+          << expected << " within " << bound;
       if (shape.window == 1 && seen == 1) {
         ASSERT_EQ(found, v.get(valueAt(b, kv, low, d)));
       }
@@ -226,8 +231,9 @@ void check(const Append &shape) {
     bool hasPast = shape.past >= 0;
     auto kernel = Kernel::compile(
         "func.func @f(%new: " + newType + ", %past: " + pastType + ", %start: memref<?xi32>, %cache: " + cacheType +
-            ") attributes {llvm.emit_c_interface} {\n  whit.cache_append ins(%new" + (hasPast ? " after %past" : "") + " : " + newType +
-            (hasPast ? ", " + pastType : "") + ") from %start : memref<?xi32> outs(%cache : " + cacheType + ")\n  return\n}",
+            ") attributes {llvm.emit_c_interface} {\n  whit.cache_append ins(%new" + (hasPast ? " after %past" : "") +
+            " : " + newType + (hasPast ? ", " + pastType : "") +
+            ") from %start : memref<?xi32> outs(%cache : " + cacheType + ")\n  return\n}",
         "func.func(whit-lower-attention)", machine);
     ASSERT_TRUE(kernel);
     Buffer cache(shape.type, shape.batch * shape.heads * capacity * shape.depth), past(shape.type, old.size());
@@ -239,9 +245,10 @@ void check(const Append &shape) {
     if (shape.blocked)
       sizes = {shape.batch, shape.heads, blocks, shape.depth, 16};
     std::vector<int32_t> start = shape.start;
-    kernel->call("f", {MemRef(fresh.data(), {shape.batch, shape.rows, shape.heads, shape.depth}),
-                       MemRef(past.bytes.data(), {shape.batch, shape.heads, std::max<int64_t>(shape.past, 1), shape.depth}),
-                       MemRef(start.data(), {shape.batch}), MemRef(cache.bytes.data(), sizes)});
+    kernel->call("f",
+                 {MemRef(fresh.data(), {shape.batch, shape.rows, shape.heads, shape.depth}),
+                  MemRef(past.bytes.data(), {shape.batch, shape.heads, std::max<int64_t>(shape.past, 1), shape.depth}),
+                  MemRef(start.data(), {shape.batch}), MemRef(cache.bytes.data(), sizes)});
     for (int64_t b = 0; b < shape.batch; ++b)
       for (int64_t h = 0; h < shape.heads; ++h)
         for (int64_t t = 0; t < capacity; ++t)
@@ -249,7 +256,8 @@ void check(const Append &shape) {
             int64_t s = t - start[b], row = b * shape.heads + h;
             float expected = 5;
             if (s >= 0 && s < shape.rows)
-              expected = whit::roundToScale(cache.scale(), fresh[((b * shape.rows + s) * shape.heads + h) * shape.depth + d]);
+              expected =
+                  whit::roundToScale(cache.scale(), fresh[((b * shape.rows + s) * shape.heads + h) * shape.depth + d]);
             else if (hasPast)
               expected = s < 0 && t < shape.past ? past.get((row * shape.past + t) * shape.depth + d) : 0;
             int64_t at = shape.blocked ? ((row * blocks + t / 16) * shape.depth + d) * 16 + t % 16

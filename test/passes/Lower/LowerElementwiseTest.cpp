@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elementwise operations against plain loops, math functions against long double in units of the last place, and the same
-// bits on every machine.
+// Elementwise operations against plain loops, math functions against long double in units of the last place, and the
+// same bits on every machine.
 
 #include "Jit.h"
 
@@ -21,14 +21,16 @@ const char *kPasses = "func.func(whit-lower-elementwise)";
 
 std::string unary(const std::string &op, const std::string &from = "f32", const std::string &to = "f32") {
   return "func.func @f(%x: memref<?x" + from + ">, %y: memref<?x" + to + ">) attributes {llvm.emit_c_interface} {\n" +
-         "  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = [\"parallel\"]}\n" +
-         "      ins(%x : memref<?x" + from + ">) outs(%y : memref<?x" + to + ">) {\n  ^bb0(%a: " + from + ", %unused: " + to +
-         "):\n" + op + "\n    linalg.yield %r : " + to + "\n  }\n  return\n}";
+         "  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = "
+         "[\"parallel\"]}\n" +
+         "      ins(%x : memref<?x" + from + ">) outs(%y : memref<?x" + to + ">) {\n  ^bb0(%a: " + from +
+         ", %unused: " + to + "):\n" + op + "\n    linalg.yield %r : " + to + "\n  }\n  return\n}";
 }
 
 /// Every kind of argument: all exponents, and a dense range around zero.
 std::vector<float> arguments(float range) {
-  std::vector<float> values{0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1.0f, -1.0f, 0x1p-149f, 0x1p-126f, FLT_MAX, -FLT_MAX};
+  std::vector<float> values{0.0f,  -0.0f,     INFINITY,  -INFINITY, NAN,     1.0f,
+                            -1.0f, 0x1p-149f, 0x1p-126f, FLT_MAX,   -FLT_MAX};
   std::mt19937 random(5);
   for (int i = 0; i < 60000; ++i) {
     uint32_t bits = random();
@@ -76,7 +78,8 @@ void checkFunction(const std::string &op, float range, double bound, std::functi
         continue;
       }
       worst = std::max(worst, double(std::fabs(y[i] - expected) / ulp(expected)));
-      ASSERT_LE(std::fabs(y[i] - expected), bound * ulp(expected)) << x[i] << " gives " << y[i] << ", expected " << rounded;
+      ASSERT_LE(std::fabs(y[i] - expected), bound * ulp(expected))
+          << x[i] << " gives " << y[i] << ", expected " << rounded;
     }
     for (float &value : y) // which NaN it is, is not promised
       value = std::isnan(value) ? NAN : value;
@@ -89,22 +92,54 @@ void checkFunction(const std::string &op, float range, double bound, std::functi
 }
 } // namespace
 
-TEST(LowerElementwise, Exp) { checkFunction("exp", 100, 2, [](long double x) { return std::exp(x); }); }
-TEST(LowerElementwise, Exp2) { checkFunction("exp2", 150, 2, [](long double x) { return std::exp2(x); }); }
-TEST(LowerElementwise, Tanh) { checkFunction("tanh", 3, 3, [](long double x) { return std::tanh(x); }); }
-TEST(LowerElementwise, Erf) { checkFunction("erf", 3, 2, [](long double x) { return std::erf(x); }); }
-TEST(LowerElementwise, Log) { checkFunction("log", 4, 1, [](long double x) { return std::log(x); }); }
-TEST(LowerElementwise, Log2) { checkFunction("log2", 4, 1, [](long double x) { return std::log2(x); }); }
-TEST(LowerElementwise, Log10) { checkFunction("log10", 4, 1, [](long double x) { return std::log10(x); }); }
-TEST(LowerElementwise, Sin) { checkFunction("sin", 3000, 2, [](long double x) { return std::sin(x); }, 0x1p20); }
-TEST(LowerElementwise, Cos) { checkFunction("cos", 3000, 2, [](long double x) { return std::cos(x); }, 0x1p20); }
-TEST(LowerElementwise, Sqrt) { checkFunction("sqrt", 10, 0.5, [](long double x) { return std::sqrt(x); }); }
-TEST(LowerElementwise, Rsqrt) { checkFunction("rsqrt", 10, 1.5, [](long double x) { return 1 / std::sqrt(x); }); }
-TEST(LowerElementwise, Floor) { checkFunction("floor", 100, 0, [](long double x) { return std::floor(x); }); }
-TEST(LowerElementwise, Ceil) { checkFunction("ceil", 100, 0, [](long double x) { return std::ceil(x); }); }
-TEST(LowerElementwise, Trunc) { checkFunction("trunc", 100, 0, [](long double x) { return std::trunc(x); }); }
-TEST(LowerElementwise, Round) { checkFunction("round", 100, 0, [](long double x) { return std::round(x); }); }
-TEST(LowerElementwise, RoundEven) { checkFunction("roundeven", 100, 0, [](long double x) { return std::nearbyint(x); }); }
+TEST(LowerElementwise, Exp) {
+  checkFunction("exp", 100, 2, [](long double x) { return std::exp(x); });
+}
+TEST(LowerElementwise, Exp2) {
+  checkFunction("exp2", 150, 2, [](long double x) { return std::exp2(x); });
+}
+TEST(LowerElementwise, Tanh) {
+  checkFunction("tanh", 3, 3, [](long double x) { return std::tanh(x); });
+}
+TEST(LowerElementwise, Erf) {
+  checkFunction("erf", 3, 2, [](long double x) { return std::erf(x); });
+}
+TEST(LowerElementwise, Log) {
+  checkFunction("log", 4, 1, [](long double x) { return std::log(x); });
+}
+TEST(LowerElementwise, Log2) {
+  checkFunction("log2", 4, 1, [](long double x) { return std::log2(x); });
+}
+TEST(LowerElementwise, Log10) {
+  checkFunction("log10", 4, 1, [](long double x) { return std::log10(x); });
+}
+TEST(LowerElementwise, Sin) {
+  checkFunction("sin", 3000, 2, [](long double x) { return std::sin(x); }, 0x1p20);
+}
+TEST(LowerElementwise, Cos) {
+  checkFunction("cos", 3000, 2, [](long double x) { return std::cos(x); }, 0x1p20);
+}
+TEST(LowerElementwise, Sqrt) {
+  checkFunction("sqrt", 10, 0.5, [](long double x) { return std::sqrt(x); });
+}
+TEST(LowerElementwise, Rsqrt) {
+  checkFunction("rsqrt", 10, 1.5, [](long double x) { return 1 / std::sqrt(x); });
+}
+TEST(LowerElementwise, Floor) {
+  checkFunction("floor", 100, 0, [](long double x) { return std::floor(x); });
+}
+TEST(LowerElementwise, Ceil) {
+  checkFunction("ceil", 100, 0, [](long double x) { return std::ceil(x); });
+}
+TEST(LowerElementwise, Trunc) {
+  checkFunction("trunc", 100, 0, [](long double x) { return std::trunc(x); });
+}
+TEST(LowerElementwise, Round) {
+  checkFunction("round", 100, 0, [](long double x) { return std::round(x); });
+}
+TEST(LowerElementwise, RoundEven) {
+  checkFunction("roundeven", 100, 0, [](long double x) { return std::nearbyint(x); });
+}
 
 TEST(LowerElementwise, Pow) {
   std::vector<float> x = arguments(20), e = arguments(6);
@@ -121,7 +156,8 @@ TEST(LowerElementwise, Pow) {
           linalg.yield %r : f32
         }
         return
-      })", kPasses, machine);
+      })",
+                                  kPasses, machine);
     ASSERT_TRUE(kernel);
     std::vector<float> y(x.size());
     int64_t size = x.size();
@@ -134,7 +170,8 @@ TEST(LowerElementwise, Pow) {
             << machine.name << ": " << x[i] << " ^ " << e[i] << " gives " << y[i] << ", expected " << rounded;
         continue;
       }
-      ASSERT_LE(std::fabs(y[i] - expected), ulp(expected)) << machine.name << ": " << x[i] << " ^ " << e[i] << " gives " << y[i];
+      ASSERT_LE(std::fabs(y[i] - expected), ulp(expected))
+          << machine.name << ": " << x[i] << " ^ " << e[i] << " gives " << y[i];
     }
   }
 }
@@ -142,9 +179,11 @@ TEST(LowerElementwise, Pow) {
 // Every f16 and bf16, and f32 numbers around every rounding boundary.
 TEST(LowerElementwise, HalfConversions) {
   for (const Machine &machine : machinesOfHost())
-    for (auto [type, scale] : {std::pair<std::string, whit::ScaleType>{"f16", whit::ScaleType::F16}, {"bf16", whit::ScaleType::BF16}}) {
+    for (auto [type, scale] :
+         {std::pair<std::string, whit::ScaleType>{"f16", whit::ScaleType::F16}, {"bf16", whit::ScaleType::BF16}}) {
       SCOPED_TRACE(machine.name + " " + type);
-      auto widen = Kernel::compile(unary("    %r = arith.extf %a : " + type + " to f32", type, "f32"), kPasses, machine);
+      auto widen =
+          Kernel::compile(unary("    %r = arith.extf %a : " + type + " to f32", type, "f32"), kPasses, machine);
       auto narrow = Kernel::compile(unary("    %r = arith.truncf %a : f32 to " + type, "f32", type), kPasses, machine);
       ASSERT_TRUE(widen && narrow);
       std::vector<uint16_t> half(65536);
@@ -190,7 +229,8 @@ TEST(LowerElementwise, Broadcasts) {
           linalg.yield %5 : f32
         }
         return
-      })", kPasses, machine);
+      })",
+                                  kPasses, machine);
     ASSERT_TRUE(kernel);
     for (int64_t last : {1, 15, 16, 17, 33, 64}) {
       int64_t n = 2, m = 3, stride = last + 5;
@@ -201,8 +241,8 @@ TEST(LowerElementwise, Broadcasts) {
         row[i] = i % 7;
       for (int64_t i = 0; i < m; ++i)
         column[i] = i + 1;
-      kernel->call("f", {MemRef(x.data(), {n, m, last}), MemRef(row.data(), {last}), MemRef(column.data(), {m, 1}), MemRef(one.data(), {}),
-                         MemRef(y.data(), {n, m, last}, {m * stride, stride, 1}, 2)});
+      kernel->call("f", {MemRef(x.data(), {n, m, last}), MemRef(row.data(), {last}), MemRef(column.data(), {m, 1}),
+                         MemRef(one.data(), {}), MemRef(y.data(), {n, m, last}, {m * stride, stride, 1}, 2)});
       for (int64_t r = 0; r < n * m; ++r)
         for (int64_t k = -2; k < stride - 2; ++k) {
           float expected = k < 0 || k >= last ? 3 : (x[r * last + k] + row[k]) * column[r % m] - 4 + 2 * 3 + 4;
@@ -241,7 +281,8 @@ TEST(LowerElementwise, Integers) {
           linalg.yield %r : i1
         }
         return
-      })", kPasses, machine);
+      })",
+                                  kPasses, machine);
     ASSERT_TRUE(kernel);
     int64_t n = 3, m = 21;
     std::vector<int64_t> x(n * m);
@@ -250,8 +291,8 @@ TEST(LowerElementwise, Integers) {
     std::vector<int32_t> z(n * m, 7);
     for (int64_t i = 0; i < n * m; ++i)
       x[i] = i * 7 - 100, mask[i] = i % 3 == 0;
-    kernel->call("f", {MemRef(x.data(), {n, m}), MemRef(mask.data(), {n, m}), MemRef(y.data(), {n, m}), MemRef(z.data(), {n, m}),
-                       MemRef(less.data(), {n, m})});
+    kernel->call("f", {MemRef(x.data(), {n, m}), MemRef(mask.data(), {n, m}), MemRef(y.data(), {n, m}),
+                       MemRef(z.data(), {n, m}), MemRef(less.data(), {n, m})});
     for (int64_t i = 0; i < n * m; ++i) {
       ASSERT_EQ(y[i], float(x[i] + i % m));
       ASSERT_EQ(z[i], mask[i] ? x[i] / 3 : 0);
@@ -276,14 +317,15 @@ TEST(LowerElementwise, OtherOperations) {
         linalg.map { arith.addf } ins(%x, %x : memref<?x?xf32>, memref<?x?xf32>) outs(%twice : memref<?x?xf32>)
         memref.copy %x, %copy : memref<?x?xf32> to memref<?x?xf32, strided<[?, 1], offset: ?>>
         return
-      })", kPasses, machine);
+      })",
+                                  kPasses, machine);
     ASSERT_TRUE(kernel);
     int64_t n = 5, m = 37, stride = 40;
     std::vector<float> x(n * m), t(n * m), sum(n, 9), twice(n * m), copy(n * stride, -1);
     for (int64_t i = 0; i < n * m; ++i)
       x[i] = i % 23 - 11;
-    kernel->call("f", {MemRef(x.data(), {n, m}), MemRef(t.data(), {m, n}), MemRef(sum.data(), {n}), MemRef(twice.data(), {n, m}),
-                       MemRef(copy.data(), {n, m}, {stride, 1}, 1)});
+    kernel->call("f", {MemRef(x.data(), {n, m}), MemRef(t.data(), {m, n}), MemRef(sum.data(), {n}),
+                       MemRef(twice.data(), {n, m}), MemRef(copy.data(), {n, m}, {stride, 1}, 1)});
     for (int64_t i = 0; i < n; ++i) {
       float expected = 0;
       for (int64_t j = 0; j < m; ++j) {
@@ -298,8 +340,8 @@ TEST(LowerElementwise, OtherOperations) {
   }
 }
 
-// Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending order or
-// in 16 partial sums. Small integers, so that each order is exact.
+// Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending
+// order or in 16 partial sums. Small integers, so that each order is exact.
 TEST(LowerElementwise, Contractions) {
   for (const Machine &machine : machinesOfHost()) {
     auto kernel = Kernel::compile(R"(
@@ -321,7 +363,8 @@ TEST(LowerElementwise, Contractions) {
           linalg.yield %0 : f32
         }
         return
-      })", kPasses, machine);
+      })",
+                                  kPasses, machine);
     ASSERT_TRUE(kernel);
     int64_t batch = 2, m = 3, n = 21, k = 37;
     std::vector<float> a(batch * m * k), b(batch * k * n), t(b.size()), c(batch * m * n, 2), d = c, e(batch * k, -3);
@@ -331,8 +374,9 @@ TEST(LowerElementwise, Contractions) {
       for (int64_t j = 0; j < k; ++j)
         for (int64_t l = 0; l < n; ++l)
           b[(i * k + j) * n + l] = t[(i * n + l) * k + j] = (i + j * 3 + l * 7) % 13 - 6;
-    kernel->call("f", {MemRef(a.data(), {batch, m, k}), MemRef(b.data(), {batch, k, n}), MemRef(t.data(), {batch, n, k}),
-                       MemRef(c.data(), {batch, m, n}), MemRef(d.data(), {batch, m, n}), MemRef(e.data(), {batch, k})});
+    kernel->call("f",
+                 {MemRef(a.data(), {batch, m, k}), MemRef(b.data(), {batch, k, n}), MemRef(t.data(), {batch, n, k}),
+                  MemRef(c.data(), {batch, m, n}), MemRef(d.data(), {batch, m, n}), MemRef(e.data(), {batch, k})});
     for (int64_t i = 0; i < batch; ++i)
       for (int64_t r = 0; r < m; ++r)
         for (int64_t l = 0; l < n; ++l) {

@@ -52,16 +52,18 @@ namespace {
 void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::vector<float> x, bool dynamic = false) {
   int64_t groups = (k + group - 1) / group;
   std::string size = dynamic ? "?" : str(k), count = dynamic ? "?" : str(groups);
-  std::string xType = "memref<?x" + size + "xf32, strided<[?, 1], offset: ?>>", codeType = "memref<?x" + count + "x" + str(padded) + "xi8>";
+  std::string xType = "memref<?x" + size + "xf32, strided<[?, 1], offset: ?>>",
+              codeType = "memref<?x" + count + "x" + str(padded) + "xi8>";
   std::string scaleType = "memref<?x" + count + "xf32>", sumType = "memref<?x" + count + "xi32>";
   SameBits<int8_t> codeBits;
   SameBits<float> scaleBits;
   for (const Machine &machine : machinesOfHost()) {
     SCOPED_TRACE(machine.name + " K " + str(k) + " group " + str(group) + (dynamic ? " dynamic" : ""));
-    auto kernel = Kernel::compile(
-        function("%x: " + xType + ", %c: " + codeType + ", %s: " + scaleType + ", %u: " + sumType,
-                 "whit.quantize ins(%x : " + xType + ") outs(%c, %s, %u : " + codeType + ", " + scaleType + ", " + sumType +
-                     ") group = " + str(group)), kPasses, machine);
+    auto kernel =
+        Kernel::compile(function("%x: " + xType + ", %c: " + codeType + ", %s: " + scaleType + ", %u: " + sumType,
+                                 "whit.quantize ins(%x : " + xType + ") outs(%c, %s, %u : " + codeType + ", " +
+                                     scaleType + ", " + sumType + ") group = " + str(group)),
+                        kPasses, machine);
     ASSERT_TRUE(kernel);
     std::vector<int8_t> codes(rows * groups * padded + 1, 55);
     std::vector<float> scales(rows * groups, -1);
@@ -80,7 +82,8 @@ void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::
         ASSERT_EQ(scales[r * groups + g], scale) << r << " " << g;
         int32_t sum = 0;
         for (int64_t i = 0; i < padded; ++i) {
-          int expected = i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -127.0f, 127.0f))) : 0;
+          int expected =
+              i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -127.0f, 127.0f))) : 0;
           ASSERT_EQ(codes[(r * groups + g) * padded + i], expected) << r << " " << g << " " << i;
           sum += expected;
         }
@@ -116,14 +119,16 @@ TEST(LowerQuantize, NotANumber) {
   for (const Machine &machine : machinesOfHost()) {
     auto kernel = Kernel::compile(
         function("%x: memref<1x64xf32>, %c: memref<1x2x32xi8>, %s: memref<1x2xf32>, %u: memref<1x2xi32>",
-                 "whit.quantize ins(%x : memref<1x64xf32>) outs(%c, %s, %u : memref<1x2x32xi8>, memref<1x2xf32>, memref<1x2xi32>) group = 32"),
+                 "whit.quantize ins(%x : memref<1x64xf32>) outs(%c, %s, %u : memref<1x2x32xi8>, memref<1x2xf32>, "
+                 "memref<1x2xi32>) group = 32"),
         kPasses, machine);
     ASSERT_TRUE(kernel);
     std::vector<float> x(64, 1), scales(2);
     std::vector<int8_t> codes(64);
     std::vector<int32_t> sums(2);
     x[5] = NAN, x[40] = INFINITY;
-    kernel->call("f", {MemRef(x.data(), {1, 64}), MemRef(codes.data(), {1, 2, 32}), MemRef(scales.data(), {1, 2}), MemRef(sums.data(), {1, 2})});
+    kernel->call("f", {MemRef(x.data(), {1, 64}), MemRef(codes.data(), {1, 2, 32}), MemRef(scales.data(), {1, 2}),
+                       MemRef(sums.data(), {1, 2})});
     EXPECT_TRUE(std::isnan(scales[0])) << machine.name;
     EXPECT_TRUE(std::isinf(scales[1])) << machine.name;
   }
@@ -163,29 +168,32 @@ void checkDecoding(const std::string &name, int64_t n, int64_t k) {
   std::vector<uint8_t> packed(place.bytes());
   whit::packPanels(place, matrix, packed.data());
 
-  std::string table = "memref<" + str(place.panels) + "x" + str(place.panelBytes) + "xi8>", y = "memref<?x" + str(k) + "xf32>";
+  std::string table = "memref<" + str(place.panels) + "x" + str(place.panelBytes) + "xi8>",
+              y = "memref<?x" + str(k) + "xf32>";
   std::string at = " at <<" + name + ">, " + str(n) + " by " + str(k) + ">";
   std::string decoded = "memref<" + str(n) + "x" + str(k) + "xf32>";
-  std::string text =
-      "func.func @f(%t: " + table + ", %i: memref<?xi64>, %y: " + y + ", %w: " + decoded + ") attributes {llvm.emit_c_interface} {\n" +
-      "  whit.gather ins(%t, %i : " + table + ", memref<?xi64>) outs(%y : " + y + ")" + at + "\n" +
-      "  whit.dequantize ins(%t : " + table + ") outs(%w : " + decoded + ")" + at + "\n  return\n}\n";
+  std::string text = "func.func @f(%t: " + table + ", %i: memref<?xi64>, %y: " + y + ", %w: " + decoded +
+                     ") attributes {llvm.emit_c_interface} {\n" + "  whit.gather ins(%t, %i : " + table +
+                     ", memref<?xi64>) outs(%y : " + y + ")" + at + "\n" + "  whit.dequantize ins(%t : " + table +
+                     ") outs(%w : " + decoded + ")" + at + "\n  return\n}\n";
   for (const Machine &machine : machinesOfHost()) {
     if (machine.name != machinesOfHost().front().name && machine.name != "x86-64")
       continue;
     SCOPED_TRACE(machine.name);
     auto kernel = Kernel::compile(text, kPasses, machine);
     ASSERT_TRUE(kernel);
-    std::vector<int64_t> indices{0, n - 1, 1, -1, -n, n, -n - 1, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()};
+    std::vector<int64_t> indices{
+        0, n - 1, 1, -1, -n, n, -n - 1, std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min()};
     int64_t count = indices.size();
     std::vector<float> found(count * k, 3), all(n * k, 3);
-    kernel->call("f", {MemRef(packed.data(), {place.panels, place.panelBytes}), MemRef(indices.data(), {count}), MemRef(found.data(), {count, k}),
-                       MemRef(all.data(), {n, k})});
+    kernel->call("f", {MemRef(packed.data(), {place.panels, place.panelBytes}), MemRef(indices.data(), {count}),
+                       MemRef(found.data(), {count, k}), MemRef(all.data(), {n, k})});
     ASSERT_EQ(std::memcmp(all.data(), expected.data(), n * k * 4), 0);
     for (int64_t i = 0; i < count; ++i) {
       int64_t row = indices[i] < 0 ? indices[i] + n : indices[i];
       for (int64_t j = 0; j < k; ++j)
-        ASSERT_EQ(found[i * k + j], indices[i] >= -n && row >= 0 && row < n ? expected[row * k + j] : 0) << indices[i] << " " << j;
+        ASSERT_EQ(found[i * k + j], indices[i] >= -n && row >= 0 && row < n ? expected[row * k + j] : 0)
+            << indices[i] << " " << j;
     }
   }
 }
@@ -204,9 +212,10 @@ TEST(LowerGather, Rows) {
   for (const Machine &machine : machinesOfHost())
     for (std::string type : {"f32", "f16", "bf16"}) {
       std::string table = "memref<7x21x" + type + ">";
-      auto kernel = Kernel::compile(function("%t: " + table + ", %i: memref<?x?xi32>, %y: memref<?x?x21xf32>",
-                                             "whit.gather ins(%t, %i : " + table + ", memref<?x?xi32>) outs(%y : memref<?x?x21xf32>)"),
-                                    kPasses, machine);
+      auto kernel = Kernel::compile(
+          function("%t: " + table + ", %i: memref<?x?xi32>, %y: memref<?x?x21xf32>",
+                   "whit.gather ins(%t, %i : " + table + ", memref<?x?xi32>) outs(%y : memref<?x?x21xf32>)"),
+          kPasses, machine);
       ASSERT_TRUE(kernel);
       auto scale = type == "f32" ? whit::ScaleType::F32 : type == "f16" ? whit::ScaleType::F16 : whit::ScaleType::BF16;
       int64_t size = whit::scaleBytes(scale);
@@ -233,8 +242,10 @@ void checkNorm(bool layer, int64_t k, bool dynamic) {
   std::string size = dynamic ? "?" : str(k), view = "memref<?x?x" + size + "xf32, strided<[?, ?, 1], offset: ?>>";
   std::string vector = "memref<" + size + "xf32>";
   std::string text = function("%x: " + view + ", %w: " + vector + ", %b: " + vector + ", %y: " + view,
-                              layer ? "whit.layer_norm ins(%x, %w, %b : " + view + ", " + vector + ", " + vector + ") outs(%y : " + view + ") epsilon = 1.0e-5"
-                                    : "whit.rms_norm ins(%x, %w : " + view + ", " + vector + ") outs(%y : " + view + ") epsilon = 1.0e-5");
+                              layer ? "whit.layer_norm ins(%x, %w, %b : " + view + ", " + vector + ", " + vector +
+                                          ") outs(%y : " + view + ") epsilon = 1.0e-5"
+                                    : "whit.rms_norm ins(%x, %w : " + view + ", " + vector + ") outs(%y : " + view +
+                                          ") epsilon = 1.0e-5");
   double epsilon = 1.0e-5f;
   SameBits<float> bits;
   for (const Machine &machine : machinesOfHost()) {
@@ -244,8 +255,8 @@ void checkNorm(bool layer, int64_t k, bool dynamic) {
     std::vector<float> y(x.size(), 9);
     auto run = [&](int64_t first, int64_t batches, int64_t count) {
       std::vector<int64_t> sizes{batches, count, k}, strides{rows * stride, stride, 1};
-      kernel->call("f", {MemRef(x.data(), sizes, strides, first * stride), MemRef(weight.data(), {k}), MemRef(bias.data(), {k}),
-                         MemRef(y.data(), sizes, strides, first * stride)});
+      kernel->call("f", {MemRef(x.data(), sizes, strides, first * stride), MemRef(weight.data(), {k}),
+                         MemRef(bias.data(), {k}), MemRef(y.data(), sizes, strides, first * stride)});
     };
     run(0, batch, rows);
     ASSERT_NO_FATAL_FAILURE(bits.check(y));
@@ -265,9 +276,10 @@ void checkNorm(bool layer, int64_t k, bool dynamic) {
       // The mean's error enters the squares once linearly (where it cancels) and once squared.
       double rootError = root * ((depth + 4) * kUnit + meanError * root);
       for (int64_t i = 0; i < k; ++i) {
-        double difference = row[i] - mean, product = difference * root * weight[i], expected = product + (layer ? bias[i] : 0);
-        double bound = std::fabs(weight[i]) * (meanError * root + std::fabs(difference) * rootError) + 4 * kUnit * std::fabs(product) +
-                       kUnit * std::fabs(expected);
+        double difference = row[i] - mean, product = difference * root * weight[i],
+               expected = product + (layer ? bias[i] : 0);
+        double bound = std::fabs(weight[i]) * (meanError * root + std::fabs(difference) * rootError) +
+                       4 * kUnit * std::fabs(product) + kUnit * std::fabs(expected);
         ASSERT_LE(std::fabs(y[r * stride + i] - expected), bound) << r << " " << i;
       }
       for (int64_t i = k; i < stride; ++i)
@@ -291,9 +303,11 @@ TEST(LowerNorm, Layer) {
 // Small integers: every partial sum is exact, and so is the root.
 TEST(LowerNorm, Exact) {
   for (const Machine &machine : machinesOfHost()) {
-    auto kernel = Kernel::compile(function("%x: memref<2x48xf32>, %w: memref<48xf32>, %y: memref<2x48xf32>",
-                                           "whit.rms_norm ins(%x, %w : memref<2x48xf32>, memref<48xf32>) outs(%y : memref<2x48xf32>) epsilon = 0.0"),
-                                  kPasses, machine);
+    auto kernel = Kernel::compile(
+        function(
+            "%x: memref<2x48xf32>, %w: memref<48xf32>, %y: memref<2x48xf32>",
+            "whit.rms_norm ins(%x, %w : memref<2x48xf32>, memref<48xf32>) outs(%y : memref<2x48xf32>) epsilon = 0.0"),
+        kPasses, machine);
     ASSERT_TRUE(kernel);
     std::vector<float> x(96), w(48), y(96);
     for (int i = 0; i < 48; ++i)
@@ -317,23 +331,27 @@ TEST(LowerRotary, BothLayouts) {
         std::string type = "memref<?x?x?x" + str(depth) + "xf32>", table = "memref<?x" + str(half) + "xf32>";
         auto kernel = Kernel::compile(
             function("%x: " + type + ", %c: " + table + ", %s: " + table + ", %start: memref<?xi32>, %y: " + type,
-                     "%first = arith.constant 1 : index\n  whit.rotary ins(%x, %c, %s : " + type + ", " + table + ", " + table +
-                         ") from %start + %first : memref<?xi32> outs(%y : " + type + ")" + (interleaved ? " interleaved" : "")),
+                     "%first = arith.constant 1 : index\n  whit.rotary ins(%x, %c, %s : " + type + ", " + table + ", " +
+                         table + ") from %start + %first : memref<?xi32> outs(%y : " + type + ")" +
+                         (interleaved ? " interleaved" : "")),
             kPasses, machine);
         ASSERT_TRUE(kernel);
         std::vector<float> x = randomFloats(batch * rows * heads * depth, 1), c = randomFloats(positions * half, 2),
                            s = randomFloats(positions * half, 3), y = x; // in place
         std::vector<int32_t> start{-3, 6};
         std::vector<int64_t> sizes{batch, rows, heads, depth};
-        kernel->call("f", {MemRef(y.data(), sizes), MemRef(c.data(), {positions, half}), MemRef(s.data(), {positions, half}),
-                           MemRef(start.data(), {batch}), MemRef(y.data(), sizes)});
+        kernel->call("f",
+                     {MemRef(y.data(), sizes), MemRef(c.data(), {positions, half}), MemRef(s.data(), {positions, half}),
+                      MemRef(start.data(), {batch}), MemRef(y.data(), sizes)});
         for (int64_t b = 0; b < batch; ++b)
           for (int64_t r = 0; r < rows; ++r)
             for (int64_t h = 0; h < heads; ++h)
               for (int64_t i = 0; i < half; ++i) {
                 int64_t position = std::clamp<int64_t>(start[b] + first + r, 0, positions - 1);
-                int64_t base = ((b * rows + r) * heads + h) * depth, at = interleaved ? 2 * i : i, other = interleaved ? at + 1 : at + half;
-                double cosine = c[position * half + i], sine = s[position * half + i], p = x[base + at], q = x[base + other];
+                int64_t base = ((b * rows + r) * heads + h) * depth, at = interleaved ? 2 * i : i,
+                        other = interleaved ? at + 1 : at + half;
+                double cosine = c[position * half + i], sine = s[position * half + i], p = x[base + at],
+                       q = x[base + other];
                 double one = p * cosine - q * sine, two = q * cosine + p * sine;
                 ASSERT_LE(std::fabs(y[base + at] - one), 2 * kUnit * (std::fabs(p * cosine) + std::fabs(q * sine)));
                 ASSERT_LE(std::fabs(y[base + other] - two), 2 * kUnit * (std::fabs(q * cosine) + std::fabs(p * sine)));
