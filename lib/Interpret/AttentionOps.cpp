@@ -118,7 +118,7 @@ static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int
       Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(b, kvHead, t, d));
       sum += weight.f * v.f;
       magnitude += std::fabs(weight.f * v.f);
-      error += weight.f * (weight.bound * std::fabs(v.f) + v.bound);
+      error += weight.f * (weight.bound * std::fabs(v.f) + v.bound) + 0x1p-126 * std::fabs(v.f); // a weight may be flushed to 0
     }
     error += (tokens + kOtherRoundings) * unit * magnitude;
     double value = sum / total;
