@@ -105,22 +105,69 @@ static void writeOthers(LaneBuilder &b, Cache cache, Cache past, Value batch, Va
   });
 }
 
+/// Columns of a 16 x 16 matrix given by rows: four rounds that interleave lanes of rows n apart.
+static void transpose(LaneBuilder &b, SmallVector<Value> &rows) {
+  for (int64_t n = kLanes / 2; n >= 1; n /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < kLanes; ++i) {
+      int64_t within = i % (2 * n), base = i - within;
+      low.push_back(within < n ? base + within : kLanes + base + within - n);
+      high.push_back(low.back() + n);
+    }
+    for (int64_t i = 0; i < kLanes; ++i) {
+      if (i & n)
+        continue;
+      Value a = rows[i], c = rows[i + n];
+      rows[i] = vector::ShuffleOp::create(b, a, c, low);
+      rows[i + n] = vector::ShuffleOp::create(b, a, c, high);
+    }
+  }
+}
+
+/// Writes the 16 tokens from row `s` on as one block of a blocked cache.
+static void writeBlock(LaneBuilder &b, CacheAppendOp op, Value batch, Value head, Value s, Value token, int64_t depth) {
+  Value block = b.div(token, kLanes);
+  b.lanes(b.index(depth), [&](Value d, Value mask) {
+    SmallVector<Value> rows;
+    for (int64_t i = 0; i < kLanes; ++i)
+      rows.push_back(b.load(op.getNewTokens(), {batch, b.add(s, i), head, d}, mask));
+    transpose(b, rows);
+    for (int64_t i = 0, count = mask ? depth % kLanes : kLanes; i < count; ++i)
+      b.storeFloat(rows[i], op.getCache(), {batch, head, block, b.add(d, i), b.index(0)}, nullptr);
+  });
+}
+
 static LogicalResult lower(LaneBuilder &b, CacheAppendOp op) {
   Cache cache{b, op.getCache()};
   Value fresh = op.getNewTokens(), count = b.dim(fresh, 1), depth = b.dim(fresh, 3);
+  std::optional<int64_t> knownDepth = getConstantIntValue(depth);
   b.loops({b.dim(fresh, 0), b.dim(fresh, 2)}, [&](ValueRange at) {
     Value batch = at[0], head = at[1];
     Value start = b.toIndex(b.read(op.getStart(), batch));
     if (op.getPast())
       writeOthers(b, cache, {b, op.getPast()}, batch, head, start, b.add(start, count), depth);
+    auto tokens = [&](Value first, Value last) {
+      b.loop(first, last, [&](Value s) {
+        writeToken(b, cache, batch, head, b.add(start, s), depth, [&](Value d, Value mask, bool vector) {
+          SmallVector<Value> from{batch, s, head, d};
+          return vector ? b.load(fresh, from, mask) : b.read(fresh, from);
+        });
+      });
+    };
     Value first = b.max(b.index(0), b.sub(b.index(0), start));
     Value last = b.min(count, b.sub(cache.tokens(), start));
-    b.loop(first, last, [&](Value s) {
-      writeToken(b, cache, batch, head, b.add(start, s), depth, [&](Value d, Value mask, bool vector) {
-        SmallVector<Value> from{batch, s, head, d};
-        return vector ? b.load(fresh, from, mask) : b.read(fresh, from);
-      });
+    if (!cache.blocked() || !knownDepth || getConstantIntValue(count) == 1)
+      return tokens(first, last);
+    // Whole blocks are transposed, what stands before and behind them is written token by token.
+    auto down = [&](Value token) { return b.mul(b.div(token, kLanes), kLanes); };
+    Value begin = b.add(start, first), end = b.max(begin, b.add(start, last));
+    Value firstBlock = b.min(down(b.add(begin, kLanes - 1)), end), lastBlock = b.max(down(end), firstBlock);
+    tokens(first, b.sub(firstBlock, start));
+    b.loop(firstBlock, lastBlock, b.index(kLanes), {}, [&](Value token, ValueRange) -> SmallVector<Value> {
+      writeBlock(b, op, batch, head, b.sub(token, start), token, *knownDepth);
+      return {};
     });
+    tokens(b.sub(lastBlock, start), last);
   });
   return success();
 }
@@ -272,25 +319,6 @@ void AttentionKernel::loadQueries(const Tile &tile) {
     });
     b.write(b.f32(-std::numeric_limits<float>::infinity()), maxima, row);
     b.store(b.splat(0.0f), sums, {row, b.index(0)}, nullptr);
-  }
-}
-
-/// Columns of a 16 x 16 matrix given by rows: four rounds that interleave lanes of rows n apart.
-static void transpose(LaneBuilder &b, SmallVector<Value> &rows) {
-  for (int64_t n = kLanes / 2; n >= 1; n /= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t i = 0; i < kLanes; ++i) {
-      int64_t within = i % (2 * n), base = i - within;
-      low.push_back(within < n ? base + within : kLanes + base + within - n);
-      high.push_back(low.back() + n);
-    }
-    for (int64_t i = 0; i < kLanes; ++i) {
-      if (i & n)
-        continue;
-      Value a = rows[i], c = rows[i + n];
-      rows[i] = vector::ShuffleOp::create(b, a, c, low);
-      rows[i + n] = vector::ShuffleOp::create(b, a, c, high);
-    }
   }
 }
 

@@ -29,8 +29,8 @@ def LowerAttentionPass : Pass<"whit-lower-attention", "mlir::func::FuncOp"> {
     an unused cache position holds, NaN included, does not matter. exp is a polynomial; multiply and add are fused if
     `whit.target` has `fma`. Keys in [B, H, T, D] form are transposed into a block on the stack first.
 
-    `whit.cache_append` copies rows, narrowing to f16 or bf16 by rounding to nearest even. Operations on tensors are left
-    alone.
+    `whit.cache_append` copies rows, narrowing to f16 or bf16 by rounding to nearest even; 16 tokens that fill a block of a
+    blocked cache are transposed at once. Operations on tensors are left alone.
   }];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::LLVM::LLVMDialect", "mlir::math::MathDialect",
                            "mlir::memref::MemRefDialect", "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];

@@ -270,6 +270,9 @@ void check(const Append &shape) {
 
 TEST(LowerCacheAppend, Plain) { check(Append{2, 7, 3, 20, 40, -1, {0, 35}, false}); }
 TEST(LowerCacheAppend, Blocked) { check(Append{2, 33, 3, 20, 64, -1, {5, 50}, true}); }
+TEST(LowerCacheAppend, BlockedFromTheStart) { check(Append{1, 32, 2, 64, 64, -1, {0}, true}); }
+TEST(LowerCacheAppend, BlockedHalf) { check(Append{2, 40, 2, 20, 64, -1, {0, 9}, true, "f16"}); }
+TEST(LowerCacheAppend, BlockedPastTheEnd) { check(Append{2, 40, 2, 20, 64, -1, {40, 80}, true, "bf16"}); }
 TEST(LowerCacheAppend, BeforeTheCache) { check(Append{1, 7, 3, 20, 40, -1, {-3}, true}); }
 TEST(LowerCacheAppend, PlainWithPast) { check(Append{2, 7, 3, 20, 40, 12, {12, 20}, false}); }
 TEST(LowerCacheAppend, BlockedWithPast) { check(Append{2, 7, 3, 20, 48, 12, {12, 5}, true}); }

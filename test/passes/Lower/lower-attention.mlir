@@ -79,6 +79,20 @@ func.func @append(%new: memref<?x?x3x64xf32>, %start: memref<?xi32>, %cache: mem
 
 // -----
 
+// Whole blocks of 16 tokens are transposed; what stands before and behind them is written token by token.
+// CHECK-LABEL: @append_blocked
+// CHECK: memref.store %{{.*}} : memref<?x3x?x16x16xf32>
+// CHECK: scf.for %{{.*}} step %c16
+// CHECK-COUNT-64: vector.shuffle
+// CHECK-COUNT-16: vector.store %{{.*}} : memref<?x3x?x16x16xf32>, vector<16xf32>
+// CHECK: memref.store %{{.*}} : memref<?x3x?x16x16xf32>
+func.func @append_blocked(%new: memref<?x?x3x16xf32>, %start: memref<?xi32>, %cache: memref<?x3x?x16x16xf32>) {
+  whit.cache_append ins(%new : memref<?x?x3x16xf32>) from %start : memref<?xi32> outs(%cache : memref<?x3x?x16x16xf32>)
+  return
+}
+
+// -----
+
 func.func @depth(%q: memref<1x1x2x?xf32>, %k: memref<1x1x32x?xf32>, %v: memref<1x1x32x?xf32>, %start: memref<1xi32>,
                  %first: index, %y: memref<1x1x2x?xf32>) {
   // expected-error @below {{q has a dynamic size in dimension 3; the size of a head must be static}}
