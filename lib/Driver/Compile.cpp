@@ -21,7 +21,6 @@
 #include "runtime/trust/TrustStore.h"
 
 #include "mlir/IR/MLIRContext.h"
-#include "mlir/Interfaces/FunctionInterfaces.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -51,7 +50,6 @@ private:
   Exit writeText(StringRef path, StringRef text);
   Exit finish();
   void copyForTargets();
-  void recordContext();
   void remember(size_t stage);
   size_t stageCount() const { return stageIndex(options.stopAfter) + 1; }
   size_t operationCount() const;
@@ -84,17 +82,6 @@ size_t Compiler::operationCount() const {
   for (const auto &module : modules)
     const_cast<mlir::OwningOpRef<mlir::ModuleOp> &>(module)->walk([&](mlir::Operation *) { ++count; });
   return count;
-}
-
-/// Models with caches are told how much these hold; it is a number of the artifact from here on.
-void Compiler::recordContext() {
-  bool hasStates = false;
-  modules[0]->walk([&](mlir::FunctionOpInterface function) {
-    for (unsigned i = 0; i < function.getNumArguments(); ++i)
-      hasStates |= bool(function.getArgAttr(i, "whit.state"));
-  });
-  if (hasStates)
-    (*modules[0])->setAttr("whit.context", mlir::Builder(context.get()).getI64IntegerAttr(options.context));
 }
 
 void Compiler::copyForTargets() {
@@ -131,8 +118,6 @@ Exit Compiler::runStage(size_t stage) {
       return exit;
     }
   }
-  if (name == "encoded")
-    recordContext();
   size_t operations = operationCount();
   progress.finish(grouped(operations) + " operations" + (modules.size() > 1 ? ", " + Twine(modules.size()) + " targets" : ""));
   report.stages.push_back({name, progress.seconds(), operations});

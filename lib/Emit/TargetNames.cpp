@@ -39,7 +39,15 @@ constexpr StringLiteral kNeverGenerated[] = {
 
 bool isFeature(StringRef name) { return is_contained(kFeatures, name); }
 
-/// "a, b and 30 more": the known names nearest to `text`, or the first of them.
+/// Length of the longest feature name that `text` starts with, up to its end or a sign; names may hold a '-' themselves. 0: none.
+size_t featureLength(StringRef text) {
+  for (size_t end = std::min(text.find_first_of("+,"), text.size()); end != StringRef::npos && end > 0; end = text.take_front(end).rfind('-'))
+    if (isFeature(text.take_front(end)))
+      return end;
+  return 0;
+}
+
+/// The five known names nearest to `text`, with commas between.
 std::string nearest(StringRef text, ArrayRef<StringRef> known) {
   std::string lower = text.lower();
   SmallVector<std::pair<unsigned, StringRef>> ranked;
@@ -107,7 +115,7 @@ Expected<Target> resolveTarget(StringRef text) {
   // "znver4-avx512f": the longest known CPU name before a '-' counts, if the whole is not one.
   if (!is_contained(known, StringRef(cpu)))
     for (size_t dash = StringRef(cpu).rfind('-'); dash != StringRef::npos; dash = StringRef(cpu).take_front(dash).rfind('-'))
-      if (is_contained(known, StringRef(cpu).take_front(dash))) {
+      if (is_contained(known, StringRef(cpu).take_front(dash)) && featureLength(StringRef(cpu).drop_front(dash + 1))) {
         cpuEnd = dash;
         cpu.resize(dash);
         break;
@@ -137,14 +145,9 @@ Expected<Target> resolveTarget(StringRef text) {
       return fail(Exit::Usage, "--target: feature '" + rest.take_until([](char c) { return c == ','; }) + "' has no sign", "",
                   "write +feature or -feature");
     rest = rest.drop_front();
-    // Names may hold a '-' themselves: take the longest known name.
-    size_t end = std::min(rest.find_first_of("+,"), rest.size());
-    while (!isFeature(rest.take_front(end))) {
-      size_t dash = rest.take_front(end).rfind('-');
-      if (dash == StringRef::npos)
-        return unknownFeature(rest.take_until([](char c) { return c == ',' || c == '+'; }));
-      end = dash;
-    }
+    size_t end = featureLength(rest);
+    if (!end)
+      return unknownFeature(rest.take_until([](char c) { return c == ',' || c == '+'; }));
     enable(features, rest.take_front(end), on);
     rest = rest.drop_front(end);
   }
