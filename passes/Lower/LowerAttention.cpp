@@ -14,7 +14,9 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <limits>
 
@@ -197,6 +199,11 @@ public:
     positions = std::max<int64_t>(1, maxRows / shared);
   }
 
+  /// The choices made, for remarks.
+  std::string describe() const {
+    return llvm::formatv("tiles of {0} positions x {1} heads, keys {2}", positions, heads,
+                         blockedKeys ? "in blocks of 16 tokens" : "transposed block by block");
+  }
   void emit();
 
 private:
@@ -488,7 +495,9 @@ void AttentionKernel::finish(const Tile &tile) {
 static LogicalResult lower(LaneBuilder &b, AttentionOp op) {
   if (cast<MemRefType>(op.getQ().getType()).isDynamicDim(3))
     return op.emitOpError() << "q has a dynamic size in dimension 3; the size of a head must be static";
-  AttentionKernel(b, op).emit();
+  AttentionKernel kernel(b, op);
+  remark::passed(op.getLoc(), remark::RemarkOpts::name("tile").category("whit-lower-attention")) << kernel.describe();
+  kernel.emit();
   return success();
 }
 

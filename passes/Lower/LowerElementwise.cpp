@@ -15,6 +15,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::whit {
@@ -281,8 +282,12 @@ struct LowerElementwisePass : mlir::whit::impl::LowerElementwisePassBase<LowerEl
       generic = *general;
     }
     rewriter.setInsertionPoint(generic);
-    if (!vectorize(generic) && failed(linalg::linalgOpToLoops(rewriter, generic)))
-      return generic.emitOpError() << "cannot be lowered to loops";
+    if (!vectorize(generic)) {
+      remark::missed(generic.getLoc(), remark::RemarkOpts::name("loops").category(getArgument()))
+          << "scalar loops: no loop moves only last dimensions of unit stride under a lane-wise body";
+      if (failed(linalg::linalgOpToLoops(rewriter, generic)))
+        return generic.emitOpError() << "cannot be lowered to loops";
+    }
     generic.erase();
     return success();
   }
