@@ -109,6 +109,9 @@ Regions::Regions(LoadedModule &loaded, std::set<std::string> blockedStates)
       shape.rank += shape.isBlocked;
       buffers.push_back(shape);
     }
+    for (unsigned i = 0; i < region.getNumResults(); ++i)
+      if (int64_t destination = destinationOf(region, i); destination >= 0)
+        buffers[destination].isResult = true;
   }
 }
 

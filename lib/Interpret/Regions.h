@@ -12,8 +12,8 @@
 
 namespace whit::interpret {
 
-/// What one region of compiled code had before it ran and after: one tensor per captured value, in their order. Weights are
-/// left out (empty tensors); they are read from the module.
+/// What one region of compiled code had before it ran and after: one tensor per captured value, in their order. Empty tensors
+/// stand for weights, which are read from the module, and afterwards for what is no result.
 struct RegionRecord {
   bool seen = false;
   std::vector<Tensor> before, after;
@@ -37,7 +37,7 @@ struct RegionReport {
 struct BufferShape {
   mlir::Type element;
   int64_t rank = 0;
-  bool isWeight = false;
+  bool isWeight = false, isResult = false;
   bool isBlocked = false; ///< keys [B, H, T/16, D, 16] that the module calls [B, H, T, D]
 };
 

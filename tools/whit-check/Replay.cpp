@@ -72,7 +72,7 @@ void Recorder::record(int32_t region, int32_t when, void **arguments, int32_t co
   std::vector<Tensor> &tensors = when == 0 ? record.before : record.after;
   tensors.clear();
   for (auto [shape, descriptor] : llvm::zip(regions.buffers(region), llvm::ArrayRef(arguments, count)))
-    tensors.push_back(shape.isWeight ? Tensor() : readBuffer(shape, descriptor));
+    tensors.push_back(shape.isWeight || (when == 1 && !shape.isResult) ? Tensor() : readBuffer(shape, descriptor));
 }
 
 // ---------------------------------------------------------------------------------------------------- one run
