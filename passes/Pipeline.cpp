@@ -32,7 +32,7 @@ static void raise(OpPassManager &manager, const PipelineOptions &) { clean(manag
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
   // States first: they take names away from the outputs, the others get destinations.
   manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
-  manager.addNestedPass<func::FuncOp>(createAddDestinationsPass());
+  manager.addPass(createAddDestinationsPass());
   // Before anything is quantized or fused: a row is a row, whichever batch it comes from.
   manager.addNestedPass<func::FuncOp>(createCollapseRowsPass());
   clean(manager);

@@ -256,7 +256,7 @@ def Whit_ParallelOp : Whit_Op<"parallel"> {
 def Whit_ObserveOp : Whit_Op<"observe"> {
   let summary = "shows the buffers of a region to the runtime's observer, before (0) or after (1) it ran";
   let description = [{Lowered to a call of the context's `observe` with pointers to memref descriptors.}];
-  let arguments = (ins I32Attr:$region, I32:$when, Variadic<AnyMemRef>:$buffers);
+  let arguments = (ins I32:$region, I32:$when, Variadic<AnyMemRef>:$buffers);
   let assemblyFormat = "$region `at` $when `(` ($buffers^ `:` type($buffers))? `)` attr-dict";
 }
 

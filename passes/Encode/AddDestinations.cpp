@@ -22,10 +22,13 @@ using namespace mlir::whit;
 namespace {
 struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestinationsPass> {
   void runOnOperation() override {
-    func::FuncOp func = getOperation();
-    if (func.isExternal())
-      return;
-    auto module = func->getParentOfType<ModuleOp>();
+    for (auto func : getOperation().getOps<func::FuncOp>())
+      if (!func.isExternal() && failed(addTo(func)))
+        return signalPassFailure();
+  }
+
+  LogicalResult addTo(func::FuncOp func) {
+    ModuleOp module = getOperation();
     StringRef logits;
     if (auto roles = module->getAttrOfType<DictionaryAttr>("whit.roles"))
       if (auto name = roles.getAs<StringAttr>("logits"))
@@ -47,11 +50,12 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
                                      DictionaryAttr::get(&getContext(), {named("whit.name", name), named("whit.dims", dims),
                                                                          named("whit.output", UnitAttr::get(&getContext()))}),
                                      matmul ? matmul.getLoc() : func.getLoc())))
-        return signalPassFailure();
+        return failure();
       Value destination = func.getArgument(argument);
       OpBuilder b(ret);
       result.set(lastRows ? onLastRows(matmul, destination) : copyTo(b, result.get(), destination));
     }
+    return success();
   }
 
   NamedAttribute named(StringRef name, Attribute value) { return {StringAttr::get(&getContext(), name), value}; }

@@ -3,7 +3,7 @@
 #define WHIT_ENCODE_ADDDESTINATIONS
 include "mlir/Pass/PassBase.td"
 
-def AddDestinationsPass : Pass<"whit-add-destinations", "mlir::func::FuncOp"> {
+def AddDestinationsPass : Pass<"whit-add-destinations", "mlir::ModuleOp"> {
   let summary = "passes outputs as arguments, and computes the logits of the last rows only";
   let description = [{
     Every named result gets a destination argument with the same name and dimensions; the caller owns its memory. When the

@@ -102,7 +102,8 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
     func.setArgAttr(index, "whit.dims", b.getArrayAttr(newDims));
     func.setArgAttr(index, "whit.state",
                     b.getDictionaryAttr({b.getNamedAttr("past", name), b.getNamedAttr("present", presentName),
-                                         b.getNamedAttr("length", presentDims[2])}));
+                                         b.getNamedAttr("length", presentDims[2]),
+                                         b.getNamedAttr("context", b.getI64IntegerAttr(context))}));
     Type type = RankedTensorType::get(shape, stored);
     past.setType(type);
 

@@ -14,7 +14,7 @@ def MakeCachesInPlacePass : Pass<"whit-make-caches-in-place", "mlir::func::FuncO
     func.func @main(%past: tensor<?x3x?x64xf32> {whit.name = "past.key", ...}, ...) -> (tensor<?x3x?x64xf32> {whit.name = "present.key", ...}) {
       %k = whit.cache_append ins(%new after %past : ...) from %start : ... outs(%empty : ...)
     // becomes, with a context of 2048 tokens
-    func.func @main(%cache: tensor<?x3x2048x64xf32> {whit.state = {past = "past.key", present = "present.key", ...}, ...}) -> (tensor<?x3x2048x64xf32>) {
+    func.func @main(%cache: tensor<?x3x2048x64xf32> {whit.state = {past = "past.key", present = "present.key", context = 2048, ...}, ...}) -> (tensor<?x3x2048x64xf32>) {
       %k = whit.cache_append ins(%new : ...) from %start : ... outs(%cache : ...)
     ```
 

@@ -118,10 +118,9 @@ struct LowerObserve : ConvertOpToLLVMPattern<ObserveOp> {
     }
     auto i32 = rewriter.getI32Type();
     auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()), {pointer, i32, i32, pointer, i32});
-    Value region = LLVM::ConstantOp::create(rewriter, loc, i32, op.getRegionAttr());
     Value count = LLVM::ConstantOp::create(rewriter, loc, i32, rewriter.getI32IntegerAttr(adaptor.getBuffers().size()));
     LLVM::CallOp::create(rewriter, loc, type,
-                         ValueRange{callback(rewriter, loc, context, 1), context, region, adaptor.getWhen(), table, count});
+                         ValueRange{callback(rewriter, loc, context, 1), context, adaptor.getRegion(), adaptor.getWhen(), table, count});
     rewriter.eraseOp(op);
     return success();
   }

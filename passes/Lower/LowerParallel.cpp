@@ -34,7 +34,7 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
   void runOnOperation() override {
     SmallVector<func::FuncOp> regions;
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (func->hasAttr("whit.region"))
+      if (func->hasAttr("whit.observed"))
         regions.push_back(func);
     for (func::FuncOp region : regions)
       if (failed(placeScratch(region)) || failed(outlineLoops(region)))
@@ -203,29 +203,30 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
       for (Value operand : call.getOperands().take_front(observed))
         if (isa<MemRefType>(operand.getType()))
           buffers.push_back(operand);
-      auto id = cast<IntegerAttr>(region->getAttr("whit.region"));
-      observe(b, call.getLoc(), context, id, 0, buffers);
+      Value id = call.getOperands().back();
+      observe(b, call.getLoc(), context, region, id, 0, buffers);
       func::CallOp::create(b, call.getLoc(), region, operands);
-      observe(b, call.getLoc(), context, id, 1, buffers);
+      observe(b, call.getLoc(), context, region, id, 1, buffers);
       call.erase();
     }
   }
 
-  /// if (context->observe) observer_N(context, when, buffers...): the descriptors are built in a function of their own.
-  void observe(OpBuilder &b, Location loc, Value context, IntegerAttr region, int32_t when, ArrayRef<Value> buffers) {
+  /// if (context->observe) observe_REGION(context, id, when, buffers...): the descriptors are built in a function of their own.
+  void observe(OpBuilder &b, Location loc, Value context, func::FuncOp region, Value id, int32_t when,
+               ArrayRef<Value> buffers) {
     auto pointer = LLVM::LLVMPointerType::get(&getContext());
-    std::string name = llvm::formatv("observe_{0}", region.getInt()).str();
+    std::string name = ("observe_" + region.getSymName()).str();
     auto observer = getOperation().lookupSymbol<func::FuncOp>(name);
     if (!observer) {
       OpBuilder top = OpBuilder::atBlockEnd(getOperation().getBody());
-      SmallVector<Type> types{pointer, b.getI32Type()};
+      SmallVector<Type> types{pointer, b.getI32Type(), b.getI32Type()};
       llvm::append_range(types, ValueRange(buffers).getTypes());
       observer = func::FuncOp::create(top, loc, name, b.getFunctionType(types, {}));
       observer.setPrivate();
       observer->setAttr("passthrough", b.getStrArrayAttr({"noinline", "cold"}));
       Block *entry = observer.addEntryBlock();
       top.setInsertionPointToStart(entry);
-      ObserveOp::create(top, loc, region, entry->getArgument(1), entry->getArguments().drop_front(2));
+      ObserveOp::create(top, loc, entry->getArgument(1), entry->getArgument(2), entry->getArguments().drop_front(3));
       func::ReturnOp::create(top, loc);
     }
     Value address = LLVM::GEPOp::create(b, loc, pointer, pointer, context, ArrayRef<LLVM::GEPArg>{1});
@@ -233,7 +234,7 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
     Value null = LLVM::ZeroOp::create(b, loc, pointer);
     Value watched = LLVM::ICmpOp::create(b, loc, LLVM::ICmpPredicate::ne, callback, null);
     scf::IfOp::create(b, loc, watched, [&](OpBuilder &then, Location) {
-      SmallVector<Value> operands{context, arith::ConstantIntOp::create(then, loc, when, 32)};
+      SmallVector<Value> operands{context, id, arith::ConstantIntOp::create(then, loc, when, 32)};
       llvm::append_range(operands, buffers);
       func::CallOp::create(then, loc, observer, operands);
       scf::YieldOp::create(then, loc);

@@ -4,10 +4,12 @@
 
 #include "Whit/Whit.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
@@ -48,15 +50,14 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
     });
     OpBuilder b(region->getParentOfType<func::FuncOp>());
     SmallVector<Type> types = llvm::map_to_vector(arguments, [](Value v) { return v.getType(); });
-    auto func = func::FuncOp::create(b, region.getLoc(), llvm::formatv("region_{0}", id).str(),
-                                     b.getFunctionType(types, region.getResultTypes()));
+    types.push_back(b.getI32Type());
+    auto func = func::FuncOp::create(b, region.getLoc(), "region", b.getFunctionType(types, region.getResultTypes()));
     func.setPrivate();
-    func->setAttr("whit.region", b.getI32IntegerAttr(id));
     func->setAttr("whit.observed", b.getI64IntegerAttr(region.getCaptured().size()));
     Block *entry = func.addEntryBlock();
     b.setInsertionPointToStart(entry);
     IRMapping map;
-    map.map(arguments.getArrayRef(), entry->getArguments());
+    map.map(arguments.getArrayRef(), entry->getArguments().drop_back());
     for (Operation *constant : constants)
       b.clone(*constant, map);
     Operation *yield = region.getBody().front().getTerminator();
@@ -67,8 +68,12 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
       results.push_back(map.lookupOrDefault(value));
     func::ReturnOp::create(b, yield->getLoc(), results);
 
+    func = sameAs(func);
+
     b.setInsertionPoint(region);
-    auto call = func::CallOp::create(b, region.getLoc(), func, arguments.getArrayRef());
+    SmallVector<Value> operands = llvm::to_vector(arguments);
+    operands.push_back(arith::ConstantIntOp::create(b, region.getLoc(), id, 32));
+    auto call = func::CallOp::create(b, region.getLoc(), func, operands);
     region->replaceAllUsesWith(call);
 
     std::string schedule;
@@ -83,5 +88,20 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
     region.erase();
     return description;
   }
+
+  /// The function outlined before that does the same, instead of `func`; or `func` under a name of its own.
+  func::FuncOp sameAs(func::FuncOp func) {
+    std::string text;
+    llvm::raw_string_ostream stream(text);
+    func->print(stream, OpPrintingFlags().useLocalScope());
+    auto [known, inserted] = functions.try_emplace(text, func);
+    if (inserted)
+      func.setSymName(llvm::formatv("region_{0}", functions.size() - 1).str());
+    else
+      func.erase();
+    return known->second;
+  }
+
+  llvm::StringMap<func::FuncOp> functions; // by their text
 };
 } // namespace

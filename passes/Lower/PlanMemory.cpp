@@ -210,8 +210,17 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     OpBuilder b(&getContext());
     Value workspace = appendArgument(MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), main.getLoc());
     arguments.push_back(dictionary({{"name", b.getStringAttr("workspace")}, {"kind", b.getStringAttr("workspace")},
-                                    {"dtype", b.getStringAttr("i8")}, {"shape", b.getArrayAttr({b.getI64IntegerAttr(-1)})}}));
-    getOperation()->setAttr("whit.arguments", b.getArrayAttr(arguments));
+                                    {"dtype", b.getStringAttr("i8")}, {"shape", b.getArrayAttr({})}}));
+    // A call passes them by kind.
+    SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(0, arguments.size()));
+    llvm::stable_sort(order, [&](unsigned left, unsigned right) { return rankOf(arguments[left]) < rankOf(arguments[right]); });
+    SmallVector<Attribute> sorted;
+    SmallVector<int32_t> places(order.size());
+    for (auto [place, i] : llvm::enumerate(order)) {
+      sorted.push_back(arguments[i]);
+      places[i] = place;
+    }
+    getOperation()->setAttr("whit.arguments", b.getArrayAttr(sorted));
 
     b.setInsertionPointToStart(&entry);
     SmallVector<SmallVector<Value>> dims;
@@ -234,12 +243,12 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       }
       offset = arith::AddIOp::create(b, main.getLoc(), offset, *bytes);
     }
-    takeArgumentsFromMemory(main);
+    takeArgumentsFromMemory(main, places);
     return success();
   }
 
   /// @whit_main(context, arguments): descriptors are loaded through pointers, so the signature does not grow with the model.
-  void takeArgumentsFromMemory(func::FuncOp main) {
+  void takeArgumentsFromMemory(func::FuncOp main, ArrayRef<int32_t> places) {
     Block &entry = main.getBody().front();
     OpBuilder b(&getContext());
     b.setInsertionPointToStart(&entry);
@@ -250,7 +259,7 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     Value table = entry.addArgument(pointer, loc);
     for (unsigned i = 0; i < count; ++i) {
       auto type = cast<MemRefType>(entry.getArgument(i).getType());
-      Value address = LLVM::GEPOp::create(b, loc, pointer, pointer, table, ArrayRef<LLVM::GEPArg>{int32_t(i)});
+      Value address = LLVM::GEPOp::create(b, loc, pointer, pointer, table, ArrayRef<LLVM::GEPArg>{places[i]});
       Value descriptor = LLVM::LoadOp::create(b, loc, pointer, address);
       Value loaded = LLVM::LoadOp::create(b, loc, descriptorType(type), descriptor);
       Value memref = UnrealizedConversionCastOp::create(b, loc, type, loaded).getResult(0);
@@ -264,6 +273,12 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     ret->setOperands(arith::ConstantIntOp::create(b, loc, 0, 32).getResult());
     main.setFunctionType(FunctionType::get(&getContext(), entry.getArgumentTypes(), b.getI32Type()));
     main.setSymName("whit_main");
+  }
+
+  static unsigned rankOf(Attribute argument) {
+    StringRef kind = cast<DictionaryAttr>(argument).getAs<StringAttr>("kind").getValue();
+    static constexpr StringRef kOrder[] = {"input", "state", "constant", "output", "workspace"};
+    return llvm::find(kOrder, kind) - std::begin(kOrder);
   }
 
   Type descriptorType(MemRefType type) {
@@ -339,16 +354,20 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       LLVM::StoreOp::create(b, loc, arith::IndexCastOp::create(b, loc, b.getI64Type(), value), address);
     };
     store(total);
-    for (ArrayRef<Value> values : dims)
-      for (Value value : values)
-        store(value);
-    // Constants and the workspace follow, in the order in which rewrite() appends them.
+    auto storeKind = [&](StringRef kind) {
+      for (auto [i, values] : llvm::enumerate(dims))
+        if (kindOf(main, i) == kind)
+          for (Value value : values)
+            store(value);
+    };
+    storeKind("input");
+    storeKind("state");
     llvm::SmallDenseSet<StringAttr> seen;
     for (auto constant : main.getOps<ConstantOp>())
       if (seen.insert(constant.getWeightAttr().getAttr()).second)
         for (int64_t size : cast<MemRefType>(constant.getType()).getShape())
           store(arith::ConstantIndexOp::create(b, loc, size));
-    store(total);
+    storeKind("output");
     func::ReturnOp::create(b, loc);
     return success();
   }
@@ -361,6 +380,10 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     return DictionaryAttr::get(&getContext(), named);
   }
 
+  static StringRef kindOf(func::FuncOp main, unsigned i) {
+    return main.getArgAttr(i, "whit.state") ? "state" : main.getArgAttr(i, "whit.output") ? "output" : "input";
+  }
+
   SmallVector<Attribute> describe(func::FuncOp main, ArrayRef<SmallVector<Attribute>> shapes) {
     SmallVector<Attribute> arguments;
     Builder b(&getContext());
@@ -368,11 +391,12 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       unsigned i = argument.getArgNumber();
       auto state = main.getArgAttrOfType<DictionaryAttr>(i, "whit.state");
       auto type = cast<MemRefType>(argument.getType());
-      StringRef kind = state ? "state" : main.getArgAttr(i, "whit.output") ? "output" : "input";
       Attribute none, name = main.getArgAttr(i, "whit.name");
+      if (state && state.get("context"))
+        getOperation()->setAttr("whit.context", state.get("context"));
       arguments.push_back(dictionary(
           {{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
-           {"kind", b.getStringAttr(kind)},
+           {"kind", b.getStringAttr(kindOf(main, i))},
            {"dtype", b.getStringAttr(nameOfType(type.getElementType()))},
            {"shape", b.getArrayAttr(shapes[i])},
            {"past", state ? state.get("past") : none},
@@ -389,7 +413,7 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     SmallVector<Attribute> shape;
     for (int64_t size : type.getShape())
       shape.push_back(b.getI64IntegerAttr(size));
-    Attribute format, logical, place;
+    Attribute format = b.getStringAttr(""), logical = b.getI64ArrayAttr(type.getShape()), place = format;
     if (std::optional<PlaceAttr> attr = weight.getPlace()) {
       format = b.getStringAttr(attr->getFormat().getName());
       logical = b.getI64ArrayAttr({attr->getN(), attr->getK()});

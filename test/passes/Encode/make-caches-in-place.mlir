@@ -5,7 +5,7 @@
 
 // The past becomes a state of 32 tokens; the present leaves the named outputs.
 // CHECK-LABEL: func @main
-// CHECK-SAME: %[[CACHE:[^:]*]]: tensor<?x3x32x64xf16> {whit.dims = ["batch", 3, 32, 64], whit.name = "past.key", whit.state = {length = "total", past = "past.key", present = "present.key"}}
+// CHECK-SAME: %[[CACHE:[^:]*]]: tensor<?x3x32x64xf16> {whit.dims = ["batch", 3, 32, 64], whit.name = "past.key", whit.state = {context = 32 : i64, length = "total", past = "past.key", present = "present.key"}}
 // CHECK-SAME: -> (tensor<?xi32> {whit.name = "seen"}, tensor<?x3x32x64xf16>)
 func.func @main(%new: tensor<?x?x3x64xf32>, %past: tensor<?x3x?x64xf32> {whit.name = "past.key", whit.dims = ["batch", 3, "past", 64]},
                 %start: tensor<?xi32>, %b: index, %t: index)

@@ -19,8 +19,8 @@ func.func private @region_0_body(%x: memref<?xf32>, %n: index, %begin: index, %e
 // The observer gets the region's number, when, and pointers to descriptors.
 // CHECK-LABEL: llvm.func internal @observe_0(
 // CHECK: llvm.call %{{.*}}(%{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}) : !llvm.ptr, (!llvm.ptr, i32, i32, !llvm.ptr, i32) -> ()
-func.func private @observe_0(%context: !llvm.ptr, %when: i32, %x: memref<?xf32>) {
-  whit.observe 0 at %when(%x : memref<?xf32>)
+func.func private @observe_0(%context: !llvm.ptr, %id: i32, %when: i32, %x: memref<?xf32>) {
+  whit.observe %id at %when(%x : memref<?xf32>)
   return
 }
 // The entry that the runtime calls: captured values and a range.

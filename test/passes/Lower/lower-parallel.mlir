@@ -11,7 +11,7 @@
 // CHECK-SAME: %{{.*}}: !llvm.ptr
 // CHECK: whit.parallel @region_0_body({{.*}}) over %{{.*}}
 // CHECK-NOT: scf.forall
-func.func private @region_0(%x: memref<?x64xf32>, %n: index) attributes {whit.region = 0 : i32, whit.observed = 1 : i64} {
+func.func private @region_0(%x: memref<?x64xf32>, %n: index, %id: i32) attributes {whit.observed = 1 : i64} {
   %f = arith.constant 0.0 : f32
   %c0 = arith.constant 0 : index
   scf.forall (%i) = (0) to (%n) step (8) {
@@ -25,20 +25,21 @@ func.func private @region_0(%x: memref<?x64xf32>, %n: index) attributes {whit.re
 // CHECK-LABEL: func @whit_main(
 // CHECK-SAME: %[[CONTEXT:.*]]: !llvm.ptr
 func.func @whit_main(%context: !llvm.ptr, %x: memref<?x64xf32>, %n: index) {
+  %id = arith.constant 0 : i32
   // CHECK: %[[WATCHED:.*]] = llvm.icmp "ne"
   // CHECK: scf.if %[[WATCHED]]
-  // CHECK: call @observe_0(%[[CONTEXT]], %{{.*}}, %{{.*}})
+  // CHECK: call @observe_region_0(%[[CONTEXT]], %{{.*}}, %{{.*}}, %{{.*}})
   // CHECK: call @region_0(%[[CONTEXT]]
   // CHECK: scf.if
-  call @region_0(%x, %n) : (memref<?x64xf32>, index) -> ()
+  call @region_0(%x, %n, %id) : (memref<?x64xf32>, index, i32) -> ()
   return
 }
-// CHECK: func private @observe_0{{.*}}cold
-// CHECK: whit.observe 0 at
+// CHECK: func private @observe_region_0{{.*}}cold
+// CHECK: whit.observe %{{.*}} at
 
 // -----
 
-func.func private @region_0(%x: memref<?xf32>, %n: index) attributes {whit.region = 0 : i32, whit.observed = 1 : i64} {
+func.func private @region_0(%x: memref<?xf32>, %n: index, %id: i32) attributes {whit.observed = 1 : i64} {
   %f = arith.constant 0.0 : f32
   scf.forall (%i) = (0) to (%n) step (8) {
     // expected-error @below {{tile buffer of type 'memref<?xf32>' has no largest size in dimension 0; the schedule of its region must cut that dimension}}
