@@ -4,7 +4,7 @@
 // %a is dead when %c is written, so both have the first place of the workspace; %b lives beside them.
 // CHECK: module attributes {whit.arguments = [
 // CHECK-SAME: dtype = "f32", kind = "input", name = "x", shape = ["rows", 64]
-// CHECK-SAME: dtype = "f32", kind = "constant", name = "w", shape = [64]
+// CHECK-SAME: kind = "constant", logical = [64], name = "w", place = "", shape = [64]
 // CHECK-SAME: dtype = "f32", kind = "output", name = "y", shape = ["rows", 64]
 // CHECK-SAME: kind = "workspace"
 // CHECK-LABEL: func @whit_main_sizes(
