@@ -33,3 +33,5 @@ target_link_libraries(WhitOnnxProto PUBLIC ${Protobuf_LIBRARIES} Threads::Thread
 add_library(WhitPrecompiled OBJECT ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
 target_link_libraries(WhitPrecompiled PRIVATE WhitMLIR)
 target_precompile_headers(WhitPrecompiled PRIVATE ${CMAKE_SOURCE_DIR}/cmake/Precompiled.h)
+# Not through ccache: to it, a header with another comment is the same header, while clang insists on the very file.
+set_target_properties(WhitPrecompiled PROPERTIES CXX_COMPILER_LAUNCHER "")
