@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Opening beneath a folder: each part of the name is opened relative to the one before and never through a link, and what
-// was checked is the descriptor that is mapped, so nothing can be exchanged in between.
+// Opening beneath a folder: each part of the name is opened relative to the one before and never through a link, and
+// what was checked is the descriptor that is mapped, so nothing can be exchanged in between.
 
 #include "Import/DataFiles.h"
 

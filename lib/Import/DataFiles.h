@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The files that a model's weights lie in, mapped and never copied. This is the one place that opens a file whose name stands
-// in a model: such a name is untrusted, and three releases of one ONNX reader in a row were fooled by links and "..".
+// The files that a model's weights lie in, mapped and never copied. This is the one place that opens a file whose name
+// stands in a model: such a name is untrusted, and three releases of one ONNX reader in a row were fooled by links and
+// "..".
 
 #pragma once
 
@@ -22,8 +23,8 @@ public:
 
   llvm::StringRef getFolder() const { return folder; }
 
-  /// The bytes of the file `name`, or a Failure: the name must be relative and plain, no part of it a link, the file regular
-  /// and without other hard links. Opened once.
+  /// The bytes of the file `name`, or a Failure: the name must be relative and plain, no part of it a link, the file
+  /// regular and without other hard links. Opened once.
   llvm::Expected<llvm::ArrayRef<uint8_t>> open(llvm::StringRef name);
 
   /// Makes the bytes of a file that the user named, the model itself, known as `name`.

@@ -99,7 +99,8 @@ void Diagnostics::printJson(llvm::raw_ostream &out) const {
     llvm::json::Array names;
     for (const std::string &name : d.nodes)
       names.push_back(shown(name));
-    object[d.aboutTensor ? "tensor" : "node"] = names.empty() ? llvm::json::Value("") : llvm::json::Value(names.front());
+    object[d.aboutTensor ? "tensor" : "node"] =
+        names.empty() ? llvm::json::Value("") : llvm::json::Value(names.front());
     if (!d.aboutTensor)
       object["nodes"] = std::move(names);
     out << llvm::json::Value(std::move(object)) << "\n";

@@ -28,19 +28,19 @@ struct DiagnosticCode {
 };
 
 namespace code {
-inline constexpr DiagnosticCode Malformed{"E1001", Exit::Invalid};       ///< the bytes are no file of this format
-inline constexpr DiagnosticCode Graph{"E1002", Exit::Invalid};           ///< names, order or declared shapes of the graph
-inline constexpr DiagnosticCode Tensor{"E1003", Exit::Invalid};          ///< sizes or data fields of a stored tensor
-inline constexpr DiagnosticCode Path{"E1004", Exit::Invalid};            ///< external data outside the model's folder
-inline constexpr DiagnosticCode Attribute{"E1005", Exit::Invalid};       ///< an attribute breaks the operator's rules
-inline constexpr DiagnosticCode Operand{"E1006", Exit::Invalid};         ///< an input's shape or type does
-inline constexpr DiagnosticCode NoOperator{"E3001", Exit::Unsupported};  ///< the operator is not known
-inline constexpr DiagnosticCode NoFeature{"E3002", Exit::Unsupported};   ///< an attribute, input or form of an operator
-inline constexpr DiagnosticCode NoType{"E3003", Exit::Unsupported};      ///< an element type
-inline constexpr DiagnosticCode NoVersion{"E3004", Exit::Unsupported};   ///< a version of the format or operator set
-inline constexpr DiagnosticCode Unreadable{"E4001", Exit::Files};        ///< a file cannot be opened or read
-inline constexpr DiagnosticCode Limit{"E5001", Exit::Limit};             ///< larger than an importer accepts
-inline constexpr DiagnosticCode Bug{"E7001", Exit::Bug};                 ///< the importer made a module that does not verify
+inline constexpr DiagnosticCode Malformed{"E1001", Exit::Invalid}; ///< the bytes are no file of this format
+inline constexpr DiagnosticCode Graph{"E1002", Exit::Invalid};     ///< names, order or declared shapes of the graph
+inline constexpr DiagnosticCode Tensor{"E1003", Exit::Invalid};    ///< sizes or data fields of a stored tensor
+inline constexpr DiagnosticCode Path{"E1004", Exit::Invalid};      ///< external data outside the model's folder
+inline constexpr DiagnosticCode Attribute{"E1005", Exit::Invalid}; ///< an attribute breaks the operator's rules
+inline constexpr DiagnosticCode Operand{"E1006", Exit::Invalid};   ///< an input's shape or type does
+inline constexpr DiagnosticCode NoOperator{"E3001", Exit::Unsupported}; ///< the operator is not known
+inline constexpr DiagnosticCode NoFeature{"E3002", Exit::Unsupported};  ///< an attribute, input or form of an operator
+inline constexpr DiagnosticCode NoType{"E3003", Exit::Unsupported};     ///< an element type
+inline constexpr DiagnosticCode NoVersion{"E3004", Exit::Unsupported};  ///< a version of the format or operator set
+inline constexpr DiagnosticCode Unreadable{"E4001", Exit::Files};       ///< a file cannot be opened or read
+inline constexpr DiagnosticCode Limit{"E5001", Exit::Limit};            ///< larger than an importer accepts
+inline constexpr DiagnosticCode Bug{"E7001", Exit::Bug}; ///< the importer made a module that does not verify
 } // namespace code
 
 enum class Severity { Error, Warning };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // From a checked file to a module: the operators it uses, its inputs, its nodes one by one, its outputs. A node that is
-// refused marks its outputs as failed; what depends on them is skipped in silence, all else is still imported, so one run
-// reports every problem.
+// refused marks its outputs as failed; what depends on them is skipped in silence, all else is still imported, so one
+// run reports every problem.
 
 #include "Import/ONNX/Graph.h"
 
@@ -19,7 +19,8 @@ using semantics::Tensor;
 static constexpr int64_t kMaxKnownElements = 64;
 static constexpr size_t kMaxTensorRank = 6;
 
-Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings, MLIRContext &context)
+Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings,
+             MLIRContext &context)
     : source(source), files(files), diagnostics(diagnostics), context(context), bindings(bindings) {}
 
 void Graph::report(DiagnosticCode code, const Twine &message, StringRef value) {
@@ -84,8 +85,8 @@ GraphValue *Graph::find(StringRef name) {
 
 LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
   if (value.rank() > int64_t(kMaxTensorRank))
-    return node.unsupported("output '" + shown(name) + "' has rank " + Twine(value.rank()) + "; at most " + Twine(kMaxTensorRank) +
-                            " is supported");
+    return node.unsupported("output '" + shown(name) + "' has rank " + Twine(value.rank()) + "; at most " +
+                            Twine(kMaxTensorRank) + " is supported");
   if (!values.try_emplace(name, std::move(value)).second)
     return node.report(code::Graph, "output '" + shown(name) + "' is defined a second time; names must be unique");
   return success();
@@ -95,7 +96,8 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
   if (value.value)
     return Tensor{value.value, value.sizes};
   if (!value.element) {
-    why = value.stored ? std::string("has elements of type ") + value.stored->type->name + ", which are only supported as codes of weights"
+    why = value.stored ? std::string("has elements of type ") + value.stored->type->name +
+                             ", which are only supported as codes of weights"
                        : "has elements of a type that is not supported";
     return failure();
   }
@@ -104,7 +106,8 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     SmallVector<Attribute> constants;
     for (OpFoldResult element : *value.elements)
       if (std::optional<int64_t> constant = getConstantIntValue(element))
-        constants.push_back(b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), *constant, true, true)));
+        constants.push_back(
+            b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), *constant, true, true)));
     if (constants.size() == value.elements->size()) {
       value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, constants));
     } else {
@@ -123,7 +126,8 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
       number.convert(floats.getFloatSemantics(), APFloat::rmNearestTiesToEven, &loses);
       value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, number));
     } else if (stored.count == 0 || stored.file.empty()) {
-      why = stored.count ? "has its values in a field that cannot be mapped; save the model with raw_data" : "has no elements";
+      why = stored.count ? "has its values in a field that cannot be mapped; save the model with raw_data"
+                         : "has no elements";
       return failure();
     } else {
       auto blob = weights->blob(stored.file, stored.offset, stored.length, storedType(&context, stored.type->number));
@@ -133,13 +137,15 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     return Tensor{value.value, value.sizes};
   }
   if (stored.count > kMaxKnownElements) {
-    why = "is a constant of " + std::to_string(stored.count) + " integers; at most " + std::to_string(kMaxKnownElements) + " are supported";
+    why = "is a constant of " + std::to_string(stored.count) + " integers; at most " +
+          std::to_string(kMaxKnownElements) + " are supported";
     return failure();
   }
   SmallVector<Attribute> elements;
   SmallVector<int64_t> integers = *stored.integers();
   for (int64_t element : integers)
-    elements.push_back(b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), element, true, true)));
+    elements.push_back(
+        b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), element, true, true)));
   value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, elements));
   return Tensor{value.value, value.sizes};
 }
@@ -160,7 +166,8 @@ bool Graph::bind(OpFoldResult size, int64_t wanted) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows : {attentionOperators(), elementwiseOperators(), matmulOperators(), normOperators(), shapeOperators()})
+    for (ArrayRef<Operator> rows :
+         {attentionOperators(), elementwiseOperators(), matmulOperators(), normOperators(), shapeOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;
@@ -170,7 +177,8 @@ static const Operator *lookUp(StringRef domain, StringRef type) {
   return table.lookup((domain + "." + type).str());
 }
 
-/// Looks for what no function has to see: unknown operators and attributes, all of them, each reported once with its nodes.
+/// Looks for what no function has to see: unknown operators and attributes, all of them, each reported once with its
+/// nodes.
 bool Graph::checkOperators() {
   std::vector<Diagnostic> problems;
   llvm::StringMap<size_t> placeOf;
@@ -212,11 +220,15 @@ bool Graph::checkOperators() {
       if (!proto.input(k).empty())
         last = k + 1;
     if (last > row->maxInputs)
-      add(code::NoFeature, "input " + std::to_string(last - 1) + " is not supported; at most " + std::to_string(row->maxInputs) + " inputs are", "");
+      add(code::NoFeature,
+          "input " + std::to_string(last - 1) + " is not supported; at most " + std::to_string(row->maxInputs) +
+              " inputs are",
+          "");
     for (unsigned k = 0; k < row->minInputs; ++k)
       if (!node.has(k)) {
         broken = true;
-        (void)node.badOperand("input " + Twine(k) + " is missing; the first " + Twine(row->minInputs) + " are required");
+        (void)node.badOperand("input " + Twine(k) + " is missing; the first " + Twine(row->minInputs) +
+                              " are required");
         break;
       }
     for (int k = row->maxOutputs; k < proto.output_size(); ++k)
@@ -230,7 +242,8 @@ bool Graph::checkOperators() {
   for (Diagnostic &problem : problems)
     diagnostics.add(std::move(problem));
   if (source.graph.sparse_initializer_size())
-    report(code::NoFeature, "the graph has " + Twine(source.graph.sparse_initializer_size()) + " sparse initializers; only dense ones are supported");
+    report(code::NoFeature, "the graph has " + Twine(source.graph.sparse_initializer_size()) +
+                                " sparse initializers; only dense ones are supported");
   return !broken;
 }
 
@@ -272,24 +285,28 @@ bool Graph::addInputs() {
     Type element = valueType(&context, tensorType.elem_type());
     if (!element) {
       const OnnxType *type = onnxType(tensorType.elem_type());
-      refuse(type ? code::NoType : code::Graph, Twine("has element type ") + (type ? type->name : "that ONNX does not have"));
+      refuse(type ? code::NoType : code::Graph,
+             Twine("has element type ") + (type ? type->name : "that ONNX does not have"));
       continue;
     }
     if (tensorType.shape().dim_size() > int(kMaxTensorRank)) {
-      refuse(code::NoFeature, "has rank " + Twine(tensorType.shape().dim_size()) + "; at most " + Twine(kMaxTensorRank) + " is supported");
+      refuse(code::NoFeature, "has rank " + Twine(tensorType.shape().dim_size()) + "; at most " +
+                                  Twine(kMaxTensorRank) + " is supported");
       continue;
     }
     SmallVector<int64_t> shape;
     SmallVector<Attribute> names;
     for (auto [i, dim] : llvm::enumerate(tensorType.shape().dim())) {
       if (dim.has_dim_value() && (dim.dim_value() < 0 || dim.dim_value() > (int64_t(1) << 40)))
-        refuse(code::Graph, "has size " + Twine(dim.dim_value()) + " in dimension " + Twine(i) + "; it must be from 0 to 2^40");
+        refuse(code::Graph,
+               "has size " + Twine(dim.dim_value()) + " in dimension " + Twine(i) + "; it must be from 0 to 2^40");
       if (dim.has_dim_value()) {
         names.push_back(b.getI64IntegerAttr(dim.dim_value()));
       } else {
         std::string name = dim.dim_param().empty() ? input.name() + ".dim" + std::to_string(i) : dim.dim_param();
         auto bound = bindings.find(name);
-        names.push_back(bound == bindings.end() ? Attribute(b.getStringAttr(name)) : b.getI64IntegerAttr(bound->second));
+        names.push_back(bound == bindings.end() ? Attribute(b.getStringAttr(name))
+                                                : b.getI64IntegerAttr(bound->second));
       }
       auto size = dyn_cast<IntegerAttr>(names.back());
       shape.push_back(size ? size.getInt() : ShapedType::kDynamic);
@@ -338,7 +355,8 @@ void Graph::addNodes() {
       if (!input.empty()) {
         GraphValue *value = find(input);
         if (!value)
-          (void)node.report(code::Graph, "input '" + shown(input) + "' is no input, initializer or output of an earlier node",
+          (void)node.report(code::Graph,
+                            "input '" + shown(input) + "' is no input, initializer or output of an earlier node",
                             "nodes must stand behind those whose outputs they use");
         failed |= !value || value->failed;
       }
@@ -402,7 +420,8 @@ bool Graph::addOutputs() {
                               (onnxType(declared.elem_type()) ? onnxType(declared.elem_type())->name : "unknown") +
                               "; its node computes another");
     if (declared.has_shape() && declared.shape().dim_size() != tensor->rank()) {
-      refuse(code::Graph, "is declared with rank " + Twine(declared.shape().dim_size()) + "; its node computes rank " + Twine(tensor->rank()));
+      refuse(code::Graph, "is declared with rank " + Twine(declared.shape().dim_size()) + "; its node computes rank " +
+                              Twine(tensor->rank()));
       continue;
     }
     SmallVector<Attribute> dims;
@@ -410,7 +429,8 @@ bool Graph::addOutputs() {
       Attribute name = nameOf(size);
       const auto *dim = declared.has_shape() ? &declared.shape().dim(i) : nullptr;
       if (dim && dim->has_dim_value() && !bind(size, dim->dim_value()))
-        refuse(code::Graph, "is declared with size " + Twine(dim->dim_value()) + " in dimension " + Twine(i) + "; its node computes another");
+        refuse(code::Graph, "is declared with size " + Twine(dim->dim_value()) + " in dimension " + Twine(i) +
+                                "; its node computes another");
       // A size computed from others goes by its declared name if that is a symbol of an input.
       if (!name && dim && symbols.contains(dim->dim_param()))
         name = builder.getStringAttr(dim->dim_param());
@@ -420,8 +440,9 @@ bool Graph::addOutputs() {
     }
     results.push_back(tensor->value);
     if (!llvm::is_contained(dims, Attribute()))
-      attributes.push_back(builder.getDictionaryAttr({{builder.getStringAttr("whit.name"), builder.getStringAttr(output.name())},
-                                                      {builder.getStringAttr("whit.dims"), builder.getArrayAttr(dims)}}));
+      attributes.push_back(
+          builder.getDictionaryAttr({{builder.getStringAttr("whit.name"), builder.getStringAttr(output.name())},
+                                     {builder.getStringAttr("whit.dims"), builder.getArrayAttr(dims)}}));
   }
   func::ReturnOp::create(b, results);
   function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), TypeRange(ValueRange(results))));
@@ -435,9 +456,11 @@ void Graph::addRoles() {
   Builder b(&context);
   NamedAttrList roles;
   auto isTokens = [](RankedTensorType type) { return type.getRank() == 2 && type.getElementType().isInteger(); };
-  for (auto [role, name] : {std::pair("tokens", "input_ids"), {"mask", "attention_mask"}, {"positions", "position_ids"}})
+  for (auto [role, name] :
+       {std::pair("tokens", "input_ids"), {"mask", "attention_mask"}, {"positions", "position_ids"}})
     if (GraphValue *value = find(name))
-      if (auto argument = dyn_cast_or_null<BlockArgument>(value->value); argument && isTokens(cast<RankedTensorType>(argument.getType())))
+      if (auto argument = dyn_cast_or_null<BlockArgument>(value->value);
+          argument && isTokens(cast<RankedTensorType>(argument.getType())))
         roles.append(role, b.getStringAttr(name));
   for (unsigned i = 0; i < function.getNumResults(); ++i)
     if (auto name = function.getResultAttrOfType<StringAttr>(i, "whit.name"); name && name == "logits") {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One run over a graph: from stored tensors and nodes to a module. Symbols of the model's dimensions are index values at the
-// head of the function, one each, so that equal symbols are equal values.
+// One run over a graph: from stored tensors and nodes to a module. Symbols of the model's dimensions are index values
+// at the head of the function, one each, so that equal symbols are equal values.
 
 #pragma once
 
@@ -28,9 +28,11 @@ using Bindings = llvm::StringMap<int64_t>;
 
 class Graph {
 public:
-  Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings, mlir::MLIRContext &context);
+  Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings,
+        mlir::MLIRContext &context);
 
-  /// Builds the module; null if something was reported. When `learned` is true afterwards, `bindings` grew: run again with them.
+  /// Builds the module; null if something was reported. When `learned` is true afterwards, `bindings` grew: run again
+  /// with them.
   mlir::OwningOpRef<mlir::ModuleOp> build();
   bool learned = false;
 

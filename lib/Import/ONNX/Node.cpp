@@ -26,7 +26,8 @@ static std::string calledName(const ::onnx::NodeProto &proto, size_t index) {
 }
 
 std::string Node::opName() const {
-  return proto.domain().empty() || proto.domain() == "ai.onnx" ? proto.op_type() : proto.domain() + "." + proto.op_type();
+  return proto.domain().empty() || proto.domain() == "ai.onnx" ? proto.op_type()
+                                                               : proto.domain() + "." + proto.op_type();
 }
 
 LogicalResult Node::report(DiagnosticCode code, const Twine &message, const Twine &help) {
@@ -51,7 +52,9 @@ FailureOr<Tensor> Node::f32(unsigned i, StringRef role) {
   if (succeeded(result) && !result->element().isF32()) {
     std::string type;
     llvm::raw_string_ostream(type) << result->element();
-    return report(code::NoType, "input '" + shown(proto.input(i)) + "' (" + role + ") has elements of type " + type + "; only f32 is supported",
+    return report(code::NoType,
+                  "input '" + shown(proto.input(i)) + "' (" + role + ") has elements of type " + type +
+                      "; only f32 is supported",
                   "export the model with float activations");
   }
   return result;
@@ -62,7 +65,8 @@ FailureOr<std::shared_ptr<const StoredTensor>> Node::stored(unsigned i, StringRe
     return badOperand("input " + Twine(i) + " (" + role + ") is missing");
   GraphValue &value = input(i);
   if (!value.stored)
-    return unsupported("input '" + shown(proto.input(i)) + "' (" + role + ") is computed; it must be a constant of the model",
+    return unsupported("input '" + shown(proto.input(i)) + "' (" + role +
+                           ") is computed; it must be a constant of the model",
                        "fold constants before or during the export");
   return value.stored;
 }
@@ -79,7 +83,8 @@ FailureOr<SmallVector<int64_t>> Node::integers(unsigned i, StringRef role) {
     if (result.size() == value.elements->size())
       return result;
   }
-  return unsupported("input '" + shown(proto.input(i)) + "' (" + role + ") is not known before the model runs; it must be a constant");
+  return unsupported("input '" + shown(proto.input(i)) + "' (" + role +
+                     ") is not known before the model runs; it must be a constant");
 }
 
 FailureOr<Sizes> Node::broadcast(ArrayRef<Tensor> operands) {
@@ -93,12 +98,14 @@ FailureOr<Sizes> Node::broadcast(ArrayRef<Tensor> operands) {
     return name ? std::to_string(cast<IntegerAttr>(name).getInt()) : std::string("a computed size");
   };
   std::optional<Sizes> sizes = semantics::broadcast(operands, [&](OpFoldResult a, OpFoldResult b, int64_t dim) {
-    why = text(a) + " and " + text(b) + " meet in dimension " + std::to_string(dim) + "; they must be equal, or one of them 1";
+    why = text(a) + " and " + text(b) + " meet in dimension " + std::to_string(dim) +
+          "; they must be equal, or one of them 1";
   });
   if (sizes)
     return *sizes;
   if (isSymbolic)
-    return unsupported(why, "if they are always equal, export the model with one name for both, or fix them with --dim NAME=N");
+    return unsupported(
+        why, "if they are always equal, export the model with one name for both, or fix them with --dim NAME=N");
   return badOperand(why);
 }
 
@@ -109,8 +116,8 @@ LogicalResult Node::requireDim(unsigned i, StringRef role, int64_t dim, int64_t 
     return success();
   std::optional<int64_t> constant = getConstantIntValue(found);
   return badOperand("input '" + shown(proto.input(i)) + "' (" + role + ") has " +
-                    (constant ? "size " + std::to_string(*constant) : std::string("a symbolic size")) + " in dimension " + Twine(dim) +
-                    "; it must be " + Twine(size));
+                    (constant ? "size " + std::to_string(*constant) : std::string("a symbolic size")) +
+                    " in dimension " + Twine(dim) + "; it must be " + Twine(size));
 }
 
 // ------------------------------------------------------------------------------------------------ attributes
@@ -169,7 +176,8 @@ LogicalResult Node::requireOnly(StringRef name, ArrayRef<int64_t> allowed) {
     return failure();
   if (llvm::is_contained(allowed, *value))
     return success();
-  return unsupported("attribute '" + name + "' is " + Twine(*value) + "; only " + Twine(allowed.front()) + " is supported");
+  return unsupported("attribute '" + name + "' is " + Twine(*value) + "; only " + Twine(allowed.front()) +
+                     " is supported");
 }
 
 // ------------------------------------------------------------------------------------------------ outputs

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What an operator's function sees: its node's inputs and attributes, checked as they are asked for, and where its outputs go.
+// What an operator's function sees: its node's inputs and attributes, checked as they are asked for, and where its
+// outputs go.
 //
 //     static LogicalResult neg(Node &node) {
 //       FailureOr<Tensor> x = node.tensor(0, "X");
@@ -23,12 +24,12 @@ class Graph;
 
 /// A value of the graph, in as many forms as are known. A tensor is built from them when it is first needed.
 struct GraphValue {
-  mlir::Type element;                             ///< null: a stored type that is not computed with
+  mlir::Type element; ///< null: a stored type that is not computed with
   semantics::Sizes sizes;
-  mlir::Value value;                              ///< null until needed, for constants and shapes
-  std::optional<semantics::Sizes> elements;       ///< integer tensors of rank 0 or 1 whose elements are known as index values
-  std::shared_ptr<const StoredTensor> stored;     ///< constants; `dims` of a reshaped one are `sizes`
-  bool failed = false;                            ///< its node was reported; nothing more is said about its uses
+  mlir::Value value;                        ///< null until needed, for constants and shapes
+  std::optional<semantics::Sizes> elements; ///< integer tensors of rank 0 or 1 whose elements are known as index values
+  std::shared_ptr<const StoredTensor> stored; ///< constants; `dims` of a reshaped one are `sizes`
+  bool failed = false;                        ///< its node was reported; nothing more is said about its uses
 
   int64_t rank() const { return sizes.size(); }
 };

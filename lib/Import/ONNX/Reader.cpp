@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reading an ONNX file: cut, parse, check what every file has to fulfil, then one or more runs over the graph. A run may find
-// out that a symbol has one possible size (the head size of a cache, say); the next one starts with that knowledge.
+// Reading an ONNX file: cut, parse, check what every file has to fulfil, then one or more runs over the graph. A run
+// may find out that a symbol has one possible size (the head size of a cache, say); the next one starts with that
+// knowledge.
 
 #include "Import/ONNX/Reader.h"
 
@@ -23,7 +24,6 @@ using namespace mlir;
 
 namespace whit {
 
-
 static constexpr int kMaxDepth = 64;
 static constexpr size_t kMaxNodes = 1'000'000, kMaxSkeleton = size_t(512) << 20, kMaxName = 1024;
 static constexpr uint64_t kMaxOverlap = 4;
@@ -39,7 +39,8 @@ struct QuietProtobuf {
 
 class Reader {
 public:
-  Reader(StringRef path, DataFiles &files, Diagnostics &diagnostics) : path(path), files(files), diagnostics(diagnostics) {
+  Reader(StringRef path, DataFiles &files, Diagnostics &diagnostics)
+      : path(path), files(files), diagnostics(diagnostics) {
     source.file = llvm::sys::path::filename(path).str();
     source.name = llvm::sys::path::stem(path).str();
   }
@@ -53,13 +54,14 @@ public:
     WireModel wire;
     std::string why;
     if (!cutModel(source.bytes, wire, why))
-      return report(code::Malformed, "is no whole ONNX file: " + why, "the file may be cut off; copy or export it again");
+      return report(code::Malformed, "is no whole ONNX file: " + why,
+                    "the file may be cut off; copy or export it again");
     if (wire.model.size() + wire.graph.size() > kMaxSkeleton)
-      return report(code::Limit, "has " + Twine(wire.model.size() + wire.graph.size()) + " bytes besides its weights; at most " +
-                                     Twine(kMaxSkeleton) + " are read");
+      return report(code::Limit, "has " + Twine(wire.model.size() + wire.graph.size()) +
+                                     " bytes besides its weights; at most " + Twine(kMaxSkeleton) + " are read");
     if (wire.nodes.size() > kMaxNodes || wire.initializers.size() > kMaxNodes)
-      return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) + " nodes or initializers; at most " +
-                                     Twine(kMaxNodes) + " are read");
+      return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) +
+                                     " nodes or initializers; at most " + Twine(kMaxNodes) + " are read");
     if (!parse(source.model, wire.model, "model") || !parse(source.graph, wire.graph, "graph"))
       return false;
     if (size_t(source.graph.node_size()) != wire.nodes.size())
@@ -75,7 +77,8 @@ public:
       if (stored->name.empty())
         ok = report(code::Tensor, "has an initializer without a name");
       else if (stored->name.size() > kMaxName)
-        ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) + " bytes; at most " + Twine(kMaxName) + " are read");
+        ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) +
+                                     " bytes; at most " + Twine(kMaxName) + " are read");
       source.initializers.push_back(stored);
     }
     return ok && checkOverlap();
@@ -89,20 +92,20 @@ private:
     return false;
   }
 
-  template <typename Message>
-  bool parse(Message &message, const std::string &bytes, StringRef what) {
+  template <typename Message> bool parse(Message &message, const std::string &bytes, StringRef what) {
     google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size());
     stream.SetRecursionLimit(kMaxDepth);
     if (message.ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage())
       return true;
-    return report(code::Malformed, "is no valid ONNX file: its " + what + " cannot be parsed (damaged, or nested deeper than " +
-                                       Twine(kMaxDepth) + ")");
+    return report(code::Malformed, "is no valid ONNX file: its " + what +
+                                       " cannot be parsed (damaged, or nested deeper than " + Twine(kMaxDepth) + ")");
   }
 
   bool checkVersions() {
     bool ok = true;
     if (source.model.ir_version() < 3 || source.model.ir_version() > kMaxIrVersion)
-      ok = report(code::NoVersion, "has IR version " + Twine(source.model.ir_version()) + "; 3 to " + Twine(kMaxIrVersion) + " are supported");
+      ok = report(code::NoVersion, "has IR version " + Twine(source.model.ir_version()) + "; 3 to " +
+                                       Twine(kMaxIrVersion) + " are supported");
     llvm::StringSet<> domains;
     if (!source.model.opset_import_size())
       ok = report(code::Graph, "names no operator set");
@@ -111,14 +114,17 @@ private:
       if (!domains.insert(isDefault ? StringRef() : StringRef(entry.domain())).second)
         ok = report(code::Graph, "names operator set '" + shown(entry.domain()) + "' twice");
       if (isDefault && (entry.version() < 7 || entry.version() > kMaxOpset))
-        ok = report(code::NoVersion, "uses operator set " + Twine(entry.version()) + "; 7 to " + Twine(kMaxOpset) + " are supported");
+        ok = report(code::NoVersion,
+                    "uses operator set " + Twine(entry.version()) + "; 7 to " + Twine(kMaxOpset) + " are supported");
       if (entry.domain() == "com.microsoft" && entry.version() != 1)
-        ok = report(code::NoVersion, "uses version " + Twine(entry.version()) + " of operator set com.microsoft; only 1 is supported");
+        ok = report(code::NoVersion,
+                    "uses version " + Twine(entry.version()) + " of operator set com.microsoft; only 1 is supported");
     }
     return ok;
   }
 
-  /// Tensors may share bytes, but a file of tensors that all lie over one another would cost more time than its size explains.
+  /// Tensors may share bytes, but a file of tensors that all lie over one another would cost more time than its size
+  /// explains.
   bool checkOverlap() {
     llvm::StringMap<uint64_t> sizes;
     std::set<std::tuple<std::string, uint64_t, uint64_t>> ranges;
@@ -132,8 +138,8 @@ private:
     }
     if (used / kMaxOverlap <= available)
       return true;
-    return report(code::Limit, "has stored tensors of " + Twine(used) + " bytes in files of " + Twine(available) + "; they may overlap " +
-                                   Twine(kMaxOverlap) + "-fold");
+    return report(code::Limit, "has stored tensors of " + Twine(used) + " bytes in files of " + Twine(available) +
+                                   "; they may overlap " + Twine(kMaxOverlap) + "-fold");
   }
 
   /// Names go into symbols, manifests and messages: text of a reasonable length.
@@ -141,7 +147,8 @@ private:
     bool ok = true;
     auto check = [&](StringRef name, StringRef what) {
       if (name.size() > kMaxName || name.contains('\0') || !llvm::json::isUTF8(name))
-        ok = report(code::Graph, "has a " + what + " named '" + shown(name) + "'; names must be UTF-8 of at most " + Twine(kMaxName) + " bytes");
+        ok = report(code::Graph, "has a " + what + " named '" + shown(name) + "'; names must be UTF-8 of at most " +
+                                     Twine(kMaxName) + " bytes");
     };
     for (const auto &node : source.graph.node()) {
       check(node.name(), "node");
@@ -165,17 +172,19 @@ private:
 };
 } // namespace
 
-OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const ImportOptions &options, Diagnostics &diagnostics) {
+OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const ImportOptions &options,
+                                 Diagnostics &diagnostics) {
   QuietProtobuf quiet;
   diagnostics.setFile(path);
   llvm::SmallString<256> absolute(path);
   if (std::error_code error = llvm::sys::fs::make_absolute(absolute)) {
-    diagnostics.add({code::Unreadable, Severity::Error, "", {}, "", "cannot find the current folder: " + error.message(), ""});
+    diagnostics.add(
+        {code::Unreadable, Severity::Error, "", {}, "", "cannot find the current folder: " + error.message(), ""});
     return {};
   }
   llvm::sys::path::remove_dots(absolute);
-  context.loadDialect<mlir::whit::WhitDialect, func::FuncDialect, linalg::LinalgDialect, tensor::TensorDialect, arith::ArithDialect,
-                      math::MathDialect>();
+  context.loadDialect<mlir::whit::WhitDialect, func::FuncDialect, linalg::LinalgDialect, tensor::TensorDialect,
+                      arith::ArithDialect, math::MathDialect>();
   DataFiles files(llvm::sys::path::parent_path(absolute).str());
   Reader reader(path, files, diagnostics);
   if (!reader.read())
@@ -199,12 +208,23 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
     });
     if (succeeded(verify(*module)))
       return module;
-    diagnostics.add({code::Bug, Severity::Error, "", {}, "", "the imported module does not verify: " + what,
+    diagnostics.add({code::Bug,
+                     Severity::Error,
+                     "",
+                     {},
+                     "",
+                     "the imported module does not verify: " + what,
                      "this is a bug in Whit; please report it with the model's graph"});
     return {};
   }
-  diagnostics.add({code::Limit, Severity::Error, "", {}, "", "the model has more than " + std::to_string(kMaxRuns) + " symbols whose sizes follow from one another",
-                   "give sizes with --dim NAME=N"});
+  diagnostics.add(
+      {code::Limit,
+       Severity::Error,
+       "",
+       {},
+       "",
+       "the model has more than " + std::to_string(kMaxRuns) + " symbols whose sizes follow from one another",
+       "give sizes with --dim NAME=N"});
   return {};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// ONNX files become modules of stage `imported`: named linalg, tensor, arith and whit operations, each with the name of its node
-// as location, and weights as references to the bytes of the files they came from.
+// ONNX files become modules of stage `imported`: named linalg, tensor, arith and whit operations, each with the name of
+// its node as location, and weights as references to the bytes of the files they came from.
 
 #pragma once
 
@@ -21,9 +21,9 @@ struct ImportOptions {
   std::vector<std::pair<std::string, int64_t>> dims;
 };
 
-/// Imports the ONNX file `path`. The context needs the dialects of whit::registerDialects. Null if errors were found; then
-/// `diagnostics` has all of them. The file is untrusted: whatever it holds, this returns.
-mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path, mlir::MLIRContext &context, const ImportOptions &options,
-                                             Diagnostics &diagnostics);
+/// Imports the ONNX file `path`. The context needs the dialects of whit::registerDialects. Null if errors were found;
+/// then `diagnostics` has all of them. The file is untrusted: whatever it holds, this returns.
+mlir::OwningOpRef<mlir::ModuleOp> importOnnx(llvm::StringRef path, mlir::MLIRContext &context,
+                                             const ImportOptions &options, Diagnostics &diagnostics);
 
 } // namespace whit

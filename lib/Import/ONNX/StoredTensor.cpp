@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Checking stored tensors. A size is compared with what the file really has before anything is done with it, and a tensor
-// that says its values twice is refused: two readers could take different ones.
+// Checking stored tensors. A size is compared with what the file really has before anything is done with it, and a
+// tensor that says its values twice is refused: two readers could take different ones.
 
 #include "Import/ONNX/StoredTensor.h"
 
@@ -17,18 +17,21 @@ using namespace mlir;
 
 namespace whit {
 
-
 static constexpr OnnxType kTypes[] = {
-    {1, "float", 32, OnnxType::Float},       {2, "uint8", 8, OnnxType::Unsigned},     {3, "int8", 8, OnnxType::Signed},
-    {4, "uint16", 16, OnnxType::Unsigned},   {5, "int16", 16, OnnxType::Signed},      {6, "int32", 32, OnnxType::Signed},
-    {7, "int64", 64, OnnxType::Signed},      {8, "string", 0, OnnxType::Other},       {9, "bool", 8, OnnxType::Bool},
-    {10, "float16", 16, OnnxType::Float},    {11, "double", 64, OnnxType::Float},     {12, "uint32", 32, OnnxType::Unsigned},
-    {13, "uint64", 64, OnnxType::Unsigned},  {14, "complex64", 64, OnnxType::Other},  {15, "complex128", 128, OnnxType::Other},
-    {16, "bfloat16", 16, OnnxType::Float},   {17, "float8e4m3fn", 8, OnnxType::Other}, {18, "float8e4m3fnuz", 8, OnnxType::Other},
-    {19, "float8e5m2", 8, OnnxType::Other},  {20, "float8e5m2fnuz", 8, OnnxType::Other}, {21, "uint4", 4, OnnxType::Unsigned},
-    {22, "int4", 4, OnnxType::Signed},       {23, "float4e2m1", 4, OnnxType::Other},  {24, "float8e8m0", 8, OnnxType::Other},
-    {25, "uint2", 2, OnnxType::Unsigned},    {26, "int2", 2, OnnxType::Signed},       {27, "float6e2m3", 6, OnnxType::Other},
-    {28, "float6e3m2", 6, OnnxType::Other},
+    {1, "float", 32, OnnxType::Float},        {2, "uint8", 8, OnnxType::Unsigned},
+    {3, "int8", 8, OnnxType::Signed},         {4, "uint16", 16, OnnxType::Unsigned},
+    {5, "int16", 16, OnnxType::Signed},       {6, "int32", 32, OnnxType::Signed},
+    {7, "int64", 64, OnnxType::Signed},       {8, "string", 0, OnnxType::Other},
+    {9, "bool", 8, OnnxType::Bool},           {10, "float16", 16, OnnxType::Float},
+    {11, "double", 64, OnnxType::Float},      {12, "uint32", 32, OnnxType::Unsigned},
+    {13, "uint64", 64, OnnxType::Unsigned},   {14, "complex64", 64, OnnxType::Other},
+    {15, "complex128", 128, OnnxType::Other}, {16, "bfloat16", 16, OnnxType::Float},
+    {17, "float8e4m3fn", 8, OnnxType::Other}, {18, "float8e4m3fnuz", 8, OnnxType::Other},
+    {19, "float8e5m2", 8, OnnxType::Other},   {20, "float8e5m2fnuz", 8, OnnxType::Other},
+    {21, "uint4", 4, OnnxType::Unsigned},     {22, "int4", 4, OnnxType::Signed},
+    {23, "float4e2m1", 4, OnnxType::Other},   {24, "float8e8m0", 8, OnnxType::Other},
+    {25, "uint2", 2, OnnxType::Unsigned},     {26, "int2", 2, OnnxType::Signed},
+    {27, "float6e2m3", 6, OnnxType::Other},   {28, "float6e3m2", 6, OnnxType::Other},
 };
 
 static constexpr int64_t kMaxDim = int64_t(1) << 40, kMaxCount = int64_t(1) << 62;
@@ -95,7 +98,8 @@ std::optional<int64_t> countOf(ArrayRef<int64_t> dims) {
 }
 
 std::optional<SmallVector<int64_t>> StoredTensor::integers() const {
-  if ((type->kind != OnnxType::Signed && type->kind != OnnxType::Unsigned && type->kind != OnnxType::Bool) || type->bits < 8)
+  if ((type->kind != OnnxType::Signed && type->kind != OnnxType::Unsigned && type->kind != OnnxType::Bool) ||
+      type->bits < 8)
     return std::nullopt;
   SmallVector<int64_t> result(count);
   int size = type->bits / 8;
@@ -131,8 +135,10 @@ namespace {
 /// Reads one tensor; every check may end it with a message.
 class TensorReader {
 public:
-  TensorReader(const WireTensor &wire, StringRef nameIfNone, StringRef modelFile, DataFiles &files, Diagnostics &diagnostics)
-      : wire(wire), modelFile(modelFile), files(files), diagnostics(diagnostics), tensor(std::make_shared<StoredTensor>()) {
+  TensorReader(const WireTensor &wire, StringRef nameIfNone, StringRef modelFile, DataFiles &files,
+               Diagnostics &diagnostics)
+      : wire(wire), modelFile(modelFile), files(files), diagnostics(diagnostics),
+        tensor(std::make_shared<StoredTensor>()) {
     tensor->name = nameIfNone.str();
   }
 
@@ -148,15 +154,17 @@ private:
       return refuse(code::Graph, "has a name that is no UTF-8 text", "");
     tensor->type = onnxType(proto.data_type());
     if (!tensor->type)
-      return refuse(code::Tensor, "has data type " + Twine(proto.data_type()) + ", which is no element type of ONNX", "");
+      return refuse(code::Tensor, "has data type " + Twine(proto.data_type()) + ", which is no element type of ONNX",
+                    "");
     if (proto.has_segment())
       return refuse(code::NoFeature, "is stored in segments", "save the model again with onnx.save");
     tensor->dims.assign(proto.dims().begin(), proto.dims().end());
     std::optional<int64_t> count = countOf(tensor->dims);
     if (!count || tensor->dims.size() > kMaxRank)
       return refuse(code::Tensor,
-                    "has shape [" + shape() + "]; a shape has at most 12 dimensions, each from 0 to 2^40, and fewer than 2^62 "
-                                              "elements",
+                    "has shape [" + shape() +
+                        "]; a shape has at most 12 dimensions, each from 0 to 2^40, and fewer than 2^62 "
+                        "elements",
                     "");
     tensor->count = *count;
     if (tensor->type->bits == 0)
@@ -167,8 +175,15 @@ private:
   }
 
   bool refuse(DiagnosticCode code, const Twine &message, StringRef help) {
-    diagnostics.add({code, Severity::Error, "", {tensor->name}, "",
-                     "stored tensor " + message.str(), help.str(), 1, /*aboutTensor=*/true});
+    diagnostics.add({code,
+                     Severity::Error,
+                     "",
+                     {tensor->name},
+                     "",
+                     "stored tensor " + message.str(),
+                     help.str(),
+                     1,
+                     /*aboutTensor=*/true});
     return false;
   }
 
@@ -201,11 +216,13 @@ private:
       return refuse(code::Tensor, "names external data, but its data_location is not EXTERNAL", "");
     if (fields.size() > 1)
       return refuse(code::Tensor,
-                    "has values in " + llvm::join(fields, " and in ") + "; it must have them in one field, since readers would disagree",
+                    "has values in " + llvm::join(fields, " and in ") +
+                        "; it must have them in one field, since readers would disagree",
                     "keep one of the fields, or do not trust the file");
     if (fields.empty()) {
       if (tensor->length)
-        return refuse(code::Tensor, "has no values; its shape [" + shape() + "] needs " + Twine(tensor->length) + " bytes", "");
+        return refuse(code::Tensor,
+                      "has no values; its shape [" + shape() + "] needs " + Twine(tensor->length) + " bytes", "");
       return true;
     }
     if (external)
@@ -227,8 +244,8 @@ private:
     }
     if (range.length != tensor->length)
       return refuse(code::Tensor,
-                    "has " + Twine(range.length) + " bytes of values; " + tensor->type->name + " of shape [" + shape() + "] needs " +
-                        Twine(tensor->length),
+                    "has " + Twine(range.length) + " bytes of values; " + tensor->type->name + " of shape [" + shape() +
+                        "] needs " + Twine(tensor->length),
                     "");
     tensor->file = modelFile.str();
     tensor->offset = range.offset;
@@ -248,7 +265,8 @@ private:
         location = value.str();
       else if (key == "offset" || key == "length") {
         if (value.getAsInteger(10, key == "offset" ? offset : length))
-          return refuse(code::Tensor, "has external data with " + key + " '" + shown(value) + "'; it must be a number", "");
+          return refuse(code::Tensor, "has external data with " + key + " '" + shown(value) + "'; it must be a number",
+                        "");
       } else if (key != "checksum")
         return refuse(code::Tensor, "has external data with the unknown key '" + shown(key) + "'", "");
     }
@@ -256,20 +274,21 @@ private:
       return refuse(code::Tensor, "has external data without a location", "");
     if (length != tensor->length)
       return refuse(code::Tensor,
-                    "has " + Twine(length) + " bytes of external data; " + tensor->type->name + " of shape [" + shape() + "] needs " +
-                        Twine(tensor->length),
+                    "has " + Twine(length) + " bytes of external data; " + tensor->type->name + " of shape [" +
+                        shape() + "] needs " + Twine(tensor->length),
                     "");
     auto bytes = files.open(location);
     if (!bytes) {
       llvm::handleAllErrors(bytes.takeError(), [&](const Failure &failure) {
-        refuse(failure.exit == Exit::Files ? code::Unreadable : code::Path, "cannot be used: " + failure.message, failure.help);
+        refuse(failure.exit == Exit::Files ? code::Unreadable : code::Path, "cannot be used: " + failure.message,
+               failure.help);
       });
       return false;
     }
     if (offset > bytes->size() || length > bytes->size() - offset)
       return refuse(code::Tensor,
-                    "needs " + Twine(length) + " bytes from offset " + Twine(offset) + " of '" + shown(location) + "'; the file has " +
-                        Twine(bytes->size()),
+                    "needs " + Twine(length) + " bytes from offset " + Twine(offset) + " of '" + shown(location) +
+                        "'; the file has " + Twine(bytes->size()),
                     "the data file is cut off or of another model; copy it again");
     tensor->file = location;
     tensor->offset = offset;
@@ -283,11 +302,13 @@ private:
     auto take = [&](const auto &values, auto convert) -> bool {
       if (values.size() != tensor->count)
         return refuse(code::Tensor,
-                      "has " + Twine(values.size()) + " values in " + field + "; its shape [" + shape() + "] needs " + Twine(tensor->count), "");
+                      "has " + Twine(values.size()) + " values in " + field + "; its shape [" + shape() + "] needs " +
+                          Twine(tensor->count),
+                      "");
       if (tensor->count > kMaxVarints)
         return refuse(code::NoFeature,
-                      "has " + Twine(tensor->count) + " values in " + field + ", where they cannot be mapped; at most " +
-                          Twine(kMaxVarints) + " are read from there",
+                      "has " + Twine(tensor->count) + " values in " + field +
+                          ", where they cannot be mapped; at most " + Twine(kMaxVarints) + " are read from there",
                       "save the model again with its values in raw_data or in external data");
       tensor->own.resize(tensor->length);
       for (int64_t i = 0; i < tensor->count; ++i) {
@@ -297,7 +318,8 @@ private:
       tensor->bytes = tensor->own;
       return true;
     };
-    bool small = tensor->type->bits <= 32 && tensor->type->bits >= 8 && tensor->type->number != 1 && tensor->type->number != 12;
+    bool small =
+        tensor->type->bits <= 32 && tensor->type->bits >= 8 && tensor->type->number != 1 && tensor->type->number != 12;
     if (field == "int32_data" && small)
       return take(proto.int32_data(), [](int32_t value) { return value; });
     if (field == "int64_data" && tensor->type->number == 7)
@@ -320,8 +342,8 @@ private:
 };
 } // namespace
 
-std::shared_ptr<StoredTensor> readTensor(const WireTensor &wire, StringRef nameIfNone, StringRef modelFile, DataFiles &files,
-                                               Diagnostics &diagnostics) {
+std::shared_ptr<StoredTensor> readTensor(const WireTensor &wire, StringRef nameIfNone, StringRef modelFile,
+                                         DataFiles &files, Diagnostics &diagnostics) {
   return TensorReader(wire, nameIfNone, modelFile, files, diagnostics).read();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A tensor that the model file holds: its shape, its type, and where its bytes are. Nothing is copied but a few small integers.
+// A tensor that the model file holds: its shape, its type, and where its bytes are. Nothing is copied but a few small
+// integers.
 
 #pragma once
 

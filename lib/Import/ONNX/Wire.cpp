@@ -168,7 +168,8 @@ bool whit::cutAttributeTensor(ArrayRef<uint8_t> file, ByteRange node, llvm::Stri
     bool named = false;
     while (attribute.next(part)) {
       if (part.number == attribute_field::Name && part.type == Bytes)
-        named = llvm::StringRef(reinterpret_cast<const char *>(file.data()) + part.payload.offset, part.payload.length) == name;
+        named = llvm::StringRef(reinterpret_cast<const char *>(file.data()) + part.payload.offset,
+                                part.payload.length) == name;
       else if (part.number == attribute_field::Tensor && part.type == Bytes)
         found = part.payload;
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The wire format of protocol buffers, as far as an ONNX file is cut before it is parsed: the bytes of weights stay where they
-// are in the file, and only the rest, the skeleton, becomes protobuf objects. A file of 2 GB with 100 kB of graph is then read
-// with the memory of 100 kB.
+// The wire format of protocol buffers, as far as an ONNX file is cut before it is parsed: the bytes of weights stay
+// where they are in the file, and only the rest, the skeleton, becomes protobuf objects. A file of 2 GB with 100 kB of
+// graph is then read with the memory of 100 kB.
 
 #pragma once
 
@@ -30,7 +30,8 @@ struct WireField {
 /// Reads the fields of the message that lies in `range` of `file`, one by one.
 class WireReader {
 public:
-  WireReader(llvm::ArrayRef<uint8_t> file, ByteRange range) : file(file), at(range.offset), end(range.offset + range.length) {}
+  WireReader(llvm::ArrayRef<uint8_t> file, ByteRange range)
+      : file(file), at(range.offset), end(range.offset + range.length) {}
   /// False at the end, or when the bytes are no message; `why` then says so.
   bool next(WireField &field);
   std::string why;
@@ -45,16 +46,16 @@ private:
 /// A tensor in the file: its skeleton (all but the packed values) and where the values are.
 struct WireTensor {
   std::string skeleton;
-  ByteRange raw, floats, doubles;                              ///< raw_data, packed float_data, packed double_data
+  ByteRange raw, floats, doubles; ///< raw_data, packed float_data, packed double_data
   bool hasRaw = false, hasFloats = false, hasDoubles = false;
 };
 
 /// An ONNX file, cut.
 struct WireModel {
-  std::string model;                     ///< ModelProto without graph
-  std::string graph;                     ///< GraphProto without initializers
-  std::vector<ByteRange> nodes;          ///< of graph, in order
-  std::vector<WireTensor> initializers;  ///< of graph, in order
+  std::string model;                    ///< ModelProto without graph
+  std::string graph;                    ///< GraphProto without initializers
+  std::vector<ByteRange> nodes;         ///< of graph, in order
+  std::vector<WireTensor> initializers; ///< of graph, in order
 };
 
 /// Cuts a TensorProto. False with `why` if it is none.

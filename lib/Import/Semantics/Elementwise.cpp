@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elementwise operators as linalg.generic: one loop per dimension of the result, a broadcast operand reads index 0 of the
-// dimensions that it stretches.
+// Elementwise operators as linalg.generic: one loop per dimension of the result, a broadcast operand reads index 0 of
+// the dimensions that it stretches.
 
 #include "Import/Semantics/Tensor.h"
 
@@ -14,7 +14,8 @@ namespace whit::semantics {
 
 static bool isOne(OpFoldResult size) { return isConstantIntValue(size, 1); }
 
-std::optional<Sizes> broadcast(ArrayRef<Tensor> operands, function_ref<void(OpFoldResult, OpFoldResult, int64_t)> report) {
+std::optional<Sizes> broadcast(ArrayRef<Tensor> operands,
+                               function_ref<void(OpFoldResult, OpFoldResult, int64_t)> report) {
   size_t rank = 0;
   for (const Tensor &operand : operands)
     rank = std::max(rank, operand.sizes.size());
@@ -43,7 +44,7 @@ static TypedAttr splatOf(const Tensor &operand) {
 }
 
 Tensor elementwise(ImplicitLocOpBuilder &b, ArrayRef<Tensor> operands, ArrayRef<OpFoldResult> sizes, Type element,
-                                    Body body) {
+                   Body body) {
   int64_t rank = sizes.size();
   SmallVector<Value> inputs;
   SmallVector<AffineMap> maps;
@@ -55,30 +56,29 @@ Tensor elementwise(ImplicitLocOpBuilder &b, ArrayRef<Tensor> operands, ArrayRef<
     SmallVector<AffineExpr> exprs;
     int64_t first = rank - operand.rank();
     for (auto [i, size] : llvm::enumerate(operand.sizes))
-      exprs.push_back(isOne(size) && !isOne(sizes[first + i]) ? b.getAffineConstantExpr(0) : b.getAffineDimExpr(first + i));
+      exprs.push_back(isOne(size) && !isOne(sizes[first + i]) ? b.getAffineConstantExpr(0)
+                                                              : b.getAffineDimExpr(first + i));
     inputs.push_back(operand.value);
     maps.push_back(AffineMap::get(rank, 0, exprs, b.getContext()));
   }
   Value init = empty(b, sizes, element);
   maps.push_back(b.getMultiDimIdentityMap(rank));
   SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(b, init.getType(), inputs, init, maps, loops,
-                                           [&](OpBuilder &inner, Location loc, ValueRange arguments) {
-                                             ImplicitLocOpBuilder at(loc, inner);
-                                             SmallVector<Value> values;
-                                             size_t next = 0;
-                                             for (TypedAttr splat : splats)
-                                               values.push_back(splat ? arith::ConstantOp::create(at, splat).getResult()
-                                                                      : arguments[next++]);
-                                             linalg::YieldOp::create(at, body(at, values));
-                                           });
+  auto generic = linalg::GenericOp::create(
+      b, init.getType(), inputs, init, maps, loops, [&](OpBuilder &inner, Location loc, ValueRange arguments) {
+        ImplicitLocOpBuilder at(loc, inner);
+        SmallVector<Value> values;
+        size_t next = 0;
+        for (TypedAttr splat : splats)
+          values.push_back(splat ? arith::ConstantOp::create(at, splat).getResult() : arguments[next++]);
+        linalg::YieldOp::create(at, body(at, values));
+      });
   return {generic.getResult(0), Sizes(sizes)};
 }
 
 // ------------------------------------------------------------------------------------------------ bodies
 
-template <typename FloatOp, typename IntOp>
-static Value binary(ImplicitLocOpBuilder &b, ValueRange v) {
+template <typename FloatOp, typename IntOp> static Value binary(ImplicitLocOpBuilder &b, ValueRange v) {
   if (isa<FloatType>(v[0].getType()))
     return FloatOp::create(b, v[0], v[1]);
   return IntOp::create(b, v[0], v[1]);

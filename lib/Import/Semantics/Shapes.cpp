@@ -9,7 +9,8 @@ using namespace mlir;
 namespace whit::semantics {
 
 SmallVector<int64_t> shapeOf(ArrayRef<OpFoldResult> sizes) {
-  return llvm::map_to_vector(sizes, [](OpFoldResult size) { return getConstantIntValue(size).value_or(ShapedType::kDynamic); });
+  return llvm::map_to_vector(
+      sizes, [](OpFoldResult size) { return getConstantIntValue(size).value_or(ShapedType::kDynamic); });
 }
 
 Value asValue(ImplicitLocOpBuilder &b, OpFoldResult size) {
@@ -47,8 +48,8 @@ OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, OpFoldResult x, OpFold
   llvm_unreachable("all operations are listed");
 }
 
-/// Groups of dimensions that hold the same elements on both sides; nothing if they cannot be matched one group after the other.
-/// Each group has one dimension on at least one side.
+/// Groups of dimensions that hold the same elements on both sides; nothing if they cannot be matched one group after
+/// the other. Each group has one dimension on at least one side.
 static bool matchGroups(ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to,
                         SmallVectorImpl<std::pair<ReassociationIndices, ReassociationIndices>> &groups) {
   size_t i = 0, j = 0;
@@ -56,13 +57,14 @@ static bool matchGroups(ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to,
     std::pair<ReassociationIndices, ReassociationIndices> group;
     SmallVector<OpFoldResult> left, right; // symbolic factors not yet found on the other side
     int64_t product[2] = {1, 1};
-    auto take = [&](ArrayRef<OpFoldResult> sizes, size_t &at, ReassociationIndices &indices, SmallVector<OpFoldResult> &mine,
-                    SmallVector<OpFoldResult> &other, int64_t &factor) {
+    auto take = [&](ArrayRef<OpFoldResult> sizes, size_t &at, ReassociationIndices &indices,
+                    SmallVector<OpFoldResult> &mine, SmallVector<OpFoldResult> &other, int64_t &factor) {
       OpFoldResult size = sizes[at];
       indices.push_back(at++);
       if (std::optional<int64_t> constant = getConstantIntValue(size))
         factor *= *constant;
-      else if (auto *found = llvm::find_if(other, [&](OpFoldResult o) { return sameSize(o, size); }); found != other.end())
+      else if (auto *found = llvm::find_if(other, [&](OpFoldResult o) { return sameSize(o, size); });
+               found != other.end())
         other.erase(found);
       else
         mine.push_back(size);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What operators mean, written once for all frontends. The builders take tensors whose sizes are known as values, so that every
-// result has its sizes by construction: two dimensions are equal when they are the same constant or the same value.
+// What operators mean, written once for all frontends. The builders take tensors whose sizes are known as values, so
+// that every result has its sizes by construction: two dimensions are equal when they are the same constant or the same
+// value.
 
 #pragma once
 
@@ -43,12 +44,13 @@ mlir::OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, mlir::OpFoldResu
 
 // ------------------------------------------------------------------------------------------------ elementwise
 
-/// The sizes that operands have together (aligned at the last dimension; 1 is stretched). If two do not fit, nothing, and
-/// `report` is told both and the dimension of the result.
+/// The sizes that operands have together (aligned at the last dimension; 1 is stretched). If two do not fit, nothing,
+/// and `report` is told both and the dimension of the result.
 std::optional<Sizes> broadcast(llvm::ArrayRef<Tensor> operands,
                                llvm::function_ref<void(mlir::OpFoldResult, mlir::OpFoldResult, int64_t dim)> report);
 
-/// result[i] = body(operands[i]...), operands broadcast to `sizes`. Constants of one value become constants of the body.
+/// result[i] = body(operands[i]...), operands broadcast to `sizes`. Constants of one value become constants of the
+/// body.
 using Body = llvm::function_ref<mlir::Value(ImplicitLocOpBuilder &, mlir::ValueRange)>;
 Tensor elementwise(ImplicitLocOpBuilder &b, llvm::ArrayRef<Tensor> operands, llvm::ArrayRef<mlir::OpFoldResult> sizes,
                    mlir::Type element, Body body);

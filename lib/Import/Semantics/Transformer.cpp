@@ -66,19 +66,22 @@ CachedAttentionResults cachedAttention(ImplicitLocOpBuilder &b, const CachedAtte
     if (!a.cos)
       return x;
     Value y = empty(b, x.sizes, x.element());
-    auto op = mlir::whit::RotaryOp::create(b, y.getType(), x.value, a.cos->value, a.sin->value, a.start.value, first, y, a.interleaved);
+    auto op = mlir::whit::RotaryOp::create(b, y.getType(), x.value, a.cos->value, a.sin->value, a.start.value, first, y,
+                                           a.interleaved);
     return {op.getResult(0), x.sizes};
   };
   auto append = [&](const Tensor &x, const std::optional<Tensor> &past) -> Tensor {
     Sizes sizes{x.sizes[0], x.sizes[2], a.total, x.sizes[3]};
     Value cache = past ? empty(b, sizes, x.element()) : zeros(b, sizes, x.element());
-    auto op = mlir::whit::CacheAppendOp::create(b, cache.getType(), past ? past->value : Value(), x.value, a.start.value, cache);
+    auto op = mlir::whit::CacheAppendOp::create(b, cache.getType(), past ? past->value : Value(), x.value,
+                                                a.start.value, cache);
     return {op.getResult(0), sizes};
   };
   Tensor q = rotate(a.q), k = append(rotate(a.k), a.pastK), v = append(a.v, a.pastV);
   Value y = empty(b, q.sizes, q.element());
   auto op = mlir::whit::AttentionOp::create(b, y.getType(), q.value, k.value, v.value, a.start.value, first, y,
-                                            b.getF32FloatAttr(a.scale), b.getF32FloatAttr(a.softcap), b.getI64IntegerAttr(a.window));
+                                            b.getF32FloatAttr(a.scale), b.getF32FloatAttr(a.softcap),
+                                            b.getI64IntegerAttr(a.window));
   return {{op.getResult(0), q.sizes}, k, v};
 }
 

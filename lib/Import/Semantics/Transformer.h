@@ -24,17 +24,17 @@ Tensor splitHeads(ImplicitLocOpBuilder &b, const Tensor &x, int64_t heads);
 /// x [B, S, H, D] as [B, S, H*D].
 Tensor joinHeads(ImplicitLocOpBuilder &b, const Tensor &x);
 
-/// Where the new tokens of each sequence stand: max(lengths[b] - newTokens, 0) as i32, `lengths` i32 [B] counting old and new ones.
-/// `lessOne`: lengths are one less than that.
+/// Where the new tokens of each sequence stand: max(lengths[b] - newTokens, 0) as i32, `lengths` i32 [B] counting old
+/// and new ones. `lessOne`: lengths are one less than that.
 Tensor startPositions(ImplicitLocOpBuilder &b, const Tensor &lengths, mlir::OpFoldResult newTokens, bool lessOne);
 
 /// Attention of new tokens over themselves and a past.
 struct CachedAttention {
-  Tensor q, k, v;                    ///< [B, S, heads, D], before rotation
+  Tensor q, k, v;                     ///< [B, S, heads, D], before rotation
   std::optional<Tensor> pastK, pastV; ///< [B, HK, P, D]
-  Tensor start;                      ///< i32 [B], see startPositions
-  mlir::OpFoldResult total;          ///< tokens of the longest sequence, old and new: the length of present
-  std::optional<Tensor> cos, sin;    ///< [positions, D/2]; absent: no rotation
+  Tensor start;                       ///< i32 [B], see startPositions
+  mlir::OpFoldResult total;           ///< tokens of the longest sequence, old and new: the length of present
+  std::optional<Tensor> cos, sin;     ///< [positions, D/2]; absent: no rotation
   bool interleaved = false;
   double scale = 1, softcap = 0; ///< softcap 0: none
   int64_t window = 0;            ///< 0: unlimited

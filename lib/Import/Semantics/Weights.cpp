@@ -9,7 +9,8 @@ using namespace mlir;
 namespace whit::semantics {
 
 mlir::whit::BlobAttr Weights::blob(StringRef file, uint64_t offset, uint64_t length, Type element) {
-  return mlir::whit::BlobAttr::get(module.getContext(), file, offset, length, element, files.hash(file, offset, length));
+  return mlir::whit::BlobAttr::get(module.getContext(), file, offset, length, element,
+                                   files.hash(file, offset, length));
 }
 
 Value Weights::constant(ImplicitLocOpBuilder &b, StringRef name, Type type, ArrayRef<mlir::whit::SourceAttr> parts) {
@@ -17,8 +18,10 @@ Value Weights::constant(ImplicitLocOpBuilder &b, StringRef name, Type type, Arra
   Value &value = known[{type, sources}];
   if (value)
     return value;
-  OpBuilder atModule = last ? OpBuilder(last->getBlock(), std::next(last->getIterator())) : OpBuilder::atBlockBegin(module.getBody());
-  auto weight = mlir::whit::WeightOp::create(atModule, NameLoc::get(b.getStringAttr(name)), name, type, sources, nullptr);
+  OpBuilder atModule =
+      last ? OpBuilder(last->getBlock(), std::next(last->getIterator())) : OpBuilder::atBlockBegin(module.getBody());
+  auto weight =
+      mlir::whit::WeightOp::create(atModule, NameLoc::get(b.getStringAttr(name)), name, type, sources, nullptr);
   weight->remove();
   // Inserting by the symbol table makes the name unique.
   symbols.insert(weight, last ? std::next(last->getIterator()) : module.getBody()->begin());

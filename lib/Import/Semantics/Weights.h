@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The weights of a module under construction. One whit.weight per distinct (type, bytes): an embedding that shares its bytes
-// with the output head is the same weight, and stays so in the artifact.
+// The weights of a module under construction. One whit.weight per distinct (type, bytes): an embedding that shares its
+// bytes with the output head is the same weight, and stays so in the artifact.
 
 #pragma once
 
@@ -20,8 +20,10 @@ public:
   /// A reference to bytes of an open file.
   mlir::whit::BlobAttr blob(llvm::StringRef file, uint64_t offset, uint64_t length, mlir::Type element);
 
-  /// The value of a weight of type `type` with these parts, called `name` if it is new. Made before `b`'s position, used after it.
-  mlir::Value constant(ImplicitLocOpBuilder &b, llvm::StringRef name, mlir::Type type, llvm::ArrayRef<mlir::whit::SourceAttr> parts);
+  /// The value of a weight of type `type` with these parts, called `name` if it is new. Made before `b`'s position,
+  /// used after it.
+  mlir::Value constant(ImplicitLocOpBuilder &b, llvm::StringRef name, mlir::Type type,
+                       llvm::ArrayRef<mlir::whit::SourceAttr> parts);
 
 private:
   mlir::ModuleOp module;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// GroupQueryAttention of ONNX Runtime: causal attention of new tokens over themselves and a past, with rotary positions.
+// GroupQueryAttention of ONNX Runtime: causal attention of new tokens over themselves and a past, with rotary
+// positions.
 
 #include "Import/ONNX/Graph.h"
 
@@ -16,7 +17,20 @@ using namespace semantics;
 
 namespace {
 /// Inputs of GroupQueryAttention by number.
-enum Input : unsigned { Query, Key, Value_, PastKey, PastValue, SeqlensK, TotalLength, CosCache, SinCache, PositionIds, Bias, HeadSink };
+enum Input : unsigned {
+  Query,
+  Key,
+  Value_,
+  PastKey,
+  PastValue,
+  SeqlensK,
+  TotalLength,
+  CosCache,
+  SinCache,
+  PositionIds,
+  Bias,
+  HeadSink
+};
 
 } // namespace
 
@@ -33,7 +47,8 @@ static LogicalResult splitInputs(Node &node, int64_t heads, int64_t kvHeads, Cac
   bool packed = !node.has(Key) && !node.has(Value_);
   int64_t parts = packed ? heads + 2 * kvHeads : heads;
   if (width == 0 || width % parts)
-    return node.badOperand("input query has size " + Twine(width) + " in dimension 2; it must be a multiple of its " + Twine(parts) + " heads");
+    return node.badOperand("input query has size " + Twine(width) + " in dimension 2; it must be a multiple of its " +
+                           Twine(parts) + " heads");
   int64_t depth = width / parts;
   if (packed) {
     a.q = splitHeads(node.b, sliceLast(node.b, *query, 0, heads * depth), heads);
@@ -53,7 +68,8 @@ static LogicalResult splitInputs(Node &node, int64_t heads, int64_t kvHeads, Cac
       return node.unsupported(Twine("input ") + role + " has a symbolic size in dimension 2; it must be known");
     for (int d : {0, 1})
       if (!sameSize(x->sizes[d], query->sizes[d]))
-        return node.unsupported(Twine("input ") + role + " and query have different sizes in dimension " + Twine(d) + "; they must be the same");
+        return node.unsupported(Twine("input ") + role + " and query have different sizes in dimension " + Twine(d) +
+                                "; they must be the same");
   }
   a.q = splitHeads(node.b, *query, heads);
   a.k = splitHeads(node.b, *key, kvHeads);
@@ -69,7 +85,8 @@ static LogicalResult addPast(Node &node, CachedAttention &a) {
   FailureOr<Tensor> key = node.f32(PastKey, "past_key"), value = node.f32(PastValue, "past_value");
   if (failed(key) || failed(value))
     return failure();
-  for (auto [i, past, role] : {std::tuple(unsigned(PastKey), &*key, "past_key"), {unsigned(PastValue), &*value, "past_value"}}) {
+  for (auto [i, past, role] :
+       {std::tuple(unsigned(PastKey), &*key, "past_key"), {unsigned(PastValue), &*value, "past_value"}}) {
     if (past->rank() != 4)
       return node.badOperand(Twine("input ") + role + " has rank " + Twine(past->rank()) + "; it must have rank 4");
     if (failed(node.requireDim(i, role, 1, a.k.dim(2))) || failed(node.requireDim(i, role, 3, a.k.dim(3))))
@@ -92,7 +109,9 @@ static LogicalResult addLengths(Node &node, CachedAttention &a) {
     return node.badOperand("input seqlens_k must have int32 elements");
   OpFoldResult batch = a.q.sizes[0], count = node.b.getIndexAttr(1);
   for (OpFoldResult size : lengths->sizes)
-    count = isConstantIntValue(size, 1) ? count : isConstantIntValue(count, 1) ? size : OpFoldResult(node.b.getIndexAttr(-1));
+    count = isConstantIntValue(size, 1)    ? count
+            : isConstantIntValue(count, 1) ? size
+                                           : OpFoldResult(node.b.getIndexAttr(-1));
   if (!sameSize(count, batch))
     return node.badOperand("input seqlens_k must have one element for each sequence of the batch");
   *lengths = reshape(node.b, *lengths, {batch});
@@ -133,7 +152,8 @@ static LogicalResult addRotary(Node &node, CachedAttention &a) {
   int64_t depth = a.q.dim(3);
   if (depth % 2)
     return node.badOperand("rotary positions need an even head size; it is " + Twine(depth));
-  for (auto [i, cache, role] : {std::tuple(unsigned(CosCache), &*cos, "cos_cache"), {unsigned(SinCache), &*sin, "sin_cache"}}) {
+  for (auto [i, cache, role] :
+       {std::tuple(unsigned(CosCache), &*cos, "cos_cache"), {unsigned(SinCache), &*sin, "sin_cache"}}) {
     if (cache->rank() != 2)
       return node.badOperand(Twine("input ") + role + " has rank " + Twine(cache->rank()) + "; it must have rank 2");
     if (std::optional<int64_t> half = getConstantIntValue(cache->sizes[1]); half && *half < depth / 2)
@@ -155,7 +175,8 @@ static LogicalResult importGroupQueryAttention(Node &node) {
   FailureOr<int64_t> window = node.integer("local_window_size", -1);
   FailureOr<double> scale = node.number("scale", 0), softcap = node.number("softcap", 0);
   FailureOr<std::string> kType = node.text("k_quant_type", "NONE"), vType = node.text("v_quant_type", "NONE");
-  bool refused = failed(heads) || failed(kvHeads) || failed(window) || failed(scale) || failed(softcap) || failed(kType) || failed(vType);
+  bool refused = failed(heads) || failed(kvHeads) || failed(window) || failed(scale) || failed(softcap) ||
+                 failed(kType) || failed(vType);
   // All that is not implemented is listed, not only the first.
   for (auto [name, allowed] : {std::pair<StringRef, SmallVector<int64_t>>("smooth_softmax", {0, -1}),
                                {"qk_output", {0}},
@@ -165,8 +186,11 @@ static LogicalResult importGroupQueryAttention(Node &node) {
     refused |= failed(node.requireOnly(name, allowed));
   for (auto [name, type] : {std::pair("k_quant_type", &kType), {"v_quant_type", &vType}})
     if (succeeded(*type) && **type != "NONE" && !(*type)->empty())
-      refused |= failed(node.unsupported(Twine("attribute '") + name + "' is '" + shown(**type) + "'; only NONE is supported"));
-  for (auto [i, role] : {std::pair(unsigned(PositionIds), "position_ids"), {unsigned(Bias), "attention_bias"}, {unsigned(HeadSink), "head_sink"}})
+      refused |= failed(
+          node.unsupported(Twine("attribute '") + name + "' is '" + shown(**type) + "'; only NONE is supported"));
+  for (auto [i, role] : {std::pair(unsigned(PositionIds), "position_ids"),
+                         {unsigned(Bias), "attention_bias"},
+                         {unsigned(HeadSink), "head_sink"}})
     if (node.has(i))
       refused |= failed(node.unsupported("input " + Twine(i) + " (" + role + ") is not supported"));
   if (refused)
@@ -175,11 +199,13 @@ static LogicalResult importGroupQueryAttention(Node &node) {
     return node.badAttribute("attribute 'num_heads' is " + Twine(*heads) + " and 'kv_num_heads' " + Twine(*kvHeads) +
                              "; both must be positive and the first a multiple of the second");
   if (*window != -1 && *window < 1)
-    return node.badAttribute("attribute 'local_window_size' is " + Twine(*window) + "; it must be -1 (unlimited) or positive");
+    return node.badAttribute("attribute 'local_window_size' is " + Twine(*window) +
+                             "; it must be -1 (unlimited) or positive");
   if (*softcap < 0)
     return node.badAttribute("attribute 'softcap' is negative");
   CachedAttention a;
-  if (failed(splitInputs(node, *heads, *kvHeads, a)) || failed(addPast(node, a)) || failed(addLengths(node, a)) || failed(addRotary(node, a)))
+  if (failed(splitInputs(node, *heads, *kvHeads, a)) || failed(addPast(node, a)) || failed(addLengths(node, a)) ||
+      failed(addRotary(node, a)))
     return failure();
   a.scale = *scale == 0 ? 1 / std::sqrt(double(a.q.dim(3))) : *scale;
   a.softcap = *softcap;
@@ -192,7 +218,8 @@ static LogicalResult importGroupQueryAttention(Node &node) {
 
 static constexpr Operator kOperators[] = {
     {"com.microsoft", "GroupQueryAttention", importGroupQueryAttention, 1, 12, 3,
-     "num_heads kv_num_heads scale softcap local_window_size do_rotary rotary_interleaved smooth_softmax qk_output causal "
+     "num_heads kv_num_heads scale softcap local_window_size do_rotary rotary_interleaved smooth_softmax qk_output "
+     "causal "
      "sliding_window_cache kv_cache_bit_width k_quant_type v_quant_type"},
 };
 

@@ -19,7 +19,8 @@ static FailureOr<Sizes> onElements(Node &node, IndexOp op) {
   if ((n != count && n != 1) || (m != count && m != 1) || !n || !m)
     return failure();
   // Division of negative numbers and by zero is left to the program.
-  if (op == IndexOp::Div && llvm::any_of(*y.elements, [](OpFoldResult e) { return getConstantIntValue(e).value_or(0) <= 0; }))
+  if (op == IndexOp::Div &&
+      llvm::any_of(*y.elements, [](OpFoldResult e) { return getConstantIntValue(e).value_or(0) <= 0; }))
     return failure();
   Sizes result;
   for (size_t i = 0; i < count; ++i)
@@ -72,7 +73,8 @@ static LogicalResult importCast(Node &node) {
   const OnnxType *type = onnxType(*to);
   Type element = valueType(node.b.getContext(), *to);
   if (!element)
-    return type ? node.report(code::NoType, Twine("attribute 'to' is ") + type->name + ", an element type that is not supported")
+    return type ? node.report(code::NoType,
+                              Twine("attribute 'to' is ") + type->name + ", an element type that is not supported")
                 : node.badAttribute("attribute 'to' is " + Twine(*to) + ", which is no element type");
   GraphValue &x = node.input(0);
   // Sizes fit every integer type of 32 bits and more.
@@ -85,16 +87,11 @@ static LogicalResult importCast(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Add", importAdd, 2, 2, 1, ""},
-    {"", "Sub", importSub, 2, 2, 1, ""},
-    {"", "Mul", importMul, 2, 2, 1, ""},
-    {"", "Div", importDiv, 2, 2, 1, ""},
-    {"", "Neg", importNeg, 1, 1, 1, ""},
-    {"", "Sigmoid", importSigmoid, 1, 1, 1, ""},
-    {"", "Exp", importExp, 1, 1, 1, ""},
-    {"", "Tanh", importTanh, 1, 1, 1, ""},
-    {"", "Sqrt", importSqrt, 1, 1, 1, ""},
-    {"", "Cast", importCast, 1, 1, 1, "to saturate"},
+    {"", "Add", importAdd, 2, 2, 1, ""},           {"", "Sub", importSub, 2, 2, 1, ""},
+    {"", "Mul", importMul, 2, 2, 1, ""},           {"", "Div", importDiv, 2, 2, 1, ""},
+    {"", "Neg", importNeg, 1, 1, 1, ""},           {"", "Sigmoid", importSigmoid, 1, 1, 1, ""},
+    {"", "Exp", importExp, 1, 1, 1, ""},           {"", "Tanh", importTanh, 1, 1, 1, ""},
+    {"", "Sqrt", importSqrt, 1, 1, 1, ""},         {"", "Cast", importCast, 1, 1, 1, "to saturate"},
     {"", "Identity", importIdentity, 1, 1, 1, ""},
 };
 

@@ -49,22 +49,24 @@ static FailureOr<Value> blockWeight(Node &node, const BlockWeight &w) {
   int64_t blocks = (w.k + w.block - 1) / w.block;
   auto check = [&](const StoredTensor &tensor, StringRef role, int64_t needed) -> LogicalResult {
     if (tensor.file.empty())
-      return node.unsupported("input '" + shown(tensor.name) + "' (" + role + ") has its values in a field that cannot be mapped",
+      return node.unsupported("input '" + shown(tensor.name) + "' (" + role +
+                                  ") has its values in a field that cannot be mapped",
                               "save the model with raw_data or external data");
     if (tensor.count == needed)
       return success();
-    return node.badOperand("input '" + shown(tensor.name) + "' (" + role + ") has shape " + shapeText(tensor.dims) + ", " +
-                           Twine(tensor.count) + " elements; N=" + Twine(w.n) + ", K=" + Twine(w.k) + ", bits=" + Twine(w.bits) +
-                           ", block_size=" + Twine(w.block) + " need " + Twine(needed));
+    return node.badOperand("input '" + shown(tensor.name) + "' (" + role + ") has shape " + shapeText(tensor.dims) +
+                           ", " + Twine(tensor.count) + " elements; N=" + Twine(w.n) + ", K=" + Twine(w.k) +
+                           ", bits=" + Twine(w.bits) + ", block_size=" + Twine(w.block) + " need " + Twine(needed));
   };
   if ((*codes)->type->number != 2)
-    return node.report(code::NoType, "input '" + shown((*codes)->name) + "' (codes) has elements of type " + (*codes)->type->name +
-                                         "; only uint8 is supported");
+    return node.report(code::NoType, "input '" + shown((*codes)->name) + "' (codes) has elements of type " +
+                                         (*codes)->type->name + "; only uint8 is supported");
   std::optional<ScaleType> scaleType = scaleTypeOf(**scales);
   if (!scaleType)
-    return node.report(code::NoType, "input '" + shown((*scales)->name) + "' (scales) has elements of type " + (*scales)->type->name +
-                                         "; only float, float16 and bfloat16 are supported");
-  if (failed(check(**codes, "codes", w.n * blocks * (w.block * w.bits / 8))) || failed(check(**scales, "scales", w.n * blocks)))
+    return node.report(code::NoType, "input '" + shown((*scales)->name) + "' (scales) has elements of type " +
+                                         (*scales)->type->name + "; only float, float16 and bfloat16 are supported");
+  if (failed(check(**codes, "codes", w.n * blocks * (w.block * w.bits / 8))) ||
+      failed(check(**scales, "scales", w.n * blocks)))
     return failure();
   Weights &weights = *node.graph.weights;
   MLIRContext *context = node.b.getContext();
@@ -80,7 +82,8 @@ static FailureOr<Value> blockWeight(Node &node, const BlockWeight &w) {
     std::optional<ScaleType> zeroType = scaleTypeOf(**zeros);
     if (!zeroType && (*zeros)->type->number != 2)
       return node.report(code::NoType, "input '" + shown((*zeros)->name) + "' (zero_points) has elements of type " +
-                                           (*zeros)->type->name + "; only uint8, float, float16 and bfloat16 are supported");
+                                           (*zeros)->type->name +
+                                           "; only uint8, float, float16 and bfloat16 are supported");
     source.zero = zeroType ? SourceZero::Float : SourceZero::Packed;
     source.zeroType = zeroType.value_or(ScaleType::F32);
     if (failed(check(**zeros, "zero_points", zeroType ? w.n * blocks : w.n * ((blocks * w.bits + 7) / 8))))
@@ -90,7 +93,8 @@ static FailureOr<Value> blockWeight(Node &node, const BlockWeight &w) {
   std::string format = nameOf(encodingOf(source));
   if (format.empty())
     return node.unsupported("no format holds " + Twine(w.bits) + " bits in blocks of " + Twine(w.block));
-  auto type = mlir::whit::EncodedTensorType::get(context, {w.n, w.k}, node.b.getF32Type(), mlir::whit::FormatAttr::get(context, format));
+  auto type = mlir::whit::EncodedTensorType::get(context, {w.n, w.k}, node.b.getF32Type(),
+                                                 mlir::whit::FormatAttr::get(context, format));
   auto part = mlir::whit::SourceAttr::get(context, "blocks", w.n, blobs);
   return weights.constant(node.b, (*codes)->name, type, part);
 }
@@ -100,7 +104,8 @@ static LogicalResult checkPacking(Node &node, int64_t bits, int64_t block) {
   if (bits < 1 || bits > 8)
     return node.badAttribute("attribute 'bits' is " + Twine(bits) + "; it must be from 1 to 8");
   if (block < 16 || block > kMaxGroup || (block & (block - 1)))
-    return node.badAttribute("attribute 'block_size' is " + Twine(block) + "; it must be a power of two of at least 16");
+    return node.badAttribute("attribute 'block_size' is " + Twine(block) +
+                             "; it must be a power of two of at least 16");
   return success();
 }
 
@@ -114,14 +119,15 @@ static LogicalResult checkGroupIndices(Node &node, unsigned input, int64_t k, in
     return node.badOperand("input '" + shown((*indices)->name) + "' (g_idx) must have " + Twine(k) + " integers");
   for (int64_t i = 0; i < k; ++i)
     if ((*values)[i] != i / block)
-      return node.unsupported("input '" + shown((*indices)->name) + "' (g_idx) puts element " + Twine(i) + " into group " +
-                                  Twine((*values)[i]) + "; only groups in order are supported",
+      return node.unsupported("input '" + shown((*indices)->name) + "' (g_idx) puts element " + Twine(i) +
+                                  " into group " + Twine((*values)[i]) + "; only groups in order are supported",
                               "quantize without act-order (desc_act), or reorder the columns");
   return success();
 }
 
 static LogicalResult importMatMulNBits(Node &node) {
-  FailureOr<int64_t> n = node.integer("N"), k = node.integer("K"), bits = node.integer("bits", 4), block = node.integer("block_size");
+  FailureOr<int64_t> n = node.integer("N"), k = node.integer("K"), bits = node.integer("bits", 4),
+                     block = node.integer("block_size");
   if (failed(n) || failed(k) || failed(bits) || failed(block) || failed(checkPacking(node, *bits, *block)))
     return failure();
   for (auto [name, value] : {std::pair("N", *n), {"K", *k}})
@@ -129,7 +135,8 @@ static LogicalResult importMatMulNBits(Node &node) {
       return node.badAttribute(Twine("attribute '") + name + "' is " + Twine(value) + "; it must be from 1 to 2^31");
   if (FailureOr<int64_t> prepacked = node.integer("weight_prepacked", 0); failed(prepacked) || *prepacked)
     return failed(prepacked) ? failure()
-                             : node.unsupported("attribute 'weight_prepacked' is " + Twine(*prepacked) + ", a layout for one kind of GPU",
+                             : node.unsupported("attribute 'weight_prepacked' is " + Twine(*prepacked) +
+                                                    ", a layout for one kind of GPU",
                                                 "export the model without prepacking");
   if (failed(node.integer("accuracy_level", 0)))
     return failure();
@@ -159,22 +166,25 @@ static LogicalResult importMatMulNBits(Node &node) {
 static LogicalResult importGatherBlockQuantized(Node &node) {
   FailureOr<int64_t> bits = node.integer("bits", 4), block = node.integer("block_size", 128);
   FailureOr<int64_t> gatherAxis = node.integer("gather_axis", 0), quantizeAxis = node.integer("quantize_axis", 1);
-  if (failed(bits) || failed(block) || failed(gatherAxis) || failed(quantizeAxis) || failed(checkPacking(node, *bits, *block)))
+  if (failed(bits) || failed(block) || failed(gatherAxis) || failed(quantizeAxis) ||
+      failed(checkPacking(node, *bits, *block)))
     return failure();
   GraphValue &data = node.input(0);
   if (!data.stored)
     return failed(node.stored(0, "data")) ? failure() : failure();
   if (data.stored->type->number != 2)
-    return node.report(code::NoType, "input '" + shown(data.stored->name) + "' (data) has elements of type " + data.stored->type->name +
-                                         "; only uint8 is supported");
+    return node.report(code::NoType, "input '" + shown(data.stored->name) + "' (data) has elements of type " +
+                                         data.stored->type->name + "; only uint8 is supported");
   SmallVector<int64_t> dims = shapeOf(data.sizes);
   if (dims.size() != 2 || llvm::is_contained(dims, ShapedType::kDynamic) || llvm::is_contained(dims, 0))
-    return node.unsupported("input '" + shown(data.stored->name) + "' (data) has rank " + Twine(dims.size()) + "; only a table [N, K] is supported");
+    return node.unsupported("input '" + shown(data.stored->name) + "' (data) has rank " + Twine(dims.size()) +
+                            "; only a table [N, K] is supported");
   if ((*gatherAxis != 0 && *gatherAxis != -2) || (*quantizeAxis != 1 && *quantizeAxis != -1))
-    return node.unsupported("gather_axis is " + Twine(*gatherAxis) + " and quantize_axis " + Twine(*quantizeAxis) + "; only 0 and 1 are supported");
+    return node.unsupported("gather_axis is " + Twine(*gatherAxis) + " and quantize_axis " + Twine(*quantizeAxis) +
+                            "; only 0 and 1 are supported");
   if (dims[1] * 8 % *bits)
-    return node.badOperand("input '" + shown(data.stored->name) + "' (data) has rows of " + Twine(dims[1]) + " bytes, which hold no whole number of " +
-                           Twine(*bits) + "-bit codes");
+    return node.badOperand("input '" + shown(data.stored->name) + "' (data) has rows of " + Twine(dims[1]) +
+                           " bytes, which hold no whole number of " + Twine(*bits) + "-bit codes");
   FailureOr<Tensor> indices = node.tensor(1, "indices");
   if (failed(indices))
     return failure();
@@ -185,7 +195,8 @@ static LogicalResult importGatherBlockQuantized(Node &node) {
   int64_t k = dims[1] * 8 / *bits;
   // A row of the table is a row of whole blocks only if K is a multiple of the block.
   if (k % *block)
-    return node.unsupported("a row has " + Twine(k) + " elements; it must be a multiple of block_size, " + Twine(*block));
+    return node.unsupported("a row has " + Twine(k) + " elements; it must be a multiple of block_size, " +
+                            Twine(*block));
   FailureOr<Value> table = blockWeight(node, {dims[0], k, *bits, *block, 0, 2, 3});
   if (failed(table))
     return failure();
@@ -201,7 +212,8 @@ static LogicalResult importMatMul(Node &node) {
   SmallVector<int64_t> dims = shapeOf(node.input(1).sizes);
   std::optional<ScaleType> valueType = scaleTypeOf(**stored);
   if (dims.size() != 2 || (*stored)->type->number != 1 || !valueType || !(*stored)->count || (*stored)->file.empty())
-    return node.unsupported("input '" + shown((*stored)->name) + "' (B) must be a float matrix [K, N] in raw_data or external data");
+    return node.unsupported("input '" + shown((*stored)->name) +
+                            "' (B) must be a float matrix [K, N] in raw_data or external data");
   if (x->rank() < 1 || failed(node.requireDim(0, "A", x->rank() - 1, dims[0])))
     return x->rank() < 1 ? node.badOperand("input A has rank 0; it must have rank 1 or more") : failure();
   MLIRContext *context = node.b.getContext();
@@ -209,7 +221,8 @@ static LogicalResult importMatMul(Node &node) {
   encoding.scale = *valueType;
   auto type = mlir::whit::EncodedTensorType::get(context, {dims[1], dims[0]}, node.b.getF32Type(),
                                                  mlir::whit::FormatAttr::get(context, nameOf(encoding)));
-  auto blob = node.graph.weights->blob((*stored)->file, (*stored)->offset, (*stored)->length, storedType(context, (*stored)->type->number));
+  auto blob = node.graph.weights->blob((*stored)->file, (*stored)->offset, (*stored)->length,
+                                       storedType(context, (*stored)->type->number));
   auto part = mlir::whit::SourceAttr::get(context, "columns", dims[1], blob);
   return node.set(0, matmul(node.b, *x, node.graph.weights->constant(node.b, (*stored)->name, type, part)));
 }
@@ -217,7 +230,8 @@ static LogicalResult importMatMul(Node &node) {
 static constexpr Operator kOperators[] = {
     {"", "MatMul", importMatMul, 2, 2, 1, ""},
     {"com.microsoft", "MatMulNBits", importMatMulNBits, 3, 6, 1, "K N bits block_size accuracy_level weight_prepacked"},
-    {"com.microsoft", "GatherBlockQuantized", importGatherBlockQuantized, 3, 4, 1, "bits block_size gather_axis quantize_axis"},
+    {"com.microsoft", "GatherBlockQuantized", importGatherBlockQuantized, 3, 4, 1,
+     "bits block_size gather_axis quantize_axis"},
 };
 
 ArrayRef<Operator> matmulOperators() { return kOperators; }

@@ -64,7 +64,8 @@ static LogicalResult importSkipSimplifiedLayerNormalization(Node &node) {
 
 static constexpr Operator kOperators[] = {
     {"", "SimplifiedLayerNormalization", importSimplifiedLayerNormalization, 2, 2, 1, "axis epsilon stash_type"},
-    {"com.microsoft", "SimplifiedLayerNormalization", importSimplifiedLayerNormalization, 2, 2, 1, "axis epsilon stash_type"},
+    {"com.microsoft", "SimplifiedLayerNormalization", importSimplifiedLayerNormalization, 2, 2, 1,
+     "axis epsilon stash_type"},
     {"com.microsoft", "SkipSimplifiedLayerNormalization", importSkipSimplifiedLayerNormalization, 3, 4, 4, "epsilon"},
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operators on shapes, and those that only move elements. Shape arithmetic never becomes tensors if it can be index values.
+// Operators on shapes, and those that only move elements. Shape arithmetic never becomes tensors if it can be index
+// values.
 
 #include "Import/ONNX/Graph.h"
 
@@ -27,7 +28,8 @@ static LogicalResult importConstant(Node &node) {
     if (attribute.type() != ::onnx::AttributeProto::TENSOR ||
         !cutAttributeTensor(node.graph.source.bytes, node.graph.source.nodes[node.index], "value", wire))
       return node.badAttribute("attribute 'value' must be a tensor");
-    auto tensor = readTensor(wire, node.proto.output(0), node.graph.source.file, node.graph.files, node.graph.diagnostics);
+    auto tensor =
+        readTensor(wire, node.proto.output(0), node.graph.source.file, node.graph.files, node.graph.diagnostics);
     return tensor ? node.setValue(0, node.graph.fromStored(tensor)) : failure();
   }
   if (name == "value_int" || name == "value_ints") {
@@ -38,14 +40,16 @@ static LogicalResult importConstant(Node &node) {
       for (int64_t value : attribute.ints())
         elements.push_back(node.b.getIndexAttr(value));
     else
-      return node.unsupported("attribute 'value_ints' has " + Twine(attribute.ints_size()) + " integers; at most 64 are supported");
+      return node.unsupported("attribute 'value_ints' has " + Twine(attribute.ints_size()) +
+                              " integers; at most 64 are supported");
     return node.setElements(0, elements, name == "value_int", IntegerType::get(context, 64));
   }
   if (name == "value_float") {
     auto type = RankedTensorType::get({}, node.b.getF32Type());
     return node.set(0, {arith::ConstantOp::create(node.b, DenseElementsAttr::get(type, APFloat(attribute.f()))), {}});
   }
-  return node.unsupported("attribute '" + shown(name) + "' is not supported; only value, value_int, value_ints and value_float are");
+  return node.unsupported("attribute '" + shown(name) +
+                          "' is not supported; only value, value_int, value_ints and value_float are");
 }
 
 static LogicalResult importShape(Node &node) {
@@ -71,7 +75,8 @@ static LogicalResult importGather(Node &node) {
     for (OpFoldResult index : *indices.elements) {
       std::optional<int64_t> at = getConstantIntValue(index);
       if (!at)
-        return node.unsupported("input indices is not known before the model runs; it must be a constant to pick from a shape");
+        return node.unsupported(
+            "input indices is not known before the model runs; it must be a constant to pick from a shape");
       if (*at < -count || *at >= count)
         return node.badOperand("input indices has " + Twine(*at) + "; data has " + Twine(count) + " elements");
       result.push_back((*data.elements)[*at < 0 ? *at + count : *at]);
@@ -79,8 +84,8 @@ static LogicalResult importGather(Node &node) {
     return node.setElements(0, result, indices.rank() == 0, data.element);
   }
   // Rows of a float table: an embedding.
-  if (!data.stored || data.rank() != 2 || (*axis != 0 && *axis != -2) || !data.element || !data.element.isF32() || !data.stored->count ||
-      data.stored->file.empty())
+  if (!data.stored || data.rank() != 2 || (*axis != 0 && *axis != -2) || !data.element || !data.element.isF32() ||
+      !data.stored->count || data.stored->file.empty())
     return node.unsupported("only picking from a shape and rows of a constant float table [N, K] is supported");
   FailureOr<Tensor> rows = node.tensor(1, "indices");
   if (failed(rows))
@@ -179,7 +184,8 @@ static LogicalResult importReshape(Node &node) {
       if (auto *found = llvm::find(left, symbol); found != left.end())
         left.erase(found);
       else
-        return node.unsupported("input shape has a symbolic size that data does not have; its elements cannot be counted");
+        return node.unsupported(
+            "input shape has a symbolic size that data does not have; its elements cannot be counted");
     if (rest->first == 0 || whole->first % rest->first) {
       if (!left.empty() && rest->first)
         return node.unsupported("input shape may not divide the elements of data, whose sizes are symbolic");
@@ -187,13 +193,15 @@ static LogicalResult importReshape(Node &node) {
     }
     OpFoldResult quotient = node.b.getIndexAttr(whole->first / rest->first);
     for (void *symbol : left)
-      quotient = isConstantIntValue(quotient, 1) ? OpFoldResult(Value::getFromOpaquePointer(symbol))
-                                                 : indexOp(node.b, IndexOp::Mul, quotient, Value::getFromOpaquePointer(symbol));
+      quotient = isConstantIntValue(quotient, 1)
+                     ? OpFoldResult(Value::getFromOpaquePointer(symbol))
+                     : indexOp(node.b, IndexOp::Mul, quotient, Value::getFromOpaquePointer(symbol));
     sizes[*open] = quotient;
   } else if (whole->second != rest->second) {
     return node.unsupported("input shape has other symbolic sizes than data; their elements cannot be compared");
   } else if (whole->first != rest->first) {
-    return node.badOperand("input shape has " + Twine(rest->first) + " elements (times symbols); data has " + Twine(whole->first));
+    return node.badOperand("input shape has " + Twine(rest->first) + " elements (times symbols); data has " +
+                           Twine(whole->first));
   }
   if (sizes.size() > 6)
     return node.unsupported("input shape has rank " + Twine(sizes.size()) + "; at most 6 is supported");
@@ -301,7 +309,8 @@ static LogicalResult importSlice(Node &node) {
     }
   if (failed(starts) || failed(ends))
     return failure();
-  if (starts->size() != 1 || ends->size() != 1 || axis.size() != 1 || step.size() != 1 || (axis[0] != 0 && axis[0] != -1))
+  if (starts->size() != 1 || ends->size() != 1 || axis.size() != 1 || step.size() != 1 ||
+      (axis[0] != 0 && axis[0] != -1))
     return node.badOperand("starts, ends, axes and steps of a shape must have one element each, and axes must be 0");
   if (step[0] < 1)
     return node.unsupported("input steps is " + Twine(step[0]) + "; it must be positive");

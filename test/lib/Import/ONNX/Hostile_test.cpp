@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Files that nobody wrote on purpose: every beginning of a model, and models with bytes changed. Whatever they hold, importing
-// ends, and either gives a module that verifies or says why not.
+// Files that nobody wrote on purpose: every beginning of a model, and models with bytes changed. Whatever they hold,
+// importing ends, and either gives a module that verifies or says why not.
 
 #include "Import/ONNX/Reader.h"
 
@@ -60,7 +60,8 @@ std::string smallModel() {
   addTensor("scales", 1, {4, 1}, 16);
   addTensor("table", 1, {3, 16}, 192);
   addTensor("gamma", 1, {16}, 64);
-  auto addNode = [&](const char *op, const char *domain, std::initializer_list<const char *> inputs, const char *output) {
+  auto addNode = [&](const char *op, const char *domain, std::initializer_list<const char *> inputs,
+                     const char *output) {
     auto *node = graph.add_node();
     node->set_op_type(op);
     node->set_domain(domain);
@@ -96,7 +97,8 @@ protected:
   }
   void TearDown() override { llvm::sys::fs::remove_directories(folder); }
 
-  /// The exit code that importing these bytes leads to. They are in memory: thousands of files would take long to write.
+  /// The exit code that importing these bytes leads to. They are in memory: thousands of files would take long to
+  /// write.
   Exit import(const std::string &bytes) {
     int memory = ::memfd_create("model", 0);
     EXPECT_EQ(::write(memory, bytes.data(), bytes.size()), ssize_t(bytes.size()));
@@ -183,7 +185,8 @@ TEST_F(Hostile, TensorsMayNotPileUp) {
     tensor->set_data_type(1);
     tensor->add_dims((1 << 14) - i);
     tensor->set_data_location(onnx::TensorProto::EXTERNAL);
-    for (auto [key, value] : {std::pair<const char *, std::string>("location", "w.data"), {"offset", std::to_string(4 * i)}}) {
+    for (auto [key, value] :
+         {std::pair<const char *, std::string>("location", "w.data"), {"offset", std::to_string(4 * i)}}) {
       auto *entry = tensor->add_external_data();
       entry->set_key(key);
       entry->set_value(value);
