@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
 # Tests that are a text file with a RUN line: dialects/, passes/, lib/ and tools/. Our tools and LLVM's are on the PATH.
-# Parameters: -D build=FOLDER (default: build/ beside test/), -D llvm=PREFIX.
+# Parameters: -D build=FOLDER (default: build/ beside test/), -D llvm=PREFIX, -D python=PROGRAM (default: that of .venv).
 
 import os
 import pathlib
@@ -25,7 +25,8 @@ config.environment["PATH"] = os.pathsep.join([str(build / "bin"), str(llvm / "bi
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope --allow-unused-prefixes=false --dump-input-filter=error"
 
 venv_python = root / ".venv" / "bin" / "python"
-config.substitutions.append(("%python", str(venv_python) if venv_python.exists() else sys.executable))
+python = lit_config.params.get("python", venv_python if venv_python.exists() else sys.executable)
+config.substitutions.append(("%python", str(python)))
 config.substitutions.append(("%build", str(build)))
 config.substitutions.append(("%root", str(root)))
 
