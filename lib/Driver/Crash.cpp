@@ -65,8 +65,9 @@ void onCrash(void *) {
   _exit(int(Exit::Bug));
 }
 
-void onFatalError(void *, const char *reason, bool) {
+void onFatalError(void *, const char *text, bool) {
   char path[4200];
+  StringRef reason = StringRef(text).take_until([](char c) { return c == '\n'; });
   bool written = writeFile(reason, path);
   writeAll(STDERR_FILENO, "error[E7101]: ");
   writeAll(STDERR_FILENO, reason);
