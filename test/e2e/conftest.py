@@ -34,6 +34,15 @@ class Done:
     peak_mb: float
 
 
+def peak_mb(pid: int) -> float:
+    """Most memory a running process has had. (ru_maxrss would not do: a child starts with the peak of the Python that spawned it.)"""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0.0)
+
+
 class Tools:
     """Runs the command line tools; `call` returns what happened, `run` insists on success."""
 
@@ -48,19 +57,15 @@ class Tools:
         start, out, err = time.monotonic(), self.home / "out.txt", self.home / "err.txt"
         with open(out, "wb") as out_file, open(err, "wb") as err_file:
             process = subprocess.Popen([str(path), *map(str, arguments)], stdout=out_file, stderr=err_file, env=self.environment)
-            deadline = start + timeout
-            while True:
-                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-                if pid:
-                    break
-                if time.monotonic() > deadline:
+            peak = 0.0
+            while process.poll() is None:
+                peak = max(peak, peak_mb(process.pid))
+                if time.monotonic() > start + timeout:
                     process.kill()
-                    os.wait4(process.pid, 0)
+                    process.wait()
                     pytest.fail(f"{tool} ran longer than {timeout} s")
                 time.sleep(0.005)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        return Done(process.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"), time.monotonic() - start,
-                    usage.ru_maxrss / 1024)
+        return Done(process.returncode, out.read_text(errors="replace"), err.read_text(errors="replace"), time.monotonic() - start, peak)
 
     def run(self, tool: str, *arguments, timeout: float = 600) -> Done:
         done = self.call(tool, *arguments, timeout=timeout)

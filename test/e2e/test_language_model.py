@@ -97,7 +97,9 @@ def test_any_batch_prompt_and_past(tools, compiled, genai_int4, runtime, english
     for batch, first, then in ((1, 1, 1), (2, 5, 3), (3, 17, 1), (1, 128, 2)):
         ids = np.array([english[i * 7:i * 7 + first + then] for i in range(batch)], np.int64)
         _, past = runtime.step(ids[:, :first], runtime.empty_past(batch))
-        expected, presents = runtime.step(ids[:, first:], past)
+        # ONNX Runtime itself takes several new tokens after a past for one row only.
+        rows = [runtime.step(ids[i:i + 1, first:], [p[i:i + 1] for p in past]) for i in range(batch)]
+        expected, presents = np.concatenate([r[0] for r in rows]), [np.concatenate(p) for p in zip(*(r[1] for r in rows))]
         found = tools.infer(artifact, feeds(ids[:, first:], past, names))
         assert found["logits"].shape == expected.shape
         scale = np.abs(expected).max()
@@ -137,7 +139,7 @@ def test_memory_of_generation(tools, compiled, genai_int4, english):
     manifest = json.loads(tools.run("whit-run", artifact, "--inspect", "--json").out)
     weights = artifact.with_suffix(".safetensors").stat().st_size
     states = [a["shape"] for a in manifest["arguments"] if a["kind"] == "state"]
-    cache = len(states) * 4 * manifest["context"] * np.prod([s for s in states[0] if isinstance(s, int) and s != manifest["context"]])
+    cache = sum(4 * int(np.prod([1 if isinstance(size, str) else size for size in shape])) for shape in states)
     done = tools.generate(artifact, english[:128], 32)
     limit = (weights + cache) / 2**20 + 96
     print(f"peak {done['peak_mb']:.0f} MB, limit {limit:.0f} MB; "
