@@ -33,6 +33,7 @@ void registerBufferization(DialectRegistry &registry);
 #include "Whit/WhitAttrs.h.inc"
 #define GET_TYPEDEF_CLASSES
 #include "Whit/WhitTypes.h.inc"
+
 #include "Whit/WhitInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "Whit/WhitOps.h.inc"
