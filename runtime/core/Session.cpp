@@ -200,7 +200,7 @@ void Session::describe(Slot &slot, int32_t index) {
 }
 
 whit_status Session::launch() {
-  pool.checkProcess();
+  pool.beginRun(uint64_t(slots[0].bytes));
   if (whit_status status = module.weights.verify(&pool))
     return status;
   if (binding.pastsGiven())

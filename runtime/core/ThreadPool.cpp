@@ -16,10 +16,6 @@ namespace {
 
 constexpr int64_t kWorkerSpin = 30'000;
 constexpr int64_t kCallerSpin = 50'000;
-constexpr int64_t kWorthJudging = 300'000;
-constexpr int64_t kWorthForgetting = 4'000'000;
-constexpr int64_t kPenaltyPerWait = 16;
-constexpr int64_t kLongestPenalty = 400'000'000;
 constexpr uint32_t kChunksPerThread = 8;
 constexpr uint32_t kLargestLoop = 1u << 30;
 
@@ -64,7 +60,7 @@ ThreadPool::~ThreadPool() {
   stopping.store(true);
   signal.fetch_add(1);
   wake(signal, INT_MAX);
-  checkProcess();
+  beginRun(0);
   for (std::thread &worker : workers) {
     if (orphan)
       worker.detach(); // a forked child has no such thread to wait for
@@ -73,7 +69,10 @@ ThreadPool::~ThreadPool() {
   }
 }
 
-void ThreadPool::checkProcess() { orphan = getpid() != process; }
+void ThreadPool::beginRun(uint64_t size) {
+  phase = size;
+  orphan = getpid() != process;
+}
 
 /// Takes the next chunk of this loop; false if it has none left or is over.
 bool ThreadPool::claim(uint32_t loop, int64_t &begin, int64_t &end) {
@@ -166,22 +165,7 @@ void ThreadPool::waitForRest(uint32_t total) {
   callerSleeps.store(0, std::memory_order_relaxed);
 }
 
-/// Weighs what the workers have done against what was spent on waking them and waiting for them, and goes alone for a while if it was too much.
-void ThreadPool::judge(int64_t started, int64_t woken, int64_t worked, int64_t ended, uint32_t own, uint32_t total) {
-  helped += own ? (worked - woken) * (total - own) / own : worked - woken;
-  waited += (woken - started) + (ended - worked);
-  if (waited > kWorthJudging && waited > helped) {
-    penalty = std::clamp(2 * penalty, kPenaltyPerWait * waited, std::max(kLongestPenalty, kPenaltyPerWait * waited));
-    aloneUntil = ended + penalty;
-    helped = waited = 0;
-  } else if (helped > kWorthForgetting) {
-    penalty /= 2;
-    helped /= 2;
-    waited /= 2;
-  }
-}
-
-void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t total) {
+void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t total, uint64_t key) {
   int64_t started = now();
   uint32_t last = loopOf(ticket.load(std::memory_order_relaxed)), loop = last + 1;
   // Closed first: who then reads a field of the new loop cannot claim by the ticket of the old one.
@@ -196,24 +180,32 @@ void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t tota
   signal.fetch_add(1, std::memory_order_seq_cst);
   if (sleeping.load(std::memory_order_seq_cst))
     wake(signal, int(sleeping.exchange(0, std::memory_order_seq_cst)));
-  int64_t woken = now();
+  int64_t published = now();
   uint32_t own = work(loop);
   int64_t worked = now();
   waitForRest(total);
-  judge(started, woken, worked, now(), own, total);
+  // What the caller would have taken for all of it, from what it took for its share.
+  choice.record(ThreadChoice::Together, key, own ? int64_t(double(worked - published) * total / own) : 0, now() - started, now());
 }
 
 void ThreadPool::parallel(WhitBody run, void *data, int64_t total) {
   if (total <= 0)
     return;
-  if (workers.empty() || orphan || total == 1 || (aloneUntil && now() < aloneUntil)) {
+  if (workers.empty() || orphan || total == 1) {
     run(data, 0, total);
     return;
   }
-  aloneUntil = 0;
+  uint64_t key = (reinterpret_cast<uintptr_t>(run) ^ uint64_t(total) << 32 ^ phase << 48) * 0x9e3779b97f4a7c15;
+  if (choice.mode() == ThreadChoice::Alone) {
+    int64_t started = now();
+    run(data, 0, total);
+    int64_t ended = now();
+    choice.record(ThreadChoice::Alone, key, ended - started, ended - started, ended);
+    return;
+  }
   callersCore.store(sched_getcpu(), std::memory_order_relaxed);
   for (int64_t offset = 0; offset < total; offset += kLargestLoop)
-    runLoop(run, data, offset, uint32_t(std::min<int64_t>(kLargestLoop, total - offset)));
+    runLoop(run, data, offset, uint32_t(std::min<int64_t>(kLargestLoop, total - offset)), key);
 }
 
 } // namespace whit

@@ -6,14 +6,14 @@
 //   - a thread that holds nothing delays nobody: the caller waits for claimed iterations, not for threads; a worker that the
 //     system has put aside before it claims costs nothing
 //   - idle workers spin for some microseconds, then sleep, so that they keep their credit with the scheduler and wake at once
-//   - the caller weighs what the workers did against the time spent on waking them and waiting for those that were put aside in the
-//     middle of a chunk; when that was more, it works alone for a while, longer each time: at worst a pool is about as fast as one thread
+//   - where working together does not pay, the caller works alone (ThreadChoice.h)
 //
 // A loop is described by two words that are never locked. `ticket` packs the loop's number with the next free iteration; claiming is a
 // compare-and-swap on it, so it fails if the loop has ended, and success proves that body and bounds, read before, are this loop's.
 #ifndef WHIT_RUNTIME_CORE_THREADPOOL_H
 #define WHIT_RUNTIME_CORE_THREADPOOL_H
 
+#include "runtime/core/ThreadChoice.h"
 #include "whit/Kernel.h"
 
 #include <atomic>
@@ -36,16 +36,16 @@ public:
   /// Runs body over [0, count). One caller at a time. Allocates nothing.
   void parallel(WhitBody body, void *captured, int64_t count);
 
-  /// Threads are not inherited by a forked child: to be called before a run; makes the caller work alone there.
-  void checkProcess();
+  /// To be called before the loops of a run. `size` tells runs of different sizes apart, since their loops take different times. In a forked
+  /// child, which inherits no threads, the caller works alone from here on.
+  void beginRun(uint64_t size);
 
 private:
   void workerMain();
   bool claim(uint32_t loop, int64_t &begin, int64_t &end);
   uint32_t work(uint32_t loop);
-  void runLoop(WhitBody body, void *captured, int64_t offset, uint32_t count);
+  void runLoop(WhitBody body, void *captured, int64_t offset, uint32_t count, uint64_t key);
   void waitForRest(uint32_t count);
-  void judge(int64_t started, int64_t woken, int64_t worked, int64_t ended, uint32_t own, uint32_t total);
   void leaveCallersCore();
 
   // The current loop. Written by the caller while no iteration is claimable.
@@ -64,8 +64,8 @@ private:
   cpu_set_t allowed; ///< cores this process may use
   int allowedCount = 0;
 
-  // Whether working together pays, in nanoseconds; used by the caller only.
-  int64_t helped = 0, waited = 0, penalty = 0, aloneUntil = 0;
+  ThreadChoice choice;      ///< used by the caller only
+  uint64_t phase = 0;
   int process;
   bool orphan = false;
   std::vector<std::thread> workers;

@@ -72,7 +72,7 @@ TEST(ThreadPool, ForkedChildrenWorkAlone) {
   pool.parallel(countOnce, &before, 100);
   pid_t child = fork();
   if (child == 0) {
-    pool.checkProcess();
+    pool.beginRun(0);
     Counts counts(100);
     pool.parallel(countOnce, &counts, 100);
     bool right = true;
