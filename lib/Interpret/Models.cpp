@@ -133,9 +133,10 @@ static Sizes sizesOf(ModuleOp module, func::FuncOp function, const NamedTensors 
       learn(function.getArgAttrOfType<ArrayAttr>(i, "whit.dims"), found->second, sizes);
   // Symbols with a default follow another symbol.
   if (auto symbols = module->getAttrOfType<ArrayAttr>("whit.symbols"))
-    for (auto symbol : symbols.getAsRange<DictionaryAttr>())
-      if (auto other = sizes.find(textIn(symbol, "default")); other != sizes.end())
-        sizes.try_emplace(textIn(symbol, "name"), other->second);
+    for (Attribute symbol : symbols)
+      if (auto named = dyn_cast<DictionaryAttr>(symbol)) // the others are names
+        if (auto other = sizes.find(textIn(named, "default")); other != sizes.end())
+          sizes.try_emplace(textIn(named, "name"), other->second);
   return sizes;
 }
 

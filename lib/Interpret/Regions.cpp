@@ -127,8 +127,10 @@ std::string RegionReport::text() const {
   std::string where = "region " + std::to_string(id) + " '" + name + "'";
   if (!elements)
     return where + ": no elements";
+  if (unlimited)
+    where += " (" + std::to_string(unlimited) + " elements have no finite bound)";
   if (!used)
-    return where + ": exact, " + std::to_string(elements) + " elements";
+    return where + ": no difference in " + std::to_string(elements) + " elements";
   char part[64];
   std::snprintf(part, sizeof(part), "%.3g", used);
   return where + ": " + std::to_string(wrong) + " of " + std::to_string(elements) + " elements out of bound; worst " + textOf(index) +
@@ -152,6 +154,7 @@ static void compare(const Tensor &found, const Tensor &expected, unsigned result
     Scalar x = found.get(at), y = expected.get(at);
     double used = usedOf(x, y, found.isFloat());
     ++report.elements;
+    report.unlimited += std::isinf(y.bound);
     report.wrong += used > 1;
     if (used <= report.used)
       continue;

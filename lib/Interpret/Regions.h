@@ -24,7 +24,7 @@ struct RegionReport {
   int32_t id = 0;
   std::string name;
   std::vector<std::string> nodes;
-  int64_t elements = 0, wrong = 0;
+  int64_t elements = 0, wrong = 0, unlimited = 0; ///< unlimited: elements without a finite bound
   // The worst element: where the error is the largest part of its bound.
   unsigned result = 0;
   std::vector<int64_t> index;

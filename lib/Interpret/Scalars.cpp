@@ -33,7 +33,7 @@ static ScalarFunction real(double u, Real function, std::function<double(const S
     double e = error(x, y) + u * std::fabs(y);
     if (u && y != 0 && std::fabs(y) < 0x1p-126)
       e += 0x1p-149;
-    return Scalar{y, 0, std::isfinite(y) && !std::isnan(e) ? e : 0};
+    return Scalar{y, 0, std::isfinite(y) ? std::isnan(e) ? kInfinity : e : 0};
   };
 }
 
@@ -43,7 +43,7 @@ static ScalarFunction smooth(double u, double (*function)(double), std::function
     double y = function(x[0].f), e = u ? 2 * kFunctionUlps * u * std::fabs(y) + kFlushed : 0;
     if (x[0].bound)
       e += x[0].bound * std::fabs(slope(x[0].f, y));
-    return Scalar{y, 0, std::isfinite(y) && !std::isnan(e) ? e : 0};
+    return Scalar{y, 0, std::isfinite(y) ? std::isnan(e) ? kInfinity : e : 0};
   };
 }
 

@@ -26,6 +26,10 @@ Tensor Tensor::reshaped(std::vector<int64_t> newShape) const {
 }
 
 Datum makeDatum(Tensor tensor) {
+  // 0 times an unlimited error is an unlimited error.
+  for (double &bound : tensor.bounds)
+    if (std::isnan(bound))
+      bound = std::numeric_limits<double>::infinity();
   Datum datum;
   datum.tensor = std::make_shared<const Tensor>(std::move(tensor));
   return datum;
