@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from .chat import SYSTEM
 from .errors import run_main
 
 
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     p = commands.add_parser("chat", help="talk with a compiled language model")
     p.add_argument("artifact", type=Path)
     p.add_argument("--tokenizer", type=Path, help="tokenizer.json, its folder, or a GGUF file (default: beside the artifact)")
-    p.add_argument("--system", help="the system message (default: that of the model's template)")
+    p.add_argument("--system", default=SYSTEM, help="the system message; '' for that of the model's template (default: %(default)s)")
     p.add_argument("--prompt", help="ask this and end")
     p.add_argument("--limit", type=int, default=512, metavar="N", help="most tokens of one answer (default: %(default)s)")
     p.add_argument("--threads", type=int, default=0, metavar="N", help="0: one for each core (default)")

