@@ -17,6 +17,13 @@
 using namespace whit::test;
 
 namespace {
+/// Row kernels know no byte dot products, so machines that differ in these alone get the same code.
+std::vector<Machine> machines() {
+  std::vector<Machine> all = machinesOfHost();
+  std::erase_if(all, [&](const Machine &machine) { return machine.name == "avxvnni" || machine.name == "avx512vnni"; });
+  return all;
+}
+
 const char *kPasses = "func.func(whit-lower-elementwise)";
 
 std::string unary(const std::string &op, const std::string &from = "f32", const std::string &to = "f32") {
@@ -55,7 +62,7 @@ void checkFunction(const std::string &op, float range, double bound, std::functi
                    double largest = INFINITY) {
   std::vector<float> x = arguments(range);
   std::vector<float> before;
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     SCOPED_TRACE(op + " on " + machine.name);
     auto kernel = Kernel::compile(unary("    %r = math." + op + " %a : f32"), kPasses, machine);
     ASSERT_TRUE(kernel);
@@ -146,7 +153,7 @@ TEST(LowerElementwise, Pow) {
   std::shuffle(e.begin(), e.end(), std::mt19937(9));
   for (size_t i = 0; i < e.size(); i += 3)
     e[i] = std::round(e[i]);
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%x: memref<?xf32>, %e: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
         linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
@@ -178,7 +185,7 @@ TEST(LowerElementwise, Pow) {
 
 // Every f16 and bf16, and f32 numbers around every rounding boundary.
 TEST(LowerElementwise, HalfConversions) {
-  for (const Machine &machine : machinesOfHost())
+  for (const Machine &machine : machines())
     for (auto [type, scale] :
          {std::pair<std::string, whit::ScaleType>{"f16", whit::ScaleType::F16}, {"bf16", whit::ScaleType::BF16}}) {
       SCOPED_TRACE(machine.name + " " + type);
@@ -210,7 +217,7 @@ TEST(LowerElementwise, HalfConversions) {
 
 // Rows, a row vector, a column, a scalar and a captured value meet; sizes are dynamic, the result is a view.
 TEST(LowerElementwise, Broadcasts) {
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     auto kernel = Kernel::compile(R"(
       #all = affine_map<(i, j, k) -> (i, j, k)>
       func.func @f(%x: memref<?x?x?xf32>, %row: memref<?xf32>, %column: memref<?x1xf32>, %one: memref<f32>, %y: memref<?x?x?xf32, strided<[?, ?, 1], offset: ?>>) attributes {llvm.emit_c_interface} {
@@ -253,7 +260,7 @@ TEST(LowerElementwise, Broadcasts) {
 }
 
 TEST(LowerElementwise, Integers) {
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     auto kernel = Kernel::compile(R"(
       #all = affine_map<(i, j) -> (i, j)>
       func.func @f(%x: memref<?x?xi64>, %mask: memref<?x?xi1>, %y: memref<?x?xf32>, %z: memref<?x?xi32>, %m: memref<?x?xi1>) attributes {llvm.emit_c_interface} {
@@ -303,7 +310,7 @@ TEST(LowerElementwise, Integers) {
 
 // Named operations, a transpose, a reduction and a copy of a view.
 TEST(LowerElementwise, OtherOperations) {
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%x: memref<?x?xf32>, %t: memref<?x?xf32>, %sum: memref<?xf32>, %twice: memref<?x?xf32>, %copy: memref<?x?xf32, strided<[?, 1], offset: ?>>) attributes {llvm.emit_c_interface} {
         %zero = arith.constant 0.0 : f32
@@ -343,7 +350,7 @@ TEST(LowerElementwise, OtherOperations) {
 // Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending
 // order or in 16 partial sums. Small integers, so that each order is exact.
 TEST(LowerElementwise, Contractions) {
-  for (const Machine &machine : machinesOfHost()) {
+  for (const Machine &machine : machines()) {
     auto kernel = Kernel::compile(R"(
       #a = affine_map<(b, m, n, k) -> (b, m, k)>
       #c = affine_map<(b, m, n, k) -> (b, m, n)>
