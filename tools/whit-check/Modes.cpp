@@ -26,15 +26,23 @@ using interpret::Tensor;
 static mlir::Type typeOf(ElementType type, mlir::MLIRContext &context) {
   mlir::Builder b(&context);
   switch (type) {
-  case ElementType::F32: return b.getF32Type();
-  case ElementType::F16: return b.getF16Type();
-  case ElementType::BF16: return b.getBF16Type();
-  case ElementType::F64: return b.getF64Type();
-  case ElementType::I64: return b.getI64Type();
-  case ElementType::I32: return b.getI32Type();
+  case ElementType::F32:
+    return b.getF32Type();
+  case ElementType::F16:
+    return b.getF16Type();
+  case ElementType::BF16:
+    return b.getBF16Type();
+  case ElementType::F64:
+    return b.getF64Type();
+  case ElementType::I64:
+    return b.getI64Type();
+  case ElementType::I32:
+    return b.getI32Type();
   case ElementType::I8:
-  case ElementType::U8: return b.getI8Type();
-  case ElementType::Bool: return b.getI1Type();
+  case ElementType::U8:
+    return b.getI8Type();
+  case ElementType::Bool:
+    return b.getI1Type();
   }
   return {};
 }

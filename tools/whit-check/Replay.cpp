@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Replay of an artifact: the runtime lets us look at every region's buffers before and after it runs; the module of stage
-// fused, made again from the model with the flags that the manifest keeps, says what should have happened in between.
+// Replay of an artifact: the runtime lets us look at every region's buffers before and after it runs; the module of
+// stage fused, made again from the model with the flags that the manifest keeps, says what should have happened in
+// between.
 
 #include "Modes.h"
 
@@ -33,7 +34,9 @@ using interpret::Tensor;
 using ModuleHandle = std::unique_ptr<whit_module, decltype(&whit_module_destroy)>;
 using SessionHandle = std::unique_ptr<whit_session, decltype(&whit_session_destroy)>;
 
-static llvm::Error failed(whit_status status, const std::string &where) { return fail(Exit(status), whit_message(), where); }
+static llvm::Error failed(whit_status status, const std::string &where) {
+  return fail(Exit(status), whit_message(), where);
+}
 
 /// Compiles `model` to the stage at which regions exist, as text.
 static llvm::Error compileToFused(const std::string &model, const Manifest &manifest, const std::string &output) {
@@ -63,8 +66,10 @@ struct Recorder {
 void Recorder::record(int32_t region, int32_t when, void **arguments, int32_t count) {
   if (region < 0 || region >= regions.count() || size_t(count) != regions.buffers(region).size()) {
     if (problem.empty())
-      problem = "region " + std::to_string(region) + " of the artifact has " + std::to_string(count) + " buffers; the model's has " +
-                (region >= 0 && region < regions.count() ? std::to_string(regions.buffers(region).size()) : "no such region");
+      problem =
+          "region " + std::to_string(region) + " of the artifact has " + std::to_string(count) +
+          " buffers; the model's has " +
+          (region >= 0 && region < regions.count() ? std::to_string(regions.buffers(region).size()) : "no such region");
     return;
   }
   RegionRecord &record = records[region];
@@ -84,11 +89,21 @@ static std::vector<uint8_t> bytesOf(const Tensor &tensor, whit_dtype type) {
     double number = tensor.isFloat() ? tensor.floats[i] : double(tensor.integers[i]);
     auto store = [&](auto value) { std::memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value)); };
     switch (type) {
-    case WHIT_F32: store(float(number)); break;
-    case WHIT_F64: store(number); break;
-    case WHIT_I64: store(tensor.isFloat() ? int64_t(number) : tensor.integers[i]); break;
-    case WHIT_I32: store(int32_t(number)); break;
-    default: store(int8_t(number)); break; // i8, u8, bool; halves are refused before
+    case WHIT_F32:
+      store(float(number));
+      break;
+    case WHIT_F64:
+      store(number);
+      break;
+    case WHIT_I64:
+      store(tensor.isFloat() ? int64_t(number) : tensor.integers[i]);
+      break;
+    case WHIT_I32:
+      store(int32_t(number));
+      break;
+    default:
+      store(int8_t(number));
+      break; // i8, u8, bool; halves are refused before
     }
   }
   return bytes;
@@ -101,7 +116,8 @@ static void learn(const whit_value &value, const int64_t *dims, Sizes &sizes) {
 }
 
 /// Runs the artifact once under observation, and learns the sizes of its dimensions from what goes in and comes out.
-static llvm::Error runOnce(whit_module *module, whit_session *session, const NamedTensors &inputs, Recorder &recorder, Sizes &sizes) {
+static llvm::Error runOnce(whit_module *module, whit_session *session, const NamedTensors &inputs, Recorder &recorder,
+                           Sizes &sizes) {
   std::vector<std::vector<uint8_t>> bytes;
   std::vector<whit_tensor> tensors;
   for (int32_t i = 0; i < whit_module_input_count(module); ++i) {
@@ -112,12 +128,14 @@ static llvm::Error runOnce(whit_module *module, whit_session *session, const Nam
     if (found == inputs.end())
       continue;
     if (value.dtype == WHIT_F16 || value.dtype == WHIT_BF16)
-      return fail(Exit::Unsupported, "input '" + std::string(value.name) + "' is of 16-bit floats, which a replay cannot give");
+      return fail(Exit::Unsupported,
+                  "input '" + std::string(value.name) + "' is of 16-bit floats, which a replay cannot give");
     const Tensor &tensor = found->second;
     if (int64_t(tensor.shape.size()) == value.rank)
       learn(value, tensor.shape.data(), sizes);
     bytes.push_back(bytesOf(tensor, value.dtype));
-    tensors.push_back({value.name, value.dtype, int32_t(tensor.shape.size()), tensor.shape.data(), bytes.back().data()});
+    tensors.push_back(
+        {value.name, value.dtype, int32_t(tensor.shape.size()), tensor.shape.data(), bytes.back().data()});
   }
   if (whit_status status = whit_session_observe(session, Recorder::observe, &recorder))
     return failed(status, "");
@@ -132,8 +150,9 @@ static llvm::Error runOnce(whit_module *module, whit_session *session, const Nam
       return failed(status, "");
     learn(value, tensor.dims, sizes);
   }
-  return recorder.problem.empty() ? llvm::Error::success()
-                                  : fail(Exit::Invalid, recorder.problem, "", "compile the artifact from this model again");
+  return recorder.problem.empty()
+             ? llvm::Error::success()
+             : fail(Exit::Invalid, recorder.problem, "", "compile the artifact from this model again");
 }
 
 // ---------------------------------------------------------------------------------------------------- reports
@@ -149,7 +168,8 @@ static void print(const RegionReport &report) {
 
 static llvm::Error conclude(std::vector<RegionReport> reports, bool all) {
   int64_t wrong = llvm::count_if(reports, [](const RegionReport &report) { return report.wrong != 0; });
-  auto worst = std::max_element(reports.begin(), reports.end(), [](const auto &a, const auto &b) { return a.used < b.used; });
+  auto worst =
+      std::max_element(reports.begin(), reports.end(), [](const auto &a, const auto &b) { return a.used < b.used; });
   for (const RegionReport &report : reports)
     if (all || (report.wrong && &report != &*worst))
       print(report);
@@ -197,7 +217,9 @@ llvm::Error replay(const Request &request) {
       blocked.insert(argument.past);
   Regions regions(*loaded, blocked);
   if (regions.count() != int64_t(manifest.regions.size()))
-    return fail(Exit::Invalid, "the artifact has " + llvm::Twine(manifest.regions.size()) + " regions; the model gives " + llvm::Twine(regions.count()),
+    return fail(Exit::Invalid,
+                "the artifact has " + llvm::Twine(manifest.regions.size()) + " regions; the model gives " +
+                    llvm::Twine(regions.count()),
                 request.artifact, "compile the artifact from this model again");
   Recorder recorder{regions, std::vector<RegionRecord>(regions.count()), ""};
   Sizes sizes;

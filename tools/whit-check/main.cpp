@@ -24,7 +24,11 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0)
+      return app.exit(error);
+    llvm::errs() << "error: " << llvm::StringRef(error.what()).rtrim(" .\n")
+                 << "\n  help: whit-check --help prints the options\n";
+    return 2;
   }
   return whit::check::report(whit::check::run(request), llvm::errs());
 }
