@@ -91,8 +91,8 @@ static Scalar scoreOf(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, 
   return score;
 }
 
-/// Softmax over tokens [begin, end) and the sum of values under it. Compiled code keeps a running maximum over blocks of 16
-/// tokens; each block may rescale what was summed before it by one more exp and one more product.
+/// Softmax over tokens [begin, end) and the sum of values under it. Compiled code keeps a running maximum over blocks
+/// of 16 tokens; each block may rescale what was summed before it by one more exp and one more product.
 static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int64_t begin, int64_t end, Tensor &y) {
   int64_t depth = head.vShape.depth, tokens = end - begin;
   std::vector<Scalar> scores;
@@ -118,26 +118,36 @@ static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int
       Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(b, kvHead, t, d));
       sum += weight.f * v.f;
       magnitude += std::fabs(weight.f * v.f);
-      error += weight.f * (weight.bound * std::fabs(v.f) + v.bound) + 0x1p-126 * std::fabs(v.f); // a weight may be flushed to 0
+      error += weight.f * (weight.bound * std::fabs(v.f) + v.bound) +
+               0x1p-126 * std::fabs(v.f); // a weight may be flushed to 0
     }
     error += (tokens + kOtherRoundings) * unit * magnitude;
     double value = sum / total;
-    y.set(qAt + d, Scalar{value, 0, unit ? (error + std::fabs(value) * totalError) / total + 2 * unit * std::fabs(value) : 0});
+    y.set(qAt + d,
+          Scalar{value, 0, unit ? (error + std::fabs(value) * totalError) / total + 2 * unit * std::fabs(value) : 0});
   }
 }
 
 static LogicalResult runAttention(AttentionOp op, Frame &frame) {
   const Tensor &q = frame.tensor(op.getQ()), &k = frame.tensor(op.getK()), &v = frame.tensor(op.getV());
   const Tensor &start = frame.tensor(op.getStart());
-  Head head{q, k, v, CacheShape(k), CacheShape(v), op.getScale().convertToDouble(), op.getSoftcap().convertToDouble(),
+  Head head{q,
+            k,
+            v,
+            CacheShape(k),
+            CacheShape(v),
+            op.getScale().convertToDouble(),
+            op.getSoftcap().convertToDouble(),
             frame.interpreter.unit};
   Tensor y(frame.tensor(op.getY()).element, q.shape);
   int64_t batches = q.shape[0], rows = q.shape[1], heads = q.shape[2], depth = q.shape[3];
-  int64_t shared = heads / std::max<int64_t>(head.vShape.heads, 1), first = frame.integer(op.getFirst()), window = op.getWindow();
+  int64_t shared = heads / std::max<int64_t>(head.vShape.heads, 1), first = frame.integer(op.getFirst()),
+          window = op.getWindow();
   int64_t capacity = std::min(head.kShape.capacity, head.vShape.capacity);
   for (int64_t row = 0; row < batches * rows; ++row) {
     int64_t b = row / rows, position = start.integers[b] + first + row % rows;
-    int64_t end = std::min(position + 1, capacity), begin = window > 0 ? std::max<int64_t>(position - window + 1, 0) : 0;
+    int64_t end = std::min(position + 1, capacity),
+            begin = window > 0 ? std::max<int64_t>(position - window + 1, 0) : 0;
     for (int64_t h = 0; h < heads; ++h) {
       int64_t at = (row * heads + h) * depth;
       if (begin >= end)

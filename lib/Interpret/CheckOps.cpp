@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The check dialect: a failed expectation is an error that names the first element that differs, and the rest are counted.
-// The program goes on, so that one run shows all of them.
+// The check dialect: a failed expectation is an error that names the first element that differs, and the rest are
+// counted. The program goes on, so that one run shows all of them.
 
 #include "Interpret/Interpreter.h"
 

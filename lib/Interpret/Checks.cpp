@@ -30,7 +30,8 @@ llvm::Expected<LoadedModule> readModule(const std::string &path, MLIRContext &co
 llvm::Error runChecks(LoadedModule &loaded, int64_t &passed) {
   Interpreter interpreter(*loaded.module, loaded.directory, {.bounds = true});
   if (failed(interpreter.verifySupported(*loaded.module)))
-    return fail(Exit::Unsupported, "the file holds operations that the interpreter does not know; see the messages above");
+    return fail(Exit::Unsupported,
+                "the file holds operations that the interpreter does not know; see the messages above");
   int64_t functions = 0, stopped = 0;
   for (auto function : loaded.module->getOps<func::FuncOp>()) {
     if (function.isExternal() || function.isPrivate() || function.getNumArguments() != 0)
@@ -40,12 +41,14 @@ llvm::Error runChecks(LoadedModule &loaded, int64_t &passed) {
   }
   passed = interpreter.passedChecks;
   if (stopped)
-    return fail(Exit::Invalid, llvm::Twine(stopped) + " of " + llvm::Twine(functions) + " functions could not be run to their end");
+    return fail(Exit::Invalid,
+                llvm::Twine(stopped) + " of " + llvm::Twine(functions) + " functions could not be run to their end");
   if (interpreter.failedChecks)
     return fail(Exit::Mismatch, llvm::Twine(interpreter.failedChecks) + " of " +
                                     llvm::Twine(interpreter.failedChecks + passed) + " expectations failed");
   if (!passed)
-    return fail(Exit::Invalid, "no function without arguments holds a check operation", "", "give --inputs to run a model");
+    return fail(Exit::Invalid, "no function without arguments holds a check operation", "",
+                "give --inputs to run a model");
   return llvm::Error::success();
 }
 

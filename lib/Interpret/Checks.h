@@ -17,11 +17,12 @@ struct LoadedModule {
   std::string directory;
 };
 
-/// Reads an .mlir file of any stage the interpreter knows. Errors are reported through the context's diagnostics as well.
+/// Reads an .mlir file of any stage the interpreter knows. Errors are reported through the context's diagnostics as
+/// well.
 llvm::Expected<LoadedModule> readModule(const std::string &path, mlir::MLIRContext &context);
 
-/// Runs every function without arguments and reports each failed expectation at its place. Failure with Exit::Mismatch if
-/// there is one; `passed` counts the others.
+/// Runs every function without arguments and reports each failed expectation at its place. Failure with Exit::Mismatch
+/// if there is one; `passed` counts the others.
 llvm::Error runChecks(LoadedModule &loaded, int64_t &passed);
 
 } // namespace whit::interpret

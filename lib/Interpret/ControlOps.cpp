@@ -95,7 +95,9 @@ static LogicalResult runCall(func::CallOp op, Frame &frame) {
 
 static LogicalResult runRegion(mlir::whit::RegionOp op, Frame &frame) {
   Interpreter &interpreter = frame.interpreter;
-  return setResults(op, interpreter.regionHook ? interpreter.regionHook(op, frame) : interpreter.run(op.getBody().front(), frame), frame);
+  return setResults(
+      op, interpreter.regionHook ? interpreter.regionHook(op, frame) : interpreter.run(op.getBody().front(), frame),
+      frame);
 }
 
 static LogicalResult runIf(scf::IfOp op, Frame &frame) {

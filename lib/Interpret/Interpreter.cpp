@@ -93,7 +93,8 @@ FailureOr<std::vector<Datum>> Interpreter::call(func::FuncOp function, std::vect
   if (function.isExternal())
     return function.emitError() << "function '" << function.getName() << "' has no body";
   if (!function.getBody().hasOneBlock())
-    return function.emitError() << "function '" << function.getName() << "' has several blocks; the interpreter reads one";
+    return function.emitError() << "function '" << function.getName()
+                                << "' has several blocks; the interpreter reads one";
   if (arguments.size() != function.getNumArguments())
     return function.emitError() << "function '" << function.getName() << "' takes " << function.getNumArguments()
                                 << " arguments; " << arguments.size() << " were given";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The oracle: a slow, obvious interpreter of modules at the stages imported, raised, encoded and fused. It computes in f64
-// what the description of each operation says and shares no code with the passes or the lowering, so that agreement of the
-// two means something.
+// The oracle: a slow, obvious interpreter of modules at the stages imported, raised, encoded and fused. It computes in
+// f64 what the description of each operation says and shares no code with the passes or the lowering, so that agreement
+// of the two means something.
 //
 //   Interpreter interpreter(module, "/folder/of/the/weights", {.bounds = true});
 //   auto results = interpreter.call(function, {makeDatum(ids), makeDatum(mask)});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Every structured operation of linalg, named or generic, by what defines it: iteration space, indexing maps and body. The
-// body is first turned into a list of steps on numbered registers, because it runs once per point.
+// Every structured operation of linalg, named or generic, by what defines it: iteration space, indexing maps and body.
+// The body is first turned into a list of steps on numbered registers, because it runs once per point.
 //
 // A sum over a reduction loop, acc + x, is bounded for any order of its terms: (count + c) * u * sum|x|.
 
@@ -23,9 +23,9 @@ using Index = std::vector<int64_t>;
 namespace {
 /// One operation of a body.
 struct Step {
-  ScalarFunction function;  ///< null for the two below
+  ScalarFunction function;        ///< null for the two below
   const Tensor *source = nullptr; ///< tensor.extract
-  int64_t dim = -1;         ///< linalg.index
+  int64_t dim = -1;               ///< linalg.index
   SmallVector<int, 3> inputs;
   int output;
 };
@@ -35,7 +35,7 @@ struct Program {
   std::vector<Step> steps;
   std::vector<Scalar> registers;
   SmallVector<int> yields;
-  SmallVector<int> summands; ///< per yield: the register of x if it is acc + x over a reduction, else -1
+  SmallVector<int> summands;  ///< per yield: the register of x if it is acc + x over a reduction, else -1
   bool isContraction = false; ///< one output, acc + a * b, and nothing else
 };
 
@@ -105,7 +105,8 @@ static bool isContraction(linalg::LinalgOp op) {
   Value summand = summandOf(op, 0);
   auto product = summand ? summand.getDefiningOp<arith::MulFOp>() : arith::MulFOp();
   Value a = body.getArgument(0), b = body.getArgument(1);
-  return product && ((product.getLhs() == a && product.getRhs() == b) || (product.getLhs() == b && product.getRhs() == a));
+  return product &&
+         ((product.getLhs() == a && product.getRhs() == b) || (product.getLhs() == b && product.getRhs() == a));
 }
 
 static FailureOr<Program> compile(linalg::LinalgOp linalgOp, Frame &frame) {
@@ -138,7 +139,8 @@ static FailureOr<Program> compile(linalg::LinalgOp linalgOp, Frame &frame) {
     else if (extract)
       step.source = &frame.tensor(extract.getTensor());
     else if (!(step.function = scalarFunction(&op, frame.interpreter.options.bounds)))
-      return op.emitError() << "operation '" << op.getName() << "' is not known to the interpreter inside a linalg body";
+      return op.emitError() << "operation '" << op.getName()
+                            << "' is not known to the interpreter inside a linalg body";
     for (Value value : extract ? ValueRange(extract.getIndices()) : ValueRange(op.getOperands()))
       step.inputs.push_back(numberOf(value));
     step.output = define(op.getResult(0));
@@ -234,7 +236,8 @@ static void runContraction(Run &run) {
       sum += product;
       magnitude += std::fabs(product);
       if (!exact)
-        error += std::fabs(a.floats[atA]) * b.bound(atB) + std::fabs(b.floats[atB]) * a.bound(atA) + a.bound(atA) * b.bound(atB);
+        error += std::fabs(a.floats[atA]) * b.bound(atB) + std::fabs(b.floats[atB]) * a.bound(atA) +
+                 a.bound(atA) * b.bound(atB);
     }
     y.floats[atY] += sum;
     if (run.unit) {
@@ -281,8 +284,8 @@ LogicalResult runLinalg(Operation *operation, Frame &frame) {
   for (auto [number, access] : llvm::enumerate(run.accesses))
     for (auto [expr, size] : llvm::zip(access.map.getResults(), access.shape))
       if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && run.sizes[dim.getPosition()] != size)
-        return op.emitError() << "operand " << number << " has shape " << textOf(access.shape) << "; the loops have sizes "
-                              << textOf(run.sizes);
+        return op.emitError() << "operand " << number << " has shape " << textOf(access.shape)
+                              << "; the loops have sizes " << textOf(run.sizes);
 
   int64_t reductions = 1;
   for (auto [size, kind] : llvm::zip(run.sizes, op.getIteratorTypesArray()))

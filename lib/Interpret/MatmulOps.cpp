@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit.matmul and whit.quantized_matmul. A few rows of the weight are decoded at a time and then meet all rows of x; threads
-// take different rows of the weight.
+// whit.matmul and whit.quantized_matmul. A few rows of the weight are decoded at a time and then meet all rows of x;
+// threads take different rows of the weight.
 
 #include "Interpret/Interpreter.h"
 
@@ -65,7 +65,8 @@ static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   forRanges(n, frame.interpreter.options.threads, [&](int64_t begin, int64_t end) {
     std::vector<double> values((end - begin) * k), magnitude(unit ? values.size() : 0), errors(magnitude.size());
     w.rows(begin, end, values.data(), unit ? magnitude.data() : nullptr);
-    // Accumulators add in ascending k; the depth of such a sum is K. Decoding rounds relative to scale * code + minimum.
+    // Accumulators add in ascending k; the depth of such a sum is K. Decoding rounds relative to scale * code +
+    // minimum.
     for (size_t i = 0; i < errors.size(); ++i)
       errors[i] = unit * (k * std::fabs(values[i]) + kOtherRoundings * magnitude[i]);
     for (int64_t row = 0; row < rows; ++row)
@@ -92,7 +93,8 @@ namespace {
 struct CodedRows {
   std::vector<double> codes, bounds; ///< [rows][K]; bounds empty if all codes are sure
   bool anyBound(int64_t row, int64_t k) const {
-    return !bounds.empty() && std::any_of(bounds.begin() + row * k, bounds.begin() + (row + 1) * k, [](double b) { return b != 0; });
+    return !bounds.empty() &&
+           std::any_of(bounds.begin() + row * k, bounds.begin() + (row + 1) * k, [](double b) { return b != 0; });
   }
 };
 
@@ -120,11 +122,13 @@ static CodedRows readCodes(const Tensor &codes, int64_t rows, int64_t k, int64_t
 
 /// scale_x * scale_w * (sum of code_x * code_w - zero * sum_x), or with a minimum
 /// scale_x * (scale_w * (sum of code_x * code_w) + minimum * sum_x).
-static GroupSum groupSum(const ::whit::Encoding &encoding, double product, Scalar xScale, Scalar xSum, double wScale, double zero) {
+static GroupSum groupSum(const ::whit::Encoding &encoding, double product, Scalar xScale, Scalar xSum, double wScale,
+                         double zero) {
   using ::whit::ZeroKind;
   if (encoding.zero == ZeroKind::Minimum) {
     double scaled = wScale * product, low = zero * xSum.i, inner = scaled + low;
-    return {xScale.f * inner, std::fabs(xScale.f) * (std::fabs(scaled) + std::fabs(low)), xScale.bound * std::fabs(inner)};
+    return {xScale.f * inner, std::fabs(xScale.f) * (std::fabs(scaled) + std::fabs(low)),
+            xScale.bound * std::fabs(inner)};
   }
   double offset = zero * xSum.i, inner = product - offset, scale = xScale.f * wScale;
   // Integer zero points are subtracted exactly; a float one rounds, relative to both sides of the subtraction.
@@ -133,12 +137,13 @@ static GroupSum groupSum(const ::whit::Encoding &encoding, double product, Scala
 }
 
 /// What codes of x next to a tie may change in a group: each moves its product and the sum of codes together.
-static double unsureCodes(const ::whit::Encoding &encoding, const double *bounds, const double *wCodes, int64_t size, double xScale,
-                          double wScale, double zero) {
+static double unsureCodes(const ::whit::Encoding &encoding, const double *bounds, const double *wCodes, int64_t size,
+                          double xScale, double wScale, double zero) {
   double change = 0;
   for (int64_t i = 0; i < size; ++i)
     if (bounds[i] != 0)
-      change += bounds[i] * std::fabs(encoding.zero == ::whit::ZeroKind::Minimum ? wScale * wCodes[i] + zero : wScale * (wCodes[i] - zero));
+      change += bounds[i] * std::fabs(encoding.zero == ::whit::ZeroKind::Minimum ? wScale * wCodes[i] + zero
+                                                                                 : wScale * (wCodes[i] - zero));
   return std::fabs(xScale) * change;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The signature of @main: names and dimensions are attributes of its arguments and results (`whit.name`, `whit.dims`); from
-// stage encoded on some arguments are caches (`whit.state`) and some are the memory of outputs (`whit.output`).
+// The signature of @main: names and dimensions are attributes of its arguments and results (`whit.name`, `whit.dims`);
+// from stage encoded on some arguments are caches (`whit.state`) and some are the memory of outputs (`whit.output`).
 
 #include "Interpret/Models.h"
 
@@ -35,7 +35,9 @@ static std::string nameOf(DictionaryAttr attributes, StringRef fallback, unsigne
   return name ? name.str() : (fallback + llvm::Twine(index)).str();
 }
 
-static DictionaryAttr stateOf(func::FuncOp function, unsigned i) { return function.getArgAttrOfType<DictionaryAttr>(i, "whit.state"); }
+static DictionaryAttr stateOf(func::FuncOp function, unsigned i) {
+  return function.getArgAttrOfType<DictionaryAttr>(i, "whit.state");
+}
 
 static std::string textIn(DictionaryAttr dictionary, StringRef key) {
   auto text = dictionary.getAs<StringAttr>(key);
@@ -56,17 +58,20 @@ static llvm::Error checkShape(const llvm::Twine &name, RankedTensorType type, co
   for (int64_t i = 0; fits && i < tensor.rank(); ++i)
     fits = type.isDynamicDim(i) || type.getDimSize(i) == tensor.shape[i];
   if (!fits)
-    return fail(Exit::Invalid, "input '" + name + "' has shape " + textOf(tensor.shape) + "; the model needs " + textOf(type.getShape().vec()));
+    return fail(Exit::Invalid, "input '" + name + "' has shape " + textOf(tensor.shape) + "; the model needs " +
+                                   textOf(type.getShape().vec()));
   if (isa<FloatType>(type.getElementType()) != tensor.isFloat())
-    return fail(Exit::Invalid, "input '" + name + "' holds " + (tensor.isFloat() ? "floats" : "integers") + "; the model needs the other kind");
+    return fail(Exit::Invalid, "input '" + name + "' holds " + (tensor.isFloat() ? "floats" : "integers") +
+                                   "; the model needs the other kind");
   return llvm::Error::success();
 }
 
 /// Writes a past [B, H, P, D] into a cache [B, H, C, D].
 static llvm::Error fillCache(const llvm::Twine &name, const Tensor &past, Tensor &cache) {
-  if (past.rank() != 4 || past.shape[0] != cache.shape[0] || past.shape[1] != cache.shape[1] || past.shape[2] > cache.shape[2] ||
-      past.shape[3] != cache.shape[3])
-    return fail(Exit::Invalid, "input '" + name + "' has shape " + textOf(past.shape) + "; the cache has " + textOf(cache.shape));
+  if (past.rank() != 4 || past.shape[0] != cache.shape[0] || past.shape[1] != cache.shape[1] ||
+      past.shape[2] > cache.shape[2] || past.shape[3] != cache.shape[3])
+    return fail(Exit::Invalid,
+                "input '" + name + "' has shape " + textOf(past.shape) + "; the cache has " + textOf(cache.shape));
   int64_t from = past.shape[2] * past.shape[3], to = cache.shape[2] * cache.shape[3];
   for (int64_t at = 0; at < past.count(); ++at)
     cache.set(at / from * to + at % from, past.get(at));
@@ -107,7 +112,8 @@ llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const Named
     return tensor;
   // A cache that is an input may hold nothing; a mask may be filled in where its size is known.
   if (tensor.isFloat() ? tensor.count() != 0 : !isKnown)
-    return fail(Exit::Invalid, "input '" + name + "' is missing", "", "only caches may be left out; they are empty then");
+    return fail(Exit::Invalid, "input '" + name + "' is missing", "",
+                "only caches may be left out; they are empty then");
   std::fill(tensor.integers.begin(), tensor.integers.end(), 1);
   return tensor;
 }
@@ -129,7 +135,8 @@ static std::vector<std::string> inputNames(func::FuncOp function) {
 static Sizes sizesOf(ModuleOp module, func::FuncOp function, const NamedTensors &inputs) {
   Sizes sizes;
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
-    if (auto found = inputs.find(nameOf(function.getArgAttrDict(i), "arg", i)); found != inputs.end() && !stateOf(function, i))
+    if (auto found = inputs.find(nameOf(function.getArgAttrDict(i), "arg", i));
+        found != inputs.end() && !stateOf(function, i))
       learn(function.getArgAttrOfType<ArrayAttr>(i, "whit.dims"), found->second, sizes);
   // Symbols with a default follow another symbol.
   if (auto symbols = module->getAttrOfType<ArrayAttr>("whit.symbols"))
@@ -155,7 +162,8 @@ llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTens
     return fail(Exit::Invalid, "the module has no function @main");
   Interpreter interpreter(*loaded.module, loaded.directory, {.bounds = bounds, .threads = threads});
   if (failed(interpreter.verifySupported(function)))
-    return fail(Exit::Unsupported, "the model holds operations that the interpreter does not know; see the messages above");
+    return fail(Exit::Unsupported,
+                "the model holds operations that the interpreter does not know; see the messages above");
   std::vector<std::string> names = inputNames(function);
   for (const auto &[name, tensor] : inputs)
     if (!llvm::is_contained(names, name))

@@ -34,11 +34,16 @@ static Scalar loadElement(Type element, const char *at) {
   if (element.isBF16())
     return {bfloatToFloat(load(uint16_t())), 0, 0};
   switch (widthOf(element)) {
-  case 1: return {0, load(uint8_t()) & 1, 0};
-  case 8: return {0, load(int8_t()), 0};
-  case 16: return {0, load(int16_t()), 0};
-  case 32: return {0, load(int32_t()), 0};
-  default: return {0, load(int64_t()), 0};
+  case 1:
+    return {0, load(uint8_t()) & 1, 0};
+  case 8:
+    return {0, load(int8_t()), 0};
+  case 16:
+    return {0, load(int16_t()), 0};
+  case 32:
+    return {0, load(int32_t()), 0};
+  default:
+    return {0, load(int64_t()), 0};
   }
 }
 
@@ -63,7 +68,8 @@ Tensor readBuffer(const BufferShape &shape, const void *descriptor) {
   auto *words = static_cast<const int64_t *>(descriptor);
   const char *data;
   std::memcpy(&data, words + 1, sizeof(data));
-  std::vector<int64_t> sizes(words + 3, words + 3 + shape.rank), strides(words + 3 + shape.rank, words + 3 + 2 * shape.rank);
+  std::vector<int64_t> sizes(words + 3, words + 3 + shape.rank),
+      strides(words + 3 + shape.rank, words + 3 + 2 * shape.rank);
   Tensor tensor(shape.element, sizes);
   std::vector<int64_t> index(shape.rank);
   int64_t size = bytesOf(shape.element);
@@ -103,7 +109,8 @@ Regions::Regions(LoadedModule &loaded, std::set<std::string> blockedStates)
         shape.element = ranked.getElementType();
         shape.rank = ranked.getRank();
       }
-      if (auto argument = dyn_cast<BlockArgument>(memoryOf(value)); argument && argument.getOwner()->getParentOp() == function)
+      if (auto argument = dyn_cast<BlockArgument>(memoryOf(value));
+          argument && argument.getOwner()->getParentOp() == function)
         if (auto state = function.getArgAttrOfType<DictionaryAttr>(argument.getArgNumber(), "whit.state"))
           shape.isBlocked = blockedStates.count(cast<StringAttr>(state.get("past")).str()) != 0;
       shape.rank += shape.isBlocked;
@@ -133,9 +140,10 @@ std::string RegionReport::text() const {
     return where + ": no difference in " + std::to_string(elements) + " elements";
   char part[64];
   std::snprintf(part, sizeof(part), "%.3g", used);
-  return where + ": " + std::to_string(wrong) + " of " + std::to_string(elements) + " elements out of bound; worst " + textOf(index) +
-         (result ? " of result " + std::to_string(result) : "") + " is " + numberText(found) + ", f64 gives " + numberText(expected) +
-         ", error " + numberText(std::fabs(found - expected)) + ", bound " + numberText(bound) + " (" + part + " of it)";
+  return where + ": " + std::to_string(wrong) + " of " + std::to_string(elements) + " elements out of bound; worst " +
+         textOf(index) + (result ? " of result " + std::to_string(result) : "") + " is " + numberText(found) +
+         ", f64 gives " + numberText(expected) + ", error " + numberText(std::fabs(found - expected)) + ", bound " +
+         numberText(bound) + " (" + part + " of it)";
 }
 
 /// The part of its bound that an element uses; above 1 it is wrong.
@@ -169,21 +177,24 @@ static void compare(const Tensor &found, const Tensor &expected, unsigned result
   }
 }
 
-FailureOr<std::vector<Datum>> Regions::replayOne(RegionOp op, Frame &frame, RegionRecord &record, RegionReport &report) {
+FailureOr<std::vector<Datum>> Regions::replayOne(RegionOp op, Frame &frame, RegionRecord &record,
+                                                 RegionReport &report) {
   if (!record.seen)
-    return op.emitError() << "region '" << op.getName() << "' was not run by the artifact; compile it from this model again";
+    return op.emitError() << "region '" << op.getName()
+                          << "' was not run by the artifact; compile it from this model again";
   for (auto [i, value] : llvm::enumerate(op.getCaptured())) {
     if (shapes[report.id][i].isWeight)
       continue;
     Tensor &given = record.before[i];
     // A blocked cache is padded to whole blocks.
     if (shapes[report.id][i].isBlocked)
-      if (int64_t capacity = cast<RankedTensorType>(value.getType()).getDimSize(2); !ShapedType::isDynamic(capacity) && capacity != given.shape[2])
+      if (int64_t capacity = cast<RankedTensorType>(value.getType()).getDimSize(2);
+          !ShapedType::isDynamic(capacity) && capacity != given.shape[2])
         return op.emitError() << "has a cache of " << given.shape[2] << " tokens in compiled code and of " << capacity
                               << " in the module; use a context that is a multiple of 16";
     if (given.shape != frame.tensor(value).shape)
-      return op.emitError() << "captured value " << i << " has shape " << textOf(given.shape) << " in compiled code and "
-                            << textOf(frame.tensor(value).shape) << " in the module";
+      return op.emitError() << "captured value " << i << " has shape " << textOf(given.shape)
+                            << " in compiled code and " << textOf(frame.tensor(value).shape) << " in the module";
     frame.set(value, std::move(given));
   }
   auto results = frame.interpreter.run(op.getBody().front(), frame);
@@ -197,7 +208,8 @@ FailureOr<std::vector<Datum>> Regions::replayOne(RegionOp op, Frame &frame, Regi
     Tensor &after = record.after[destination];
     const Tensor &expected = *(*results)[i].tensor;
     if (after.shape != expected.shape)
-      return op.emitError() << "result " << i << " has shape " << textOf(after.shape) << " in compiled code; it must be " << textOf(expected.shape);
+      return op.emitError() << "result " << i << " has shape " << textOf(after.shape)
+                            << " in compiled code; it must be " << textOf(expected.shape);
     compare(after, expected, i, report);
     compiled.push_back(makeDatum(after)); // a copy: two results may share one destination
   }
@@ -205,7 +217,8 @@ FailureOr<std::vector<Datum>> Regions::replayOne(RegionOp op, Frame &frame, Regi
   return compiled;
 }
 
-// ---------------------------------------------------------------------------------------------------- the whole function
+// ---------------------------------------------------------------------------------------------------- the whole
+// function
 
 llvm::Expected<std::vector<RegionReport>> Regions::replay(const NamedTensors &inputs, const Sizes &sizes,
                                                           std::vector<RegionRecord> &records, int threads) {
@@ -215,7 +228,8 @@ llvm::Expected<std::vector<RegionReport>> Regions::replay(const NamedTensors &in
     return fail(Exit::Invalid, "the module has no regions; it must be of stage fused");
   Interpreter interpreter(*loaded.module, loaded.directory, {.bounds = true, .threads = threads});
   if (failed(interpreter.verifySupported(function)))
-    return fail(Exit::Unsupported, "the model holds operations that the interpreter does not know; see the messages above");
+    return fail(Exit::Unsupported,
+                "the model holds operations that the interpreter does not know; see the messages above");
   std::vector<RegionReport> reports;
   llvm::DenseMap<Operation *, int32_t> ids;
   for (RegionOp region : regions)

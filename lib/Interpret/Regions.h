@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Replay: every fused region is run again, on the inputs that the compiled region had, and its results are compared element by
-// element within the bound that its own operations give. Errors do not add up from region to region, so no tolerance for a
-// whole model has to be found, and a wrong kernel is named.
+// Replay: every fused region is run again, on the inputs that the compiled region had, and its results are compared
+// element by element within the bound that its own operations give. Errors do not add up from region to region, so no
+// tolerance for a whole model has to be found, and a wrong kernel is named.
 
 #pragma once
 
@@ -12,8 +12,8 @@
 
 namespace whit::interpret {
 
-/// What one region of compiled code had before it ran and after: one tensor per captured value, in their order. Empty tensors
-/// stand for weights, which are read from the module, and afterwards for what is no result.
+/// What one region of compiled code had before it ran and after: one tensor per captured value, in their order. Empty
+/// tensors stand for weights, which are read from the module, and afterwards for what is no result.
 struct RegionRecord {
   bool seen = false;
   std::vector<Tensor> before, after;
@@ -51,13 +51,14 @@ public:
   /// The buffers of a region, in the order of its captured values.
   const std::vector<BufferShape> &buffers(int64_t id) const { return shapes[id]; }
 
-  /// Runs @main around the records: outside regions as it is, inside on what compiled code had. `inputs` are the model's,
-  /// `sizes` the values of its symbolic dimensions. Reports come in order of ids; `records` are used up.
+  /// Runs @main around the records: outside regions as it is, inside on what compiled code had. `inputs` are the
+  /// model's, `sizes` the values of its symbolic dimensions. Reports come in order of ids; `records` are used up.
   llvm::Expected<std::vector<RegionReport>> replay(const NamedTensors &inputs, const Sizes &sizes,
                                                    std::vector<RegionRecord> &records, int threads);
 
 private:
-  mlir::FailureOr<std::vector<Datum>> replayOne(mlir::whit::RegionOp op, Frame &frame, RegionRecord &record, RegionReport &report);
+  mlir::FailureOr<std::vector<Datum>> replayOne(mlir::whit::RegionOp op, Frame &frame, RegionRecord &record,
+                                                RegionReport &report);
 
   LoadedModule &loaded;
   mlir::func::FuncOp function;

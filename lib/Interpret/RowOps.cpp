@@ -2,8 +2,8 @@
 //
 // Operations that work on one row at a time: quantize, dequantize, gather, the norms and rotary.
 //
-// Sums over a row are kept in 16 lanes by compiled code; the longest chain of additions is then ceil(K / 16) in a lane and 4
-// to add the lanes.
+// Sums over a row are kept in 16 lanes by compiled code; the longest chain of additions is then ceil(K / 16) in a lane
+// and 4 to add the lanes.
 
 #include "Interpret/Interpreter.h"
 
@@ -43,7 +43,8 @@ static Code codeOf(double x, double xBound, double scale, double scaleBound, dou
 
 static LogicalResult runQuantize(QuantizeOp op, Frame &frame) {
   const Tensor &x = frame.tensor(op.getX());
-  Tensor codes = likeInit(op.getCodes(), frame), scales = likeInit(op.getScales(), frame), sums = likeInit(op.getSums(), frame);
+  Tensor codes = likeInit(op.getCodes(), frame), scales = likeInit(op.getScales(), frame),
+         sums = likeInit(op.getSums(), frame);
   int64_t k = x.last(), group = op.getGroup(), groups = (k + group - 1) / group, padded = codes.last();
   double unit = frame.interpreter.unit;
   for (int64_t block = 0, count = scales.count(); block < count; ++block) {
@@ -177,8 +178,8 @@ static LogicalResult runLayerNorm(LayerNormOp op, Frame &frame) {
 
 /// a * c + b * d with its bound, in any order of the roundings.
 static Scalar twoProducts(Scalar a, Scalar c, Scalar b, Scalar d, double unit) {
-  double bound = std::fabs(a.f) * c.bound + std::fabs(c.f) * a.bound + std::fabs(b.f) * d.bound + std::fabs(d.f) * b.bound +
-                 2 * unit * (std::fabs(a.f * c.f) + std::fabs(b.f * d.f));
+  double bound = std::fabs(a.f) * c.bound + std::fabs(c.f) * a.bound + std::fabs(b.f) * d.bound +
+                 std::fabs(d.f) * b.bound + 2 * unit * (std::fabs(a.f * c.f) + std::fabs(b.f * d.f));
   return Scalar{a.f * c.f + b.f * d.f, 0, bound};
 }
 

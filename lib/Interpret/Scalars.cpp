@@ -64,22 +64,38 @@ static bool compare(arith::CmpFPredicate predicate, double a, double b) {
   using P = arith::CmpFPredicate;
   bool unordered = std::isnan(a) || std::isnan(b);
   switch (predicate) {
-  case P::AlwaysFalse: return false;
-  case P::OEQ: return a == b;
-  case P::OGT: return a > b;
-  case P::OGE: return a >= b;
-  case P::OLT: return a < b;
-  case P::OLE: return a <= b;
-  case P::ONE: return !unordered && a != b;
-  case P::ORD: return !unordered;
-  case P::UEQ: return unordered || a == b;
-  case P::UGT: return unordered || a > b;
-  case P::UGE: return unordered || a >= b;
-  case P::ULT: return unordered || a < b;
-  case P::ULE: return unordered || a <= b;
-  case P::UNE: return unordered || a != b;
-  case P::UNO: return unordered;
-  case P::AlwaysTrue: return true;
+  case P::AlwaysFalse:
+    return false;
+  case P::OEQ:
+    return a == b;
+  case P::OGT:
+    return a > b;
+  case P::OGE:
+    return a >= b;
+  case P::OLT:
+    return a < b;
+  case P::OLE:
+    return a <= b;
+  case P::ONE:
+    return !unordered && a != b;
+  case P::ORD:
+    return !unordered;
+  case P::UEQ:
+    return unordered || a == b;
+  case P::UGT:
+    return unordered || a > b;
+  case P::UGE:
+    return unordered || a >= b;
+  case P::ULT:
+    return unordered || a < b;
+  case P::ULE:
+    return unordered || a <= b;
+  case P::UNE:
+    return unordered || a != b;
+  case P::UNO:
+    return unordered;
+  case P::AlwaysTrue:
+    return true;
   }
   return false;
 }
@@ -104,24 +120,29 @@ static ScalarFunction floatArith(Operation *op, double u) {
       .Case([&](arith::SubFOp) { return real(u, [](const double *x) { return x[0] - x[1]; }, sumError); })
       .Case([&](arith::MulFOp) { return real(u, [](const double *x) { return x[0] * x[1]; }, productError); })
       .Case([&](arith::DivFOp) {
-        return real(u, [](const double *x) { return x[0] / x[1]; },
-                    [](const Scalar *x, double y) {
-                      double error = x[0].bound + std::fabs(y) * x[1].bound, left = std::fabs(x[1].f) - x[1].bound;
-                      return error == 0 ? 0 : left > 0 ? error / left : kInfinity;
-                    });
+        return real(
+            u, [](const double *x) { return x[0] / x[1]; },
+            [](const Scalar *x, double y) {
+              double error = x[0].bound + std::fabs(y) * x[1].bound, left = std::fabs(x[1].f) - x[1].bound;
+              return error == 0 ? 0 : left > 0 ? error / left : kInfinity;
+            });
       })
       .Case([&](arith::RemFOp) {
-        return real(u, [](const double *x) { return std::fmod(x[0], x[1]); },
-                    [](const Scalar *x, double) { return x[0].bound || x[1].bound ? std::fabs(x[1].f) : 0; });
+        return real(
+            u, [](const double *x) { return std::fmod(x[0], x[1]); },
+            [](const Scalar *x, double) { return x[0].bound || x[1].bound ? std::fabs(x[1].f) : 0; });
       })
-      .Case([&](arith::NegFOp) { return real(0, [](const double *x) { return -x[0]; }, [](const Scalar *x, double) { return x[0].bound; }); })
+      .Case([&](arith::NegFOp) {
+        return real(0, [](const double *x) { return -x[0]; }, [](const Scalar *x, double) { return x[0].bound; });
+      })
       .Case([&](arith::MaximumFOp) { return real(0, [](const double *x) { return maximum(x[0], x[1]); }, pickError); })
       .Case([&](arith::MinimumFOp) { return real(0, [](const double *x) { return minimum(x[0], x[1]); }, pickError); })
       .Case([&](arith::MaxNumFOp) { return real(0, [](const double *x) { return std::fmax(x[0], x[1]); }, pickError); })
       .Case([&](arith::MinNumFOp) { return real(0, [](const double *x) { return std::fmin(x[0], x[1]); }, pickError); })
       .Case([&](math::FmaOp) {
-        return real(u, [](const double *x) { return x[0] * x[1] + x[2]; },
-                    [](const Scalar *x, double y) { return productError(x, y) + x[2].bound; });
+        return real(
+            u, [](const double *x) { return x[0] * x[1] + x[2]; },
+            [](const Scalar *x, double y) { return productError(x, y) + x[2].bound; });
       })
       .Default([](Operation *) { return ScalarFunction(); });
 }
@@ -138,21 +159,27 @@ static ScalarFunction mathFunction(Operation *op, double u) {
       .Case([&](math::SqrtOp) { return smooth(u, std::sqrt, [](double, double y) { return 0.5 / y; }); })
       .Case([&](math::RsqrtOp) { return smooth(u, reciprocalRoot, [](double x, double y) { return 0.5 * y / x; }); })
       .Case([&](math::TanhOp) { return smooth(u, std::tanh, [](double, double y) { return 1 - y * y; }); })
-      .Case([&](math::ErfOp) { return smooth(u, std::erf, [](double x, double) { return twoOverRootPi * std::exp(-x * x); }); })
+      .Case([&](math::ErfOp) {
+        return smooth(u, std::erf, [](double x, double) { return twoOverRootPi * std::exp(-x * x); });
+      })
       .Case([&](math::SinOp) { return smooth(u, std::sin, [](double, double) { return 1; }); })
       .Case([&](math::CosOp) { return smooth(u, std::cos, [](double, double) { return 1; }); })
-      .Case([&](math::AbsFOp) { return real(0, [](const double *x) { return std::fabs(x[0]); }, [](const Scalar *x, double) { return x[0].bound; }); })
+      .Case([&](math::AbsFOp) {
+        return real(
+            0, [](const double *x) { return std::fabs(x[0]); }, [](const Scalar *x, double) { return x[0].bound; });
+      })
       .Case([&](math::FloorOp) { return step(std::floor); })
       .Case([&](math::CeilOp) { return step(std::ceil); })
       .Case([&](math::TruncOp) { return step(std::trunc); })
       .Case([&](math::RoundOp) { return step(std::round); })
       .Case([&](math::RoundEvenOp) { return step(roundHalfEven); })
       .Case([&](math::PowFOp) {
-        return real(2 * kFunctionUlps * u, [](const double *x) { return std::pow(x[0], x[1]); },
-                    [](const Scalar *x, double y) {
-                      double base = x[0].bound ? std::fabs(x[1].f * std::pow(x[0].f, x[1].f - 1)) * x[0].bound : 0;
-                      return base + (x[1].bound ? std::fabs(y * std::log(std::fabs(x[0].f))) * x[1].bound : 0);
-                    });
+        return real(
+            2 * kFunctionUlps * u, [](const double *x) { return std::pow(x[0], x[1]); },
+            [](const Scalar *x, double y) {
+              double base = x[0].bound ? std::fabs(x[1].f * std::pow(x[0].f, x[1].f - 1)) * x[0].bound : 0;
+              return base + (x[1].bound ? std::fabs(y * std::log(std::fabs(x[0].f))) * x[1].bound : 0);
+            });
       })
       .Default([](Operation *) { return ScalarFunction(); });
 }
@@ -181,16 +208,26 @@ static bool compare(arith::CmpIPredicate predicate, int64_t a, int64_t b, unsign
   if (width == 1) // signed i1: true is -1
     a = -a, b = -b;
   switch (predicate) {
-  case P::eq: return a == b;
-  case P::ne: return a != b;
-  case P::slt: return a < b;
-  case P::sle: return a <= b;
-  case P::sgt: return a > b;
-  case P::sge: return a >= b;
-  case P::ult: return c < d;
-  case P::ule: return c <= d;
-  case P::ugt: return c > d;
-  case P::uge: return c >= d;
+  case P::eq:
+    return a == b;
+  case P::ne:
+    return a != b;
+  case P::slt:
+    return a < b;
+  case P::sle:
+    return a <= b;
+  case P::sgt:
+    return a > b;
+  case P::sge:
+    return a >= b;
+  case P::ult:
+    return c < d;
+  case P::ule:
+    return c <= d;
+  case P::ugt:
+    return c > d;
+  case P::uge:
+    return c >= d;
   }
   return false;
 }
@@ -209,22 +246,36 @@ static ScalarFunction integerArith(Operation *op, unsigned width) {
   auto u = [width](int64_t value) { return unsignedOf(value, width); };
   auto plain = [width](Whole function) { return whole(width, std::move(function)); };
   return TypeSwitch<Operation *, ScalarFunction>(op)
-      .Case([&](arith::AddIOp) { return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }, sum); })
-      .Case([&](arith::SubIOp) { return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) - uint64_t(b)); }, sum); })
-      .Case([&](arith::MulIOp) { return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) * uint64_t(b)); }, product); })
+      .Case([&](arith::AddIOp) {
+        return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }, sum);
+      })
+      .Case([&](arith::SubIOp) {
+        return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) - uint64_t(b)); }, sum);
+      })
+      .Case([&](arith::MulIOp) {
+        return whole(width, [](int64_t a, int64_t b) { return int64_t(uint64_t(a) * uint64_t(b)); }, product);
+      })
       .Case([&](arith::DivSIOp) { return plain(divide); })
       .Case([&](arith::DivUIOp) { return plain([u](int64_t a, int64_t b) { return b ? u(a) / u(b) : 0; }); })
       .Case([&](arith::CeilDivSIOp) { return plain(ceilDivide); })
       .Case([&](arith::FloorDivSIOp) { return plain(floorDivide); })
-      .Case([&](arith::CeilDivUIOp) { return plain([u](int64_t a, int64_t b) { return b ? (u(a) + u(b) - 1) / u(b) : 0; }); })
+      .Case([&](arith::CeilDivUIOp) {
+        return plain([u](int64_t a, int64_t b) { return b ? (u(a) + u(b) - 1) / u(b) : 0; });
+      })
       .Case([&](arith::RemSIOp) { return plain(remainder); })
       .Case([&](arith::RemUIOp) { return plain([u](int64_t a, int64_t b) { return b ? u(a) % u(b) : 0; }); })
       .Case([&](arith::AndIOp) { return plain([](int64_t a, int64_t b) { return a & b; }); })
       .Case([&](arith::OrIOp) { return plain([](int64_t a, int64_t b) { return a | b; }); })
       .Case([&](arith::XOrIOp) { return plain([](int64_t a, int64_t b) { return a ^ b; }); })
-      .Case([&](arith::ShLIOp) { return plain([width](int64_t a, int64_t b) { return uint64_t(b) < width ? int64_t(uint64_t(a) << b) : 0; }); })
-      .Case([&](arith::ShRSIOp) { return plain([width](int64_t a, int64_t b) { return a >> (uint64_t(b) < width ? b : width - 1); }); })
-      .Case([&](arith::ShRUIOp) { return plain([u, width](int64_t a, int64_t b) { return uint64_t(b) < width ? u(a) >> b : 0; }); })
+      .Case([&](arith::ShLIOp) {
+        return plain([width](int64_t a, int64_t b) { return uint64_t(b) < width ? int64_t(uint64_t(a) << b) : 0; });
+      })
+      .Case([&](arith::ShRSIOp) {
+        return plain([width](int64_t a, int64_t b) { return a >> (uint64_t(b) < width ? b : width - 1); });
+      })
+      .Case([&](arith::ShRUIOp) {
+        return plain([u, width](int64_t a, int64_t b) { return uint64_t(b) < width ? u(a) >> b : 0; });
+      })
       .Case([&](arith::MaxSIOp) { return whole(width, [](int64_t a, int64_t b) { return std::max(a, b); }, larger); })
       .Case([&](arith::MinSIOp) { return whole(width, [](int64_t a, int64_t b) { return std::min(a, b); }, larger); })
       .Case([&](arith::MaxUIOp) { return plain([u](int64_t a, int64_t b) { return std::max(u(a), u(b)); }); })
@@ -241,7 +292,9 @@ static ScalarFunction conversion(Operation *op, bool bounds) {
   unsigned fromWidth = from.isIntOrIndex() ? widthOf(from) : 0, toWidth = to.isIntOrIndex() ? widthOf(to) : 0;
   auto keep = [](const Scalar *x, double) { return x[0].bound; };
   auto resize = [toWidth](const Scalar *x) { return Scalar{0, wrap(x[0].i, toWidth), x[0].bound}; };
-  auto toFloat = [u](double y, double bound) { return Scalar{y, 0, bound + (u && std::fabs(y) * u > 0.5 ? u * std::fabs(y) : 0)}; };
+  auto toFloat = [u](double y, double bound) {
+    return Scalar{y, 0, bound + (u && std::fabs(y) * u > 0.5 ? u * std::fabs(y) : 0)};
+  };
   auto toInteger = [toWidth](const Scalar *x) {
     double y = std::isnan(x[0].f) ? 0 : std::clamp(std::trunc(x[0].f), -0x1p63, 0x1.fffffffffffffp62), e = x[0].bound;
     if (e)
@@ -252,7 +305,8 @@ static ScalarFunction conversion(Operation *op, bool bounds) {
       .Case([&](arith::CmpFOp cmp) -> ScalarFunction {
         return [predicate = cmp.getPredicate()](const Scalar *x) {
           double slack = x[0].bound + x[1].bound;
-          return Scalar{0, compare(predicate, x[0].f, x[1].f), slack && std::fabs(x[0].f - x[1].f) <= slack ? 1.0 : 0.0};
+          return Scalar{0, compare(predicate, x[0].f, x[1].f),
+                        slack && std::fabs(x[0].f - x[1].f) <= slack ? 1.0 : 0.0};
         };
       })
       .Case([&](arith::CmpIOp cmp) -> ScalarFunction {
@@ -293,29 +347,41 @@ static ScalarFunction conversion(Operation *op, bool bounds) {
         return [](const Scalar *x) {
           Scalar y = x[0].i ? x[1] : x[2];
           if (x[0].bound) // either may be taken
-            y.bound = std::max(x[1].bound, x[2].bound) + std::fabs(x[1].f - x[2].f) + std::fabs(double(x[1].i) - double(x[2].i));
+            y.bound = std::max(x[1].bound, x[2].bound) + std::fabs(x[1].f - x[2].f) +
+                      std::fabs(double(x[1].i) - double(x[2].i));
           return y;
         };
       })
-      .Case([&](math::IsNaNOp) -> ScalarFunction { return [](const Scalar *x) { return Scalar{0, std::isnan(x[0].f), 0}; }; })
+      .Case([&](math::IsNaNOp) -> ScalarFunction {
+        return [](const Scalar *x) { return Scalar{0, std::isnan(x[0].f), 0}; };
+      })
       .Default([](Operation *) { return ScalarFunction(); });
 }
 
 int64_t evaluate(AffineExpr expr, ArrayRef<int64_t> dims, ArrayRef<int64_t> symbols) {
   switch (expr.getKind()) {
-  case AffineExprKind::Constant: return cast<AffineConstantExpr>(expr).getValue();
-  case AffineExprKind::DimId: return dims[cast<AffineDimExpr>(expr).getPosition()];
-  case AffineExprKind::SymbolId: return symbols[cast<AffineSymbolExpr>(expr).getPosition()];
-  default: break;
+  case AffineExprKind::Constant:
+    return cast<AffineConstantExpr>(expr).getValue();
+  case AffineExprKind::DimId:
+    return dims[cast<AffineDimExpr>(expr).getPosition()];
+  case AffineExprKind::SymbolId:
+    return symbols[cast<AffineSymbolExpr>(expr).getPosition()];
+  default:
+    break;
   }
   auto binary = cast<AffineBinaryOpExpr>(expr);
   int64_t a = evaluate(binary.getLHS(), dims, symbols), b = evaluate(binary.getRHS(), dims, symbols);
   switch (expr.getKind()) {
-  case AffineExprKind::Add: return a + b;
-  case AffineExprKind::Mul: return a * b;
-  case AffineExprKind::FloorDiv: return floorDivide(a, b);
-  case AffineExprKind::CeilDiv: return ceilDivide(a, b);
-  default: return b == 0 ? 0 : a - b * floorDivide(a, b); // Mod
+  case AffineExprKind::Add:
+    return a + b;
+  case AffineExprKind::Mul:
+    return a * b;
+  case AffineExprKind::FloorDiv:
+    return floorDivide(a, b);
+  case AffineExprKind::CeilDiv:
+    return ceilDivide(a, b);
+  default:
+    return b == 0 ? 0 : a - b * floorDivide(a, b); // Mod
   }
 }
 
@@ -325,7 +391,8 @@ static ScalarFunction affineFunction(AffineMap map, int64_t (*pick)(int64_t, int
     SmallVector<int64_t> operands;
     for (unsigned i = 0; i < map.getNumInputs(); ++i)
       operands.push_back(x[i].i);
-    ArrayRef<int64_t> dims = ArrayRef(operands).take_front(map.getNumDims()), symbols = ArrayRef(operands).drop_front(map.getNumDims());
+    ArrayRef<int64_t> dims = ArrayRef(operands).take_front(map.getNumDims()),
+                      symbols = ArrayRef(operands).drop_front(map.getNumDims());
     int64_t result = evaluate(map.getResult(0), dims, symbols);
     for (AffineExpr expr : map.getResults().drop_front())
       result = pick(result, evaluate(expr, dims, symbols));
@@ -340,7 +407,8 @@ ScalarFunction scalarFunction(Operation *op, bool bounds) {
     return affineFunction(min.getAffineMap(), [](int64_t a, int64_t b) { return std::min(a, b); });
   if (auto max = dyn_cast<affine::AffineMaxOp>(op))
     return affineFunction(max.getAffineMap(), [](int64_t a, int64_t b) { return std::max(a, b); });
-  if (!isa_and_present<arith::ArithDialect, math::MathDialect>(op->getDialect()) || op->getNumResults() != 1 || op->getNumOperands() == 0)
+  if (!isa_and_present<arith::ArithDialect, math::MathDialect>(op->getDialect()) || op->getNumResults() != 1 ||
+      op->getNumOperands() == 0)
     return {};
   Type type = getElementTypeOrSelf(op->getResult(0));
   if (ScalarFunction function = conversion(op, bounds))

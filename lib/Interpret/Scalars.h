@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operations on single elements: arith, math and affine.apply. Used for scalars, elementwise for tensors, and inside the
-// bodies of linalg operations.
+// Operations on single elements: arith, math and affine.apply. Used for scalars, elementwise for tensors, and inside
+// the bodies of linalg operations.
 
 #pragma once
 

@@ -161,11 +161,13 @@ namespace {
 struct Box {
   Index offsets, sizes, strides;
   template <typename Op> static Box of(Op op, Frame &frame) {
-    return {integersOf(op.getMixedOffsets(), frame), integersOf(op.getMixedSizes(), frame), integersOf(op.getMixedStrides(), frame)};
+    return {integersOf(op.getMixedOffsets(), frame), integersOf(op.getMixedSizes(), frame),
+            integersOf(op.getMixedStrides(), frame)};
   }
   bool fits(const Index &shape) const {
     for (size_t i = 0; i < shape.size(); ++i) {
-      if (sizes[i] < 0 || offsets[i] < 0 || (sizes[i] > 0 && offsets[i] + (sizes[i] - 1) * strides[i] >= shape[i]) || strides[i] < 1)
+      if (sizes[i] < 0 || offsets[i] < 0 || (sizes[i] > 0 && offsets[i] + (sizes[i] - 1) * strides[i] >= shape[i]) ||
+          strides[i] < 1)
         return false;
     }
     return true;
@@ -184,8 +186,8 @@ struct Box {
 } // namespace
 
 static InFlightDiagnostic refuseBox(Operation *op, const Box &box, const Index &shape) {
-  return op->emitError() << "takes offsets " << textOf(box.offsets) << ", sizes " << textOf(box.sizes) << " of a tensor of shape "
-                         << textOf(shape);
+  return op->emitError() << "takes offsets " << textOf(box.offsets) << ", sizes " << textOf(box.sizes)
+                         << " of a tensor of shape " << textOf(shape);
 }
 
 static LogicalResult runExtractSlice(tensor::ExtractSliceOp op, Frame &frame) {
@@ -237,7 +239,8 @@ static LogicalResult runConcat(tensor::ConcatOp op, Frame &frame) {
 
 static LogicalResult runPad(tensor::PadOp op, Frame &frame) {
   const Tensor &source = frame.tensor(op.getSource());
-  Index low = integersOf(op.getMixedLowPad(), frame), high = integersOf(op.getMixedHighPad(), frame), shape = source.shape;
+  Index low = integersOf(op.getMixedLowPad(), frame), high = integersOf(op.getMixedHighPad(), frame),
+        shape = source.shape;
   for (size_t i = 0; i < shape.size(); ++i)
     shape[i] += low[i] + high[i];
   Tensor result(source.element, shape);
@@ -255,7 +258,8 @@ static LogicalResult runPad(tensor::PadOp op, Frame &frame) {
 
 static LogicalResult setReshaped(Operation *op, const Tensor &source, Index shape, Frame &frame) {
   if (countOf(shape) != source.count())
-    return op->emitError() << "reshapes " << textOf(source.shape) << " to " << textOf(shape) << ", another number of elements";
+    return op->emitError() << "reshapes " << textOf(source.shape) << " to " << textOf(shape)
+                           << ", another number of elements";
   frame.set(op->getResult(0), source.reshaped(std::move(shape)));
   return success();
 }
@@ -269,7 +273,8 @@ static LogicalResult runCollapse(tensor::CollapseShapeOp op, Frame &frame) {
   const Tensor &source = frame.tensor(op.getSrc());
   Index shape;
   for (const ReassociationIndices &dims : op.getReassociationIndices())
-    shape.push_back(std::accumulate(dims.begin(), dims.end(), int64_t(1), [&](int64_t size, int64_t dim) { return size * source.shape[dim]; }));
+    shape.push_back(std::accumulate(dims.begin(), dims.end(), int64_t(1),
+                                    [&](int64_t size, int64_t dim) { return size * source.shape[dim]; }));
   return setReshaped(op, source, shape, frame);
 }
 

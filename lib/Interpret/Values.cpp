@@ -78,9 +78,7 @@ double unitInTheLastPlace(mlir::Type type, double value) {
   return std::ldexp(1.0, exponent + 1 - int(llvm::APFloat::semanticsPrecision(semantics)));
 }
 
-unsigned widthOf(mlir::Type type) {
-  return type.isIndex() ? 64 : mlir::cast<mlir::IntegerType>(type).getWidth();
-}
+unsigned widthOf(mlir::Type type) { return type.isIndex() ? 64 : mlir::cast<mlir::IntegerType>(type).getWidth(); }
 
 int64_t wrap(int64_t value, unsigned width) {
   if (width >= 64)

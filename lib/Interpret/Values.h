@@ -2,11 +2,11 @@
 //
 // What the interpreter computes with: dense tensors of f64 or of 64-bit integers, and beside each value a bound.
 //
-// The bound is a running error analysis: the interpreter computes y in f64, and a correct program in the element types of
-// the IR may give any y' with |y' - y| <= bound. Inputs are exact; each float operation adds the unit roundoff of its type
-// times |result| to what its operands bring along; sums over k add (depth + c) * u * sum|a||w| ("Accuracy and Stability of
-// Numerical Algorithms", 2002, chapter 3). An integer with a bound is one that rounding may have moved: a code next to a tie.
-// Propagation is first-order. With bounds switched off every unit is 0, and so is every bound.
+// The bound is a running error analysis: the interpreter computes y in f64, and a correct program in the element types
+// of the IR may give any y' with |y' - y| <= bound. Inputs are exact; each float operation adds the unit roundoff of
+// its type times |result| to what its operands bring along; sums over k add (depth + c) * u * sum|a||w| ("Accuracy and
+// Stability of Numerical Algorithms", 2002, chapter 3). An integer with a bound is one that rounding may have moved: a
+// code next to a tie. Propagation is first-order. With bounds switched off every unit is 0, and so is every bound.
 
 #pragma once
 

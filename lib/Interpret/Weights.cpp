@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reading weights row by row. The three layouts of #whit.source are read here a second time, apart from the code that packs
-// an artifact, so that a mistake in one of the two shows.
+// Reading weights row by row. The three layouts of #whit.source are read here a second time, apart from the code that
+// packs an artifact, so that a mistake in one of the two shows.
 
 #include "Interpret/Weights.h"
 
@@ -22,8 +22,8 @@ static FailureOr<ArrayRef<uint8_t>> bytesOf(Operation *op, mlir::whit::BlobAttr 
     return op->emitError() << llvm::toString(file.takeError());
   uint64_t size = file->size(), offset = blob.getOffset(), length = blob.getLength();
   if (blob.getOffset() < 0 || blob.getLength() < 0 || offset > size || length > size - offset)
-    return op->emitError() << "file '" << blob.getFile() << "' has " << size << " bytes; a weight needs bytes " << offset << " to "
-                           << offset + length;
+    return op->emitError() << "file '" << blob.getFile() << "' has " << size << " bytes; a weight needs bytes "
+                           << offset << " to " << offset + length;
   return file->slice(offset, length);
 }
 
@@ -40,7 +40,8 @@ static std::optional<ScaleType> scaleTypeOf(Type type) {
 FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, DataFiles &files) {
   auto weight = std::make_shared<Weight>();
   if (op.getPlace())
-    return op->emitError() << "weight '" << op.getSymName() << "' is packed; the interpreter reads weights up to stage fused";
+    return op->emitError() << "weight '" << op.getSymName()
+                           << "' is packed; the interpreter reads weights up to stage fused";
   if (auto encoded = dyn_cast<mlir::whit::EncodedTensorType>(op.getType())) {
     weight->encoding = encoded.getFormat().getEncoding();
     weight->element = encoded.getElementType();
@@ -48,7 +49,8 @@ FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, D
   } else {
     auto ranked = cast<RankedTensorType>(op.getType());
     if (!isa<FloatType>(ranked.getElementType()))
-      return op->emitError() << "weight '" << op.getSymName() << "' has type " << ranked << "; its elements must be floats";
+      return op->emitError() << "weight '" << op.getSymName() << "' has type " << ranked
+                             << "; its elements must be floats";
     weight->element = ranked.getElementType();
     weight->shape = ranked.getShape().vec();
   }
@@ -61,7 +63,13 @@ FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, D
 }
 
 LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files) {
-  Part part{source.getLayout(), parts.empty() ? 0 : parts.back().begin + parts.back().count, source.getCount(), {}, {}, {}, {}};
+  Part part{source.getLayout(),
+            parts.empty() ? 0 : parts.back().begin + parts.back().count,
+            source.getCount(),
+            {},
+            {},
+            {},
+            {}};
   ArrayRef<mlir::whit::BlobAttr> blobs = source.getBlobs();
   SmallVector<ArrayRef<uint8_t>> bytes;
   for (mlir::whit::BlobAttr blob : blobs) {
@@ -109,10 +117,13 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
 // ---------------------------------------------------------------------------------------------------- blocks
 
 /// Reads codes as they are into `out`, or, if `out` has no rows, makes it a matrix of the source's own format.
-bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const {
-  int64_t scaleCount = part.scales.size() / scaleBytes(part.scaleType), blocks = scaleCount / std::max<int64_t>(part.count, 1);
+bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow,
+                       std::string *why) const {
+  int64_t scaleCount = part.scales.size() / scaleBytes(part.scaleType),
+          blocks = scaleCount / std::max<int64_t>(part.count, 1);
   int64_t blockBytes = blocks ? part.bytes.size() / (part.count * blocks) : 0;
-  BlockSource source{part.count, k, 0, 0, part.bytes, part.scales, part.scaleType, SourceZero::Absent, {}, part.zeroType};
+  BlockSource source{part.count,   k, 0, 0, part.bytes, part.scales, part.scaleType, SourceZero::Absent, {},
+                     part.zeroType};
   if (part.hasZeros) {
     source.zero = part.floatZeros ? SourceZero::Float : SourceZero::Packed;
     source.zeros = part.zeros;
@@ -179,7 +190,9 @@ void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out,
   readFloats(part, begin, end, floats);
   Matrix encoded;
   quantize(encoding, floats.data(), end - begin, k, encoded, &why);
-  auto place = [&](const auto &from, auto &to, int64_t perRow) { std::copy(from.begin(), from.end(), to.begin() + outRow * perRow); };
+  auto place = [&](const auto &from, auto &to, int64_t perRow) {
+    std::copy(from.begin(), from.end(), to.begin() + outRow * perRow);
+  };
   place(encoded.codes, out.codes, k);
   place(encoded.scales, out.scales, out.groups());
   place(encoded.zeros, out.zeros, out.groups());

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The values of a `whit.weight`, a few rows at a time: a model's weights in f64 would need eight bytes for what the file
-// holds in half a byte. Bytes come from memory-mapped files, decoding from the reference codecs of runtime/encoding.
+// The values of a `whit.weight`, a few rows at a time: a model's weights in f64 would need eight bytes for what the
+// file holds in half a byte. Bytes come from memory-mapped files, decoding from the reference codecs of
+// runtime/encoding.
 
 #pragma once
 
@@ -26,9 +27,11 @@ public:
   mlir::Type element;         ///< logical element type
   std::vector<int64_t> shape; ///< logical shape
 
-  /// Rows [begin, end) in canonical form, quantized here if the file holds them in another format. Safe to call from any thread.
+  /// Rows [begin, end) in canonical form, quantized here if the file holds them in another format. Safe to call from
+  /// any thread.
   Matrix matrix(int64_t begin, int64_t end) const;
-  /// The values of rows [begin, end). `magnitude`, if given, is |scale * code| + |minimum|: what the roundings of decoding are relative to.
+  /// The values of rows [begin, end). `magnitude`, if given, is |scale * code| + |minimum|: what the roundings of
+  /// decoding are relative to.
   void rows(int64_t begin, int64_t end, double *values, double *magnitude = nullptr) const;
   /// All of it.
   Tensor tensor() const;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The running error analysis: f32 code of the obvious kind stays within the bound of every element, and code with a small fault
-// does not. The f32 side is written here by hand, in the order that the operation's description allows.
+// The running error analysis: f32 code of the obvious kind stays within the bound of every element, and code with a
+// small fault does not. The f32 side is written here by hand, in the order that the operation's description allows.
 
 #include "Interpret/Interpreter.h"
 
@@ -75,7 +75,8 @@ double usedOf(const Tensor &expected, const std::vector<float> &found) {
 }
 
 TEST_F(Bounds, ExactOperationsHaveNone) {
-  Tensor y = run("func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> { %y = arith.negf %x : tensor<4xf32>\n return %y : tensor<4xf32> }",
+  Tensor y = run("func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> { %y = arith.negf %x : tensor<4xf32>\n return %y : "
+                 "tensor<4xf32> }",
                  {tensor({4}, {1, 2, 3, 4})});
   EXPECT_TRUE(y.bounds.empty());
 }
@@ -119,12 +120,15 @@ TEST_F(Bounds, SumsInAnyOrder) {
 
 TEST_F(Bounds, ContractionsAndGeneralBodiesAgree) {
   std::vector<float> a = normal(3 * 65), b = normal(65 * 2);
-  Tensor fast = run(R"(func.func @f(%a: tensor<3x65xf32>, %b: tensor<65x2xf32>, %z: tensor<3x2xf32>) -> tensor<3x2xf32> {
+  Tensor fast =
+      run(R"(func.func @f(%a: tensor<3x65xf32>, %b: tensor<65x2xf32>, %z: tensor<3x2xf32>) -> tensor<3x2xf32> {
     %y = linalg.matmul ins(%a, %b : tensor<3x65xf32>, tensor<65x2xf32>) outs(%z : tensor<3x2xf32>) -> tensor<3x2xf32>
     return %y : tensor<3x2xf32>
-  })", {tensor({3, 65}, a), tensor({65, 2}, b), tensor({3, 2}, std::vector<float>(6))});
+  })",
+          {tensor({3, 65}, a), tensor({65, 2}, b), tensor({3, 2}, std::vector<float>(6))});
   // The same with the reduction outside: no contraction to the interpreter.
-  Tensor slow = run(R"(func.func @f(%a: tensor<3x65xf32>, %b: tensor<65x2xf32>, %z: tensor<3x2xf32>) -> tensor<3x2xf32> {
+  Tensor slow =
+      run(R"(func.func @f(%a: tensor<3x65xf32>, %b: tensor<65x2xf32>, %z: tensor<3x2xf32>) -> tensor<3x2xf32> {
     %y = linalg.generic {indexing_maps = [affine_map<(k, m, n) -> (m, k)>, affine_map<(k, m, n) -> (k, n)>, affine_map<(k, m, n) -> (m, n)>],
                          iterator_types = ["reduction", "parallel", "parallel"]}
       ins(%a, %b : tensor<3x65xf32>, tensor<65x2xf32>) outs(%z : tensor<3x2xf32>) {
@@ -134,7 +138,8 @@ TEST_F(Bounds, ContractionsAndGeneralBodiesAgree) {
       linalg.yield %r : f32
     } -> tensor<3x2xf32>
     return %y : tensor<3x2xf32>
-  })", {tensor({3, 65}, a), tensor({65, 2}, b), tensor({3, 2}, std::vector<float>(6))});
+  })",
+          {tensor({3, 65}, a), tensor({65, 2}, b), tensor({3, 2}, std::vector<float>(6))});
   for (int i = 0; i < 6; ++i) {
     EXPECT_NEAR(fast.floats[i], slow.floats[i], 1e-13);
     EXPECT_GT(fast.bound(i), 0);
@@ -144,7 +149,8 @@ TEST_F(Bounds, ContractionsAndGeneralBodiesAgree) {
 }
 
 TEST_F(Bounds, RmsNormInSixteenLanes) {
-  const char *text = R"(func.func @f(%x: tensor<2x576xf32>, %w: tensor<576xf32>, %e: tensor<2x576xf32>) -> tensor<2x576xf32> {
+  const char *text =
+      R"(func.func @f(%x: tensor<2x576xf32>, %w: tensor<576xf32>, %e: tensor<2x576xf32>) -> tensor<2x576xf32> {
     %y = whit.rms_norm ins(%x, %w : tensor<2x576xf32>, tensor<576xf32>) outs(%e : tensor<2x576xf32>) epsilon = 1.0e-5 -> tensor<2x576xf32>
     return %y : tensor<2x576xf32>
   })";
@@ -189,8 +195,9 @@ TEST_F(Bounds, AttentionWithARunningMaximum) {
   std::string text = "func.func @f(%q: " + row + ", %k: " + kind + ", %v: " + kind + ") -> " + row + R"( {
     %start = arith.constant dense<199> : tensor<1xi32>
     %first = arith.constant 0 : index
-    %y = whit.attention ins(%q, %k, %v : )" + row + ", " + kind + ", " + kind + ") from %start + %first : tensor<1xi32> outs(%q : " +
-                     row + ") scale = 0.5 -> " + row + "\n return %y : " + row + " }";
+    %y = whit.attention ins(%q, %k, %v : )" +
+                     row + ", " + kind + ", " + kind + ") from %start + %first : tensor<1xi32> outs(%q : " + row +
+                     ") scale = 0.5 -> " + row + "\n return %y : " + row + " }";
   std::vector<float> q = normal(depth), keys = normal(tokens * depth), values = normal(tokens * depth), sums(depth);
   float largest = -INFINITY, total = 0;
   for (int t = 0; t < tokens; ++t) { // rescales at each new maximum, more often than blocks would
@@ -212,7 +219,8 @@ TEST_F(Bounds, AttentionWithARunningMaximum) {
   }
   for (float &sum : sums)
     sum /= total;
-  Tensor expected = run(text, {tensor({1, 1, 1, depth}, q), tensor({1, 1, tokens, depth}, keys), tensor({1, 1, tokens, depth}, values)});
+  Tensor expected = run(
+      text, {tensor({1, 1, 1, depth}, q), tensor({1, 1, tokens, depth}, keys), tensor({1, 1, tokens, depth}, values)});
   EXPECT_LE(usedOf(expected, sums), 1);
   for (float &sum : sums)
     sum *= 1 + 0x1p-8f; // one token too many would do this
