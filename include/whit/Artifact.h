@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The bytes of a compiled model: `model.so` (an ordinary ELF shared object) and `model.safetensors` (its packed weights).
+// The bytes of a compiled model: `model.so` (an ordinary ELF shared object) and `model.safetensors` (its packed
+// weights).
 //
-//   .whit.json      section of the .so, never loaded: the manifest below as UTF-8 JSON, readable without mapping code
-//   .whit.weights   section of the .so, never loaded, 64-byte aligned: with --embed-weights the bytes of the safetensors file
+//   .whit.json      section, never loaded: the manifest below as UTF-8 JSON, readable without mapping code
+//   .whit.weights   section, never loaded, page-aligned: with --embed-weights the bytes of the safetensors file
 //
-// The manifest is untrusted until the hash of the code that carries it is trusted; its reader (runtime/trust/Manifest.h) checks every
-// field and limit. Hashes are SHA-256 in lower-case hexadecimal:
+// The manifest is untrusted until the hash of the code that carries it is trusted; its reader
+// (runtime/trust/Manifest.h) checks every field and limit. Hashes are SHA-256 in lower-case hexadecimal:
 //
-//   identity of an artifact   of all bytes of the .so except the contents of .whit.weights; this is what the trust store holds
-//   code_sha256               the same, taken while the 64 digits of code_sha256 itself are '0': finds damage in a file that is trusted by name
-//   weights.sha256            of the whole safetensors file (what sha256sum prints); weights.chunks of its pieces of `chunk` bytes
+//   identity         of all bytes of the .so except the contents of .whit.weights: what the trust store holds
+//   code_sha256      the same, taken while the 64 digits of code_sha256 itself are '0': finds damage in a file that
+//                    the caller vouches for
+//   weights.sha256   of the whole safetensors file, what sha256sum prints; weights.chunks of each `chunk` bytes of it
 //
-// safetensors file: one U8 tensor per constant, named like it, tensors in order without holes, every tensor at a multiple of 64 bytes of
-// the file (the header is padded with spaces and each tensor's bytes with zeros to that end), so that a memory map is used in place.
+// safetensors file: one U8 tensor per constant, named like it, tensors in order without holes, every tensor at a
+// multiple of 64 bytes of the file (the header is padded with spaces and each tensor's bytes with zeros to that end),
+// so that a memory map is used in place.
 #ifndef WHIT_ARTIFACT_H
 #define WHIT_ARTIFACT_H
 
@@ -46,12 +49,13 @@ enum class ElementType : int32_t {
 /// Order of the kinds is the order of arguments in a call.
 enum class ArgumentKind : uint8_t { Input, State, Constant, Output, Workspace };
 
-/// "BHTD": [batch, heads, capacity, depth]. "BHTD16": [batch, heads, capacity/16, depth, 16], token t at [t / 16][d][t % 16].
+/// "BHTD": [batch, heads, capacity, depth]. "BHTD16": [batch, heads, capacity/16, depth, 16], token t at [t / 16][d][t
+/// % 16].
 enum class StateLayout : uint8_t { BHTD, BHTD16 };
 
 /// A dimension: a number, or the name of a symbol.
 struct Dimension {
-  int64_t size = 0;   ///< if symbol is empty
+  int64_t size = 0; ///< if symbol is empty
   std::string symbol;
 
   bool operator==(const Dimension &) const = default;
@@ -120,7 +124,7 @@ struct Manifest {
   std::vector<Symbol> symbols;
   std::vector<Argument> arguments;
   Roles roles;
-  int64_t context = 0; ///< capacity of the states in tokens; 0 = the model has none
+  int64_t context = 0;           ///< capacity of the states in tokens; 0 = the model has none
   std::vector<Variant> variants; ///< best first
   std::vector<Region> regions;
   Weights weights;

@@ -14,13 +14,15 @@
  *   whit_session_destroy(session);
  *   whit_module_destroy(module);
  *
- * Modules are immutable: any number of sessions and threads may use one. A session belongs to one thread at a time; a call that finds another
- * thread inside returns WHIT_USAGE. A module must outlive its sessions.
+ * Modules are immutable: any number of sessions and threads may use one. A session belongs to one thread at a time; a
+ * call that finds another thread inside returns WHIT_USAGE. A module must outlive its sessions.
  *
- * Errors are returned by value. A function that fails leaves its out-parameters alone and sets the calling thread's message. The library
- * never prints, exits, aborts or throws. NULL handles and NULL out-parameters give WHIT_USAGE; destroying NULL does nothing.
+ * Errors are returned by value. A function that fails leaves its out-parameters alone and sets the calling thread's
+ * message. The library never prints, exits, aborts or throws. NULL handles and NULL out-parameters give WHIT_USAGE;
+ * destroying NULL does nothing.
  *
- * Code has the trust of an executable: loading maps code only if its hash is in the user's trust store or the caller vouches for it.
+ * Code has the trust of an executable: loading maps code only if its hash is in the user's trust store or the caller
+ * vouches for it.
  */
 #ifndef WHIT_RUNTIME_H
 #define WHIT_RUNTIME_H
@@ -49,8 +51,8 @@ typedef enum whit_status {
   WHIT_BUG = 70           /* a bug in Whit */
 } whit_status;
 
-/* One sentence about the last failure on this thread: what was found, what is allowed, which tensor or byte, what to do.
- * Never NULL; valid until the next call on this thread. */
+/* One sentence about the last failure on this thread: what was found, what is allowed, which tensor or byte, what to
+ * do. Never NULL; valid until the next call on this thread. */
 WHIT_API const char *whit_message(void);
 
 /* "whit 0.1"; static. */
@@ -65,7 +67,8 @@ typedef enum whit_dtype {
 /* Size in bytes of one element; 0 for an unknown type. */
 WHIT_API size_t whit_dtype_bytes(whit_dtype dtype);
 
-/* A named, contiguous, row-major tensor. Who owns `name`, `dims` and `data` is said by each function; never freed through this struct. */
+/* A named, contiguous, row-major tensor. Who owns `name`, `dims` and `data` is said by each function; never freed
+ * through this struct. */
 typedef struct whit_tensor {
   const char *name;
   whit_dtype dtype;
@@ -85,8 +88,9 @@ typedef struct whit_dim {
 typedef struct whit_module whit_module;
 
 typedef enum whit_trust {
-  WHIT_TRUST_STORE = 0, /* the identity hash must be in $XDG_CONFIG_HOME/whit/trusted (default ~/.config/whit/trusted) */
-  WHIT_TRUST_GIVEN = 1  /* the caller vouches for this file: as if he ran an executable of that name */
+  WHIT_TRUST_STORE =
+      0,               /* the identity hash must be in $XDG_CONFIG_HOME/whit/trusted (default ~/.config/whit/trusted) */
+  WHIT_TRUST_GIVEN = 1 /* the caller vouches for this file: as if he ran an executable of that name */
 } whit_trust;
 
 typedef enum whit_verify {
@@ -101,12 +105,14 @@ typedef struct whit_load_options {
   const char *target; /* the variant to use, by its target name in the manifest; NULL: the best this CPU has */
 } whit_load_options;
 
-/* Loads `path` and maps its weights. What is hashed is what runs: the code is copied to sealed memory first and the path is not opened again.
- * options may be NULL. Errors: WHIT_IO, WHIT_REFUSED (6: damage, trust, instruction set), WHIT_LIMIT. The caller destroys *module. */
+/* Loads `path` and maps its weights. What is hashed is what runs: the code is copied to sealed memory first and the
+ * path is not opened again. options may be NULL. Errors: WHIT_IO, WHIT_REFUSED (6: damage, trust, instruction set),
+ * WHIT_LIMIT. The caller destroys *module. */
 WHIT_API whit_status whit_module_load(const char *path, const whit_load_options *options, whit_module **module);
 WHIT_API void whit_module_destroy(whit_module *module);
 
-/* Reads the manifest of `path` as JSON text and maps no code; the caller frees *json with whit_free. WHIT_REFUSED if it is damaged. */
+/* Reads the manifest of `path` as JSON text and maps no code; the caller frees *json with whit_free. WHIT_REFUSED if it
+ * is damaged. */
 WHIT_API whit_status whit_inspect(const char *path, char **json);
 WHIT_API void whit_free(void *memory);
 
@@ -117,7 +123,8 @@ WHIT_API whit_status whit_trust_file(const char *path);
 WHIT_API const char *whit_module_target(const whit_module *module);
 WHIT_API const char *whit_module_manifest(const whit_module *module);
 
-/* A named tensor of the model's own signature. dims[i] is -1 where symbols[i] names a dynamic dimension, else symbols[i] is NULL. */
+/* A named tensor of the model's own signature. dims[i] is -1 where symbols[i] names a dynamic dimension, else
+ * symbols[i] is NULL. */
 typedef struct whit_value {
   const char *name;
   whit_dtype dtype;
@@ -155,27 +162,30 @@ typedef struct whit_session_options {
 } whit_session_options;
 
 /* options may be NULL. Starts the worker threads. The caller destroys *session. */
-WHIT_API whit_status whit_session_create(whit_module *module, const whit_session_options *options, whit_session **session);
+WHIT_API whit_status whit_session_create(whit_module *module, const whit_session_options *options,
+                                         whit_session **session);
 WHIT_API void whit_session_destroy(whit_session *session);
 
-/* Makes room for calls with these dimensions, the only place where memory grows. Dimensions left out take their minimum, those with a default
- * follow it. A batch that differs from the caches' empties them. Errors: WHIT_INVALID (out of the model's range), WHIT_LIMIT (memory). */
+/* Makes room for calls with these dimensions, the only place where memory grows. Dimensions left out take their
+ * minimum, those with a default follow it. A batch that differs from the caches' empties them. Errors: WHIT_INVALID
+ * (out of the model's range), WHIT_LIMIT (memory). */
 WHIT_API whit_status whit_session_reserve(whit_session *session, const whit_dim *dims, int32_t count);
 
 /* Sets a dimension that has a default ("whit.last_rows") for the calls to come; value < 0 returns to the default. */
 WHIT_API whit_status whit_session_set_dim(whit_session *session, const char *name, int64_t value);
 
-/* Runs the model on `inputs` (names from the signature, any order; borrowed for the call) and allocates nothing: WHIT_NEEDS_RESERVE if a
- * buffer is too small. Either all past tensors are given, and replace what the caches hold, or none, and the call continues after the
- * tokens the caches hold. A mask or positions input may be left out: all ones, and counted on from the cache's length.
- * After a failure the caches hold what they held before. Errors: WHIT_INVALID names the tensor and dimension, found and required. */
+/* Runs the model on `inputs` (names from the signature, any order; borrowed for the call) and allocates nothing:
+ * WHIT_NEEDS_RESERVE if a buffer is too small. Either all past tensors are given, and replace what the caches hold, or
+ * none, and the call continues after the tokens the caches hold. A mask or positions input may be left out: all ones,
+ * and counted on from the cache's length. After a failure the caches hold what they held before, or the past tensors
+ * given. Errors: WHIT_INVALID names the tensor and dimension, found and required. */
 WHIT_API whit_status whit_session_execute(whit_session *session, const whit_tensor *inputs, int32_t count);
 
 /* reserve for what the inputs need, then execute. */
 WHIT_API whit_status whit_session_run(whit_session *session, const whit_tensor *inputs, int32_t count);
 
-/* A result of the last run by its name. The session owns it; valid until the next call that runs, reserves or destroys. Present tensors are
- * copied out of the caches into the model's own [batch, heads, tokens, depth] form by this call. */
+/* A result of the last run by its name. The session owns it; valid until the next call that runs, reserves or destroys.
+ * Present tensors are copied out of the caches into the model's own [batch, heads, tokens, depth] form by this call. */
 WHIT_API whit_status whit_session_output(whit_session *session, const char *name, whit_tensor *tensor);
 
 /* ---- Caches ---- */
@@ -189,21 +199,24 @@ WHIT_API whit_status whit_session_import(whit_session *session, const whit_tenso
 
 /* ---- Language models ---- */
 
-/* Appends tokens (batch 1) to the caches and gives the logits after the last one: *logits points at *size floats that the session owns until
- * the next call. The mask and positions are filled in. Allocates when it must; to keep that out of a loop reserve once with
- * the longest sequence. WHIT_UNSUPPORTED if the model is not a language model with caches, WHIT_LIMIT when the context is full. */
-WHIT_API whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count, const float **logits, int64_t *size);
+/* Appends tokens (batch 1) to the caches and gives the logits after the last one: *logits points at *size floats that
+ * the session owns until the next call. The mask and positions are filled in. Allocates when it must; to keep that out
+ * of a loop reserve once with the longest sequence. WHIT_UNSUPPORTED if the model is not a language model with caches,
+ * WHIT_LIMIT when the context is full. */
+WHIT_API whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count,
+                                         const float **logits, int64_t *size);
 
 /* ---- Watching ---- */
 
-/* Called on the running thread at the begin (when = 0) and end (when = 1) of each region with its memref descriptors (whit/Kernel.h). */
+/* Called on the running thread at the begin (when = 0) and end (when = 1) of each region with its memref descriptors
+ * (whit/Kernel.h). */
 typedef void (*whit_observer)(void *user, int32_t region, int32_t when, void **arguments, int32_t count);
 
 /* observer NULL: stop watching. */
 WHIT_API whit_status whit_session_observe(whit_session *session, whit_observer observer, void *user);
 
-/* Records the times of all regions from now on, replacing the observer; stop writes them to `path` in Chrome's trace format with the names
- * of the model's nodes. */
+/* Records the times of all regions from now on, replacing the observer; stop writes them to `path` in Chrome's trace
+ * format with the names of the model's nodes. */
 WHIT_API whit_status whit_session_profile_start(whit_session *session);
 WHIT_API whit_status whit_session_profile_stop(whit_session *session, const char *path);
 

@@ -10,8 +10,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <system_error>
 
-#define WHIT_ELEMENT_TYPE(name, Name, NAME, number, bytes, npy, safetensors) static_assert(int32_t(whit::ElementType::Name) == int32_t(WHIT_##NAME));
+#define WHIT_ELEMENT_TYPE(name, Name, NAME, number, bytes, npy, safetensors)                                           \
+  static_assert(int32_t(whit::ElementType::Name) == int32_t(WHIT_##NAME));
 #include "whit/ElementTypes.def"
 
 struct whit_module {
@@ -32,6 +34,8 @@ template <typename Call> whit_status guarded(Call call) {
     return call();
   } catch (const std::bad_alloc &) {
     return fail(WHIT_LIMIT, "out of memory");
+  } catch (const std::system_error &error) {
+    return fail(WHIT_LIMIT, "cannot start a thread: %s", error.what());
   } catch (const std::exception &error) {
     return fail(WHIT_BUG, "unexpected: %s", error.what());
   }
@@ -67,9 +71,11 @@ whit_status describeValue(const whit_module *module, bool input, int32_t index, 
     return nullArgument(input ? "whit_module_input" : "whit_module_output");
   const std::vector<Value> &list = input ? module->impl->inputs : module->impl->outputs;
   if (index < 0 || size_t(index) >= list.size())
-    return fail(WHIT_USAGE, "%s %d is asked for; the model has %zu", input ? "input" : "output", int(index), list.size());
+    return fail(WHIT_USAGE, "%s %d is asked for; the model has %zu", input ? "input" : "output", int(index),
+                list.size());
   const Value &found = list[index];
-  *value = {found.name.c_str(), whit_dtype(found.type), int32_t(found.dims.size()), found.dims.data(), found.symbols.data(), found.state};
+  *value = {found.name.c_str(), whit_dtype(found.type), int32_t(found.dims.size()),
+            found.dims.data(),  found.symbols.data(),   found.state};
   return WHIT_OK;
 }
 
@@ -86,7 +92,8 @@ whit_status whit_module_load(const char *path, const whit_load_options *given, w
     return nullArgument("whit_module_load");
   whit_load_options options;
   if (!readOptions(given, options))
-    return fail(WHIT_USAGE, "whit_module_load: struct_size is %zu; set it to sizeof(whit_load_options)", given->struct_size);
+    return fail(WHIT_USAGE, "whit_module_load: struct_size is %zu; set it to sizeof(whit_load_options)",
+                given->struct_size);
   return guarded([&] {
     auto fresh = std::make_unique<whit_module>();
     if (whit_status status = Module::load(path, options, fresh->impl))
@@ -128,13 +135,23 @@ whit_status whit_trust_file(const char *path) {
   });
 }
 
-const char *whit_module_target(const whit_module *module) { return module ? module->impl->variant->target.c_str() : ""; }
+const char *whit_module_target(const whit_module *module) {
+  return module ? module->impl->variant->target.c_str() : "";
+}
 const char *whit_module_manifest(const whit_module *module) { return module ? module->impl->image.text.c_str() : ""; }
 int32_t whit_module_input_count(const whit_module *module) { return module ? int32_t(module->impl->inputs.size()) : 0; }
-int32_t whit_module_output_count(const whit_module *module) { return module ? int32_t(module->impl->outputs.size()) : 0; }
-whit_status whit_module_input(const whit_module *module, int32_t index, whit_value *value) { return describeValue(module, true, index, value); }
-whit_status whit_module_output(const whit_module *module, int32_t index, whit_value *value) { return describeValue(module, false, index, value); }
-int64_t whit_module_context(const whit_module *module) { return module && module->impl->stateCount ? module->impl->manifest->context : 0; }
+int32_t whit_module_output_count(const whit_module *module) {
+  return module ? int32_t(module->impl->outputs.size()) : 0;
+}
+whit_status whit_module_input(const whit_module *module, int32_t index, whit_value *value) {
+  return describeValue(module, true, index, value);
+}
+whit_status whit_module_output(const whit_module *module, int32_t index, whit_value *value) {
+  return describeValue(module, false, index, value);
+}
+int64_t whit_module_context(const whit_module *module) {
+  return module && module->impl->stateCount ? module->impl->manifest->context : 0;
+}
 
 whit_status whit_module_region(const whit_module *module, int32_t id, whit_region *region) {
   if (!module || !region)
@@ -152,7 +169,8 @@ whit_status whit_session_create(whit_module *module, const whit_session_options 
     return nullArgument("whit_session_create");
   whit_session_options options;
   if (!readOptions(given, options))
-    return fail(WHIT_USAGE, "whit_session_create: struct_size is %zu; set it to sizeof(whit_session_options)", given->struct_size);
+    return fail(WHIT_USAGE, "whit_session_create: struct_size is %zu; set it to sizeof(whit_session_options)",
+                given->struct_size);
   if (options.threads < 0 || options.threads > 1024)
     return fail(WHIT_USAGE, "%d threads are asked for; from 0 (all cores) to 1024 are allowed", int(options.threads));
   return guarded([&] {
@@ -205,7 +223,8 @@ whit_status whit_session_import(whit_session *session, const whit_tensor *pasts,
   return inSession(session, __func__, [&](Session &s) { return s.importPasts(pasts, count); });
 }
 
-whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count, const float **logits, int64_t *size) {
+whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count, const float **logits,
+                                int64_t *size) {
   if (!tokens || !logits || !size)
     return nullArgument(__func__);
   return inSession(session, __func__, [&](Session &s) { return s.append(tokens, count, logits, size); });

@@ -20,7 +20,8 @@ const char *dtypeName(whit_dtype dtype) {
 } // namespace
 
 Binding::Binding(const Module &module)
-    : module(module), values(module.manifest->symbols.size(), -1), overrides(values.size(), -1), origins(values.size()), tensors(module.manifest->arguments.size()) {}
+    : module(module), values(module.manifest->symbols.size(), -1), overrides(values.size(), -1), origins(values.size()),
+      tensors(module.manifest->arguments.size()) {}
 
 whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cached, bool pastsOnly) {
   std::fill(values.begin(), values.end(), -1);
@@ -39,7 +40,8 @@ whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cach
     if (module.sequenceSymbol >= 0)
       values[module.sequenceSymbol] = 0;
     if (pastLength > module.manifest->context)
-      return fail(WHIT_LIMIT, "'%s' holds %lld tokens; the context is %lld; compile with a larger --context", firstPast->name, Long(pastLength), Long(module.manifest->context));
+      return fail(WHIT_LIMIT, "'%s' holds %lld tokens; the context is %lld; compile with a larger --context",
+                  firstPast->name, Long(pastLength), Long(module.manifest->context));
     return resolveDefaults(true);
   }
   if (whit_status status = resolveLength())
@@ -63,7 +65,8 @@ whit_status Binding::bindDims(const whit_dim *dims, int32_t count, int64_t cache
     if (symbol < 0)
       return fail(WHIT_INVALID, "the model has no dimension '%.120s'", dims[i].name);
     if (dims[i].value < 0 || dims[i].value > kMaxDimension)
-      return fail(WHIT_INVALID, "dimension '%.120s' is %lld; it must be from 0 to 2^40", dims[i].name, Long(dims[i].value));
+      return fail(WHIT_INVALID, "dimension '%.120s' is %lld; it must be from 0 to 2^40", dims[i].name,
+                  Long(dims[i].value));
     values[symbol] = dims[i].value;
   }
   if (module.stateCount) {
@@ -78,8 +81,8 @@ whit_status Binding::bindDims(const whit_dim *dims, int32_t count, int64_t cache
       values[module.sequenceSymbol] = sequence;
     pastLength = std::max<int64_t>(0, total - sequence);
     if (total > module.manifest->context)
-      return fail(WHIT_LIMIT, "dimension '%.*s' is %lld; the context is %lld; compile with a larger --context", WHIT_NAME(known[module.lengthSymbol].name), Long(total),
-                  Long(module.manifest->context));
+      return fail(WHIT_LIMIT, "dimension '%.*s' is %lld; the context is %lld; compile with a larger --context",
+                  WHIT_NAME(known[module.lengthSymbol].name), Long(total), Long(module.manifest->context));
   }
   if (whit_status status = resolveDefaults(true))
     return status;
@@ -92,9 +95,11 @@ whit_status Binding::setDim(std::string_view name, int64_t value) {
     return fail(WHIT_INVALID, "the model has no dimension '%.*s'", WHIT_NAME(name));
   const Symbol &known = module.manifest->symbols[symbol];
   if (known.defaultSymbol.empty())
-    return fail(WHIT_INVALID, "dimension '%.*s' follows from the shapes of the inputs and cannot be set", WHIT_NAME(name));
+    return fail(WHIT_INVALID, "dimension '%.*s' follows from the shapes of the inputs and cannot be set",
+                WHIT_NAME(name));
   if (value >= 0 && (value < known.min || value > known.max.value_or(kMaxDimension)))
-    return fail(WHIT_INVALID, "dimension '%.*s' is %lld; it must be from %lld to %lld", WHIT_NAME(name), Long(value), Long(known.min), Long(known.max.value_or(kMaxDimension)));
+    return fail(WHIT_INVALID, "dimension '%.*s' is %lld; it must be from %lld to %lld", WHIT_NAME(name), Long(value),
+                Long(known.min), Long(known.max.value_or(kMaxDimension)));
   overrides[symbol] = std::max<int64_t>(value, -1);
   return WHIT_OK;
 }
@@ -109,7 +114,8 @@ whit_status Binding::bindTensor(const whit_tensor &tensor, bool pastsOnly) {
     if (candidates == 0)
       return fail(WHIT_INVALID, "the model has no %s '%.120s', and no other", kind, tensor.name);
     const Value &first = module.inputs[pastsOnly ? module.inputs.size() - candidates : 0];
-    return fail(WHIT_INVALID, "the model has no %s '%.120s'; it has %zu, the first is '%.*s'", kind, tensor.name, candidates, WHIT_NAME(first.name));
+    return fail(WHIT_INVALID, "the model has no %s '%.120s'; it has %zu, the first is '%.*s'", kind, tensor.name,
+                candidates, WHIT_NAME(first.name));
   }
   if (tensors[value->argument])
     return fail(WHIT_INVALID, "input '%.120s' is given twice", tensor.name);
@@ -122,7 +128,8 @@ whit_status Binding::bindTensor(const whit_tensor &tensor, bool pastsOnly) {
     const char *symbol = value->symbols[i];
     if (!symbol) {
       if (tensor.dims[i] != value->dims[i])
-        return fail(WHIT_INVALID, "dimension %d of input '%.120s' is %lld; %lld is required", int(i), tensor.name, Long(tensor.dims[i]), Long(value->dims[i]));
+        return fail(WHIT_INVALID, "dimension %d of input '%.120s' is %lld; %lld is required", int(i), tensor.name,
+                    Long(tensor.dims[i]), Long(value->dims[i]));
       continue;
     }
     if (whit_status status = bindDimension(module.symbolIndex(symbol), tensor.dims[i], tensor, i))
@@ -133,22 +140,27 @@ whit_status Binding::bindTensor(const whit_tensor &tensor, bool pastsOnly) {
 
 whit_status Binding::checkTensor(const whit_tensor &tensor, const Value &value) {
   if (ElementType(tensor.dtype) != value.type)
-    return fail(WHIT_INVALID, "input '%.120s' is of type %s; %s is required", tensor.name, dtypeName(tensor.dtype), dtypeName(whit_dtype(value.type)));
+    return fail(WHIT_INVALID, "input '%.120s' is of type %s; %s is required", tensor.name, dtypeName(tensor.dtype),
+                dtypeName(whit_dtype(value.type)));
   if (size_t(tensor.rank) != value.dims.size())
-    return fail(WHIT_INVALID, "input '%.120s' has rank %d; %zu is required", tensor.name, int(tensor.rank), value.dims.size());
+    return fail(WHIT_INVALID, "input '%.120s' has rank %d; %zu is required", tensor.name, int(tensor.rank),
+                value.dims.size());
   if (tensor.rank > 0 && !tensor.dims)
     return fail(WHIT_USAGE, "input '%.120s' has no dimensions", tensor.name);
   __int128 bytes = elementBytes(value.type);
   for (int32_t i = 0; i < tensor.rank; ++i) {
     if (tensor.dims[i] < 0 || tensor.dims[i] > kMaxDimension)
-      return fail(WHIT_INVALID, "dimension %d of input '%.120s' is %lld; it must be from 0 to 2^40", int(i), tensor.name, Long(tensor.dims[i]));
+      return fail(WHIT_INVALID, "dimension %d of input '%.120s' is %lld; it must be from 0 to 2^40", int(i),
+                  tensor.name, Long(tensor.dims[i]));
     if ((bytes *= tensor.dims[i]) > INT64_MAX)
       return fail(WHIT_INVALID, "input '%.120s' has more than 2^63 bytes", tensor.name);
   }
   if (bytes > 0 && !tensor.data)
     return fail(WHIT_USAGE, "input '%.120s' has no data", tensor.name);
   if (bytes > 0 && reinterpret_cast<uintptr_t>(tensor.data) % uintptr_t(elementBytes(value.type)) != 0)
-    return fail(WHIT_USAGE, "the data of input '%.120s' is not aligned to its elements of %lld bytes; copy it to an aligned buffer", tensor.name, Long(elementBytes(value.type)));
+    return fail(WHIT_USAGE,
+                "the data of input '%.120s' is not aligned to its elements of %lld bytes; copy it to an aligned buffer",
+                tensor.name, Long(elementBytes(value.type)));
   return WHIT_OK;
 }
 
@@ -156,8 +168,10 @@ whit_status Binding::bindDimension(int32_t symbol, int64_t found, const whit_ten
   const std::string &name = module.manifest->symbols[symbol].name;
   Origin &origin = origins[symbol];
   if (values[symbol] >= 0 && values[symbol] != found)
-    return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; dimension %d of input '%.120s' says it is %lld", int(dimension), WHIT_NAME(name), tensor.name, Long(found),
-                int(origin.dimension), origin.tensor->name, Long(values[symbol]));
+    return fail(WHIT_INVALID,
+                "dimension %d (%.*s) of input '%.120s' is %lld; dimension %d of input '%.120s' says it is %lld",
+                int(dimension), WHIT_NAME(name), tensor.name, Long(found), int(origin.dimension), origin.tensor->name,
+                Long(values[symbol]));
   if (!origin.tensor)
     origin = {&tensor, dimension};
   values[symbol] = found;
@@ -170,8 +184,9 @@ whit_status Binding::bindPast(const whit_tensor &tensor, const Value &) {
     firstPast = &tensor;
     pastLength = tokens;
   } else if (tokens != pastLength) {
-    return fail(WHIT_INVALID, "dimension 2 (%s) of input '%.120s' is %lld; dimension 2 of input '%.120s' says it is %lld", kPastSymbol, tensor.name, Long(tokens), firstPast->name,
-                Long(pastLength));
+    return fail(WHIT_INVALID,
+                "dimension 2 (%s) of input '%.120s' is %lld; dimension 2 of input '%.120s' says it is %lld",
+                kPastSymbol, tensor.name, Long(tokens), firstPast->name, Long(pastLength));
   }
   return WHIT_OK;
 }
@@ -180,10 +195,12 @@ whit_status Binding::checkPresence(bool pastsOnly) {
   for (const Value &value : module.inputs) {
     if (tensors[value.argument])
       continue;
-    if (value.state ? pastCount == 0 && !pastsOnly : pastsOnly || value.argument == module.mask || value.argument == module.positions)
+    if (value.state ? pastCount == 0 && !pastsOnly
+                    : pastsOnly || value.argument == module.mask || value.argument == module.positions)
       continue;
     if (value.state && pastCount > 0)
-      return fail(WHIT_INVALID, "input '%.*s' is missing; '%.120s' is given, and past tensors are given all or none", WHIT_NAME(value.name), firstPast->name);
+      return fail(WHIT_INVALID, "input '%.*s' is missing; '%.120s' is given, and past tensors are given all or none",
+                  WHIT_NAME(value.name), firstPast->name);
     return fail(WHIT_INVALID, "input '%.*s' is missing", WHIT_NAME(value.name));
   }
   return WHIT_OK;
@@ -206,12 +223,15 @@ whit_status Binding::resolveLength() {
     values[module.sequenceSymbol] = std::max<int64_t>(sequence, 0);
   if (sequence < 0 || total != pastLength + sequence) {
     const Origin &origin = origins[module.lengthSymbol];
-    return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; %lld past and %lld new tokens make %lld", int(origin.dimension), WHIT_NAME(name),
-                origin.tensor ? origin.tensor->name : "", Long(total), Long(pastLength), Long(std::max<int64_t>(sequence, 0)), Long(pastLength + std::max<int64_t>(sequence, 0)));
+    return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; %lld past and %lld new tokens make %lld",
+                int(origin.dimension), WHIT_NAME(name), origin.tensor ? origin.tensor->name : "", Long(total),
+                Long(pastLength), Long(std::max<int64_t>(sequence, 0)),
+                Long(pastLength + std::max<int64_t>(sequence, 0)));
   }
   if (total > module.manifest->context)
-    return fail(WHIT_LIMIT, "%lld past and %lld new tokens make %lld; the context is %lld; compile with a larger --context", Long(pastLength), Long(sequence), Long(total),
-                Long(module.manifest->context));
+    return fail(WHIT_LIMIT,
+                "%lld past and %lld new tokens make %lld; the context is %lld; compile with a larger --context",
+                Long(pastLength), Long(sequence), Long(total), Long(module.manifest->context));
   return WHIT_OK;
 }
 
@@ -222,7 +242,9 @@ whit_status Binding::resolveDefaults(bool useMinimum) {
       continue;
     if (!symbols[i].defaultSymbol.empty()) {
       int64_t other = values[module.symbolIndex(symbols[i].defaultSymbol)];
-      values[i] = overrides[i] < 0 ? other : int32_t(i) == module.lastRowsSymbol ? std::min(overrides[i], other) : overrides[i];
+      values[i] = overrides[i] < 0                      ? other
+                  : int32_t(i) == module.lastRowsSymbol ? std::min(overrides[i], other)
+                                                        : overrides[i];
     } else if (symbols[i].name == kPastSymbol) {
       values[i] = pastLength;
     } else if (useMinimum) {
@@ -241,9 +263,11 @@ whit_status Binding::checkRanges() {
     if (values[i] >= symbols[i].min && values[i] <= highest)
       continue;
     if (const whit_tensor *tensor = origins[i].tensor)
-      return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; it must be from %lld to %lld", int(origins[i].dimension), WHIT_NAME(symbols[i].name), tensor->name,
-                  Long(values[i]), Long(symbols[i].min), Long(highest));
-    return fail(WHIT_INVALID, "dimension '%.*s' is %lld; it must be from %lld to %lld", WHIT_NAME(symbols[i].name), Long(values[i]), Long(symbols[i].min), Long(highest));
+      return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; it must be from %lld to %lld",
+                  int(origins[i].dimension), WHIT_NAME(symbols[i].name), tensor->name, Long(values[i]),
+                  Long(symbols[i].min), Long(highest));
+    return fail(WHIT_INVALID, "dimension '%.*s' is %lld; it must be from %lld to %lld", WHIT_NAME(symbols[i].name),
+                Long(values[i]), Long(symbols[i].min), Long(highest));
   }
   return WHIT_OK;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What a call means: which tensor is which argument, and the value of every symbolic dimension. All checks of a caller's tensors are here.
-// Allocates only when constructed.
+// What a call means: which tensor is which argument, and the value of every symbolic dimension. All checks of a
+// caller's tensors are here. Allocates only when constructed.
 #ifndef WHIT_RUNTIME_CORE_BINDING_H
 #define WHIT_RUNTIME_CORE_BINDING_H
 
@@ -13,8 +13,9 @@ class Binding {
 public:
   explicit Binding(const Module &module);
 
-  /// Binds a call's inputs, checks them against the signature and each other, and resolves all symbols. `cached`: tokens that the caches hold,
-  /// used when no past is given. With `pastsOnly` other inputs are refused and the sequence is empty.
+  /// Binds a call's inputs, checks them against the signature and each other, and resolves all symbols. `cached`:
+  /// tokens that the caches hold, used when no past is given. With `pastsOnly` other inputs are refused and the
+  /// sequence is empty.
   whit_status bind(const whit_tensor *inputs, int32_t count, int64_t cached, bool pastsOnly = false);
 
   /// Resolves symbols from named dimensions instead; what is left out takes its default or its minimum.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Between a model's own past and present tensors, [batch, heads, tokens, depth], and the layouts of caches (StateLayout).
+// Between a model's own past and present tensors, [batch, heads, tokens, depth], and the layouts of caches
+// (StateLayout).
 #ifndef WHIT_RUNTIME_CORE_CACHE_H
 #define WHIT_RUNTIME_CORE_CACHE_H
 

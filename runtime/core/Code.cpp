@@ -45,7 +45,8 @@ whit_status codeBytes(const std::string &path, const File &file, uint64_t fileBy
   const ElfSection *weights = findSection(sections, kWeightsSection);
   codeSize = weights ? weights->offset : fileBytes;
   if (codeSize > kMaxCodeBytes)
-    return fail(WHIT_LIMIT, "artifact '%.*s' has %llu bytes of code; at most %llu are allowed", WHIT_NAME(path), (unsigned long long)codeSize, (unsigned long long)kMaxCodeBytes);
+    return fail(WHIT_LIMIT, "artifact '%.*s' has %llu bytes of code; at most %llu are allowed", WHIT_NAME(path),
+                (unsigned long long)codeSize, (unsigned long long)kMaxCodeBytes);
   return WHIT_OK;
 }
 
@@ -61,7 +62,8 @@ whit_status sealCopy(const std::string &path, const File &file, uint64_t size, F
   for (uint64_t offset = 0; offset < size;) {
     ssize_t got = pread(file.get(), block.data(), std::min<uint64_t>(block.size(), size - offset), off_t(offset));
     if (got <= 0)
-      return fail(WHIT_IO, "cannot read '%.*s' at byte %llu: %s", WHIT_NAME(path), (unsigned long long)offset, got ? std::strerror(errno) : "the file became shorter");
+      return fail(WHIT_IO, "cannot read '%.*s' at byte %llu: %s", WHIT_NAME(path), (unsigned long long)offset,
+                  got ? std::strerror(errno) : "the file became shorter");
     for (ssize_t done = 0; done < got;) {
       ssize_t put = write(descriptor, block.data() + done, size_t(got - done));
       if (put <= 0)
@@ -82,7 +84,8 @@ bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
   std::vector<ElfSection> sections;
   if (!readSections(bytes, fileBytes, sections, &why))
     return false;
-  const ElfSection *manifest = findSection(sections, kManifestSection), *weights = findSection(sections, kWeightsSection);
+  const ElfSection *manifest = findSection(sections, kManifestSection),
+                   *weights = findSection(sections, kWeightsSection);
   if (!manifest || manifest->loaded) {
     why = std::string("it has no section ") + kManifestSection + "; whit-compile writes one";
     return false;
@@ -97,7 +100,8 @@ bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
       }
     }
   if (manifest->size > uint64_t(kMaxManifestBytes)) {
-    why = "its manifest has " + std::to_string(manifest->size) + " bytes; at most " + std::to_string(kMaxManifestBytes) + " are allowed";
+    why = "its manifest has " + std::to_string(manifest->size) + " bytes; at most " +
+          std::to_string(kMaxManifestBytes) + " are allowed";
     return false;
   }
   image.text.assign(reinterpret_cast<const char *>(bytes.data()) + manifest->offset, manifest->size);
@@ -109,8 +113,11 @@ bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
     return false;
   }
   if (weights) {
-    if (weights->loaded || weights->offset != bytes.size() || weights->offset % 4096 != 0 || weights->offset + weights->size != fileBytes) {
-      why = std::string("section ") + kWeightsSection + " does not end the file; " + std::to_string(weights->offset + weights->size) + " bytes are required, " + std::to_string(fileBytes) + " found";
+    if (weights->loaded || weights->offset != bytes.size() || weights->offset % 4096 != 0 ||
+        weights->offset + weights->size != fileBytes) {
+      why = std::string("section ") + kWeightsSection + " does not end the file; " +
+            std::to_string(weights->offset + weights->size) + " bytes are required, " + std::to_string(fileBytes) +
+            " found";
       return false;
     }
     image.weightsOffset = weights->offset;
@@ -118,7 +125,8 @@ bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
   }
   bool embedded = image.manifest.weights.file.empty() && image.manifest.weights.bytes > 0;
   if (embedded != (weights != nullptr) || (weights && int64_t(weights->size) != image.manifest.weights.bytes)) {
-    why = "its manifest speaks of " + std::to_string(image.manifest.weights.bytes) + " bytes of " + (embedded ? "embedded" : "separate") + " weights, which is not what it has";
+    why = "its manifest speaks of " + std::to_string(image.manifest.weights.bytes) + " bytes of " +
+          (embedded ? "embedded" : "separate") + " weights, which is not what it has";
     return false;
   }
   return true;
@@ -149,11 +157,16 @@ whit_status checkTrust(const CodeImage &image, bool given) {
     return WHIT_OK;
   std::string why;
   switch (askTrust(image.identity, &why)) {
-  case TrustAnswer::Trusted: return WHIT_OK;
-  case TrustAnswer::Unusable: return fail(WHIT_REFUSED, "%s", why.c_str());
-  case TrustAnswer::Unknown: break;
+  case TrustAnswer::Trusted:
+    return WHIT_OK;
+  case TrustAnswer::Unusable:
+    return fail(WHIT_REFUSED, "%s", why.c_str());
+  case TrustAnswer::Unknown:
+    break;
   }
-  return fail(WHIT_REFUSED, "artifact '%.*s' holds native code that was not compiled by this user (hash %s is not in '%s'); if you trust its origin as you would a program's, pass --trust once",
+  return fail(WHIT_REFUSED,
+              "artifact '%.*s' holds native code that was not compiled by this user (hash %s is not in '%s'); if you "
+              "trust its origin as you would a program's, pass --trust once",
               WHIT_NAME(image.path), toHex(image.identity).c_str(), trustStorePath().c_str());
 }
 
@@ -172,7 +185,8 @@ whit_status Library::open(CodeImage &image) {
   handle = dlopen(source.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) {
     const char *why = dlerror();
-    return fail(WHIT_REFUSED, "the code of '%.*s' cannot be loaded: %s", WHIT_NAME(path), why ? why : "no reason was given");
+    return fail(WHIT_REFUSED, "the code of '%.*s' cannot be loaded: %s", WHIT_NAME(path),
+                why ? why : "no reason was given");
   }
   return WHIT_OK;
 }
@@ -180,7 +194,8 @@ whit_status Library::open(CodeImage &image) {
 whit_status Library::find(const std::string &symbol, void **address) const {
   *address = dlsym(handle, symbol.c_str());
   if (!*address)
-    return fail(WHIT_REFUSED, "artifact '%.*s' does not export '%.*s', which its manifest names", WHIT_NAME(path), WHIT_NAME(symbol));
+    return fail(WHIT_REFUSED, "artifact '%.*s' does not export '%.*s', which its manifest names", WHIT_NAME(path),
+                WHIT_NAME(symbol));
   return WHIT_OK;
 }
 

@@ -42,7 +42,8 @@ whit_status FileMap::map(const File &file, uint64_t offset, uint64_t size, const
   if (size > 0) {
     void *base = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), off_t(offset));
     if (base == MAP_FAILED)
-      return fail(errno == ENOMEM ? WHIT_LIMIT : WHIT_IO, "cannot map %llu bytes of '%.*s': %s", (unsigned long long)size, WHIT_NAME(path), std::strerror(errno));
+      return fail(errno == ENOMEM ? WHIT_LIMIT : WHIT_IO, "cannot map %llu bytes of '%.*s': %s",
+                  (unsigned long long)size, WHIT_NAME(path), std::strerror(errno));
     fresh.base = base;
     fresh.length = size;
   }
@@ -64,7 +65,8 @@ bool Buffer::reserve(int64_t bytes) {
   size_t wanted = size_t((std::max<int64_t>(bytes, 1) + page - 1) / page * page);
   if (base) // grow by half at least: a sequence that gets longer token by token must not remap each time
     wanted = std::max(wanted, (length + length / 2) / page * page);
-  void *fresh = base ? mremap(base, length, wanted, MREMAP_MAYMOVE) : mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *fresh = base ? mremap(base, length, wanted, MREMAP_MAYMOVE)
+                     : mmap(nullptr, wanted, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (fresh == MAP_FAILED)
     return false;
   base = fresh;

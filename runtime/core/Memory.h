@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Files, maps of files, and large buffers straight from the system: page-aligned, zero at first, resident only where touched.
+// Files, maps of files, and large buffers straight from the system: page-aligned, zero at first, resident only where
+// touched.
 #ifndef WHIT_RUNTIME_CORE_MEMORY_H
 #define WHIT_RUNTIME_CORE_MEMORY_H
 
@@ -40,7 +41,8 @@ private:
 class FileMap {
 public:
   FileMap() = default;
-  FileMap(FileMap &&other) noexcept : base(std::exchange(other.base, nullptr)), length(std::exchange(other.length, 0)) {}
+  FileMap(FileMap &&other) noexcept
+      : base(std::exchange(other.base, nullptr)), length(std::exchange(other.length, 0)) {}
   FileMap &operator=(FileMap &&other) noexcept {
     std::swap(base, other.base);
     std::swap(length, other.length);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loading, in the order that keeps untrusted bytes away from everything they could harm: read, check, trust, choose, map code, map weights.
+// Loading, in the order that keeps untrusted bytes away from everything they could harm: read, check, trust, choose,
+// map code, map weights.
 #include "runtime/core/Module.h"
 
 #include "runtime/core/CpuFeatures.h"
@@ -60,9 +61,12 @@ whit_status Module::chooseVariant(const char *target) {
   if (tried.empty()) {
     for (const Variant &each : manifest->variants)
       tried += (tried.empty() ? "" : ", ") + each.target;
-    return fail(WHIT_REFUSED, "artifact '%.*s' has no code for target '%.120s'; it has code for %.800s", WHIT_NAME(image.path), target, tried.c_str());
+    return fail(WHIT_REFUSED, "artifact '%.*s' has no code for target '%.120s'; it has code for %.800s",
+                WHIT_NAME(image.path), target, tried.c_str());
   }
-  return fail(WHIT_REFUSED, "artifact '%.*s' has no code for this processor: %.800s; compile it with --target=x86-64 as well", WHIT_NAME(image.path), tried.c_str());
+  return fail(WHIT_REFUSED,
+              "artifact '%.*s' has no code for this processor: %.800s; compile it with --target=x86-64 as well",
+              WHIT_NAME(image.path), tried.c_str());
 }
 
 whit_status Module::bindConstants() {
@@ -73,7 +77,8 @@ whit_status Module::bindConstants() {
       __int128 bytes = elementBytes(argument.type);
       for (const Dimension &dimension : argument.shape)
         if ((bytes *= dimension.size) > manifest->weights.bytes)
-          return fail(WHIT_REFUSED, "constant '%.*s' is larger than all weights together (%lld bytes)", WHIT_NAME(argument.name), (long long)manifest->weights.bytes);
+          return fail(WHIT_REFUSED, "constant '%.*s' is larger than all weights together (%lld bytes)",
+                      WHIT_NAME(argument.name), (long long)manifest->weights.bytes);
       if (whit_status status = weights.find(argument.name, int64_t(bytes), &data))
         return status;
       ++used;
@@ -81,7 +86,8 @@ whit_status Module::bindConstants() {
     constants.push_back(data);
   }
   if (used != weights.tensorCount())
-    return fail(WHIT_REFUSED, "the weights of '%.*s' hold %zu tensors; its manifest names %zu", WHIT_NAME(image.path), weights.tensorCount(), used);
+    return fail(WHIT_REFUSED, "the weights of '%.*s' hold %zu tensors; its manifest names %zu", WHIT_NAME(image.path),
+                weights.tensorCount(), used);
   return WHIT_OK;
 }
 
@@ -111,9 +117,11 @@ whit_status Module::bindRoles() {
     if (stateCount++ == 0) {
       firstState = index;
       lengthSymbol = symbolIndex(argument.length);
-    } else if (symbolIndex(argument.length) != lengthSymbol || argument.shape[0].symbol != manifest->arguments[firstState].shape[0].symbol) {
-      return fail(WHIT_REFUSED, "state '%.*s' differs in batch or length from state '%.*s'; the states of a model grow together", WHIT_NAME(argument.name),
-                  WHIT_NAME(manifest->arguments[firstState].name));
+    } else if (symbolIndex(argument.length) != lengthSymbol ||
+               argument.shape[0].symbol != manifest->arguments[firstState].shape[0].symbol) {
+      return fail(WHIT_REFUSED,
+                  "state '%.*s' differs in batch or length from state '%.*s'; the states of a model grow together",
+                  WHIT_NAME(argument.name), WHIT_NAME(manifest->arguments[firstState].name));
     }
   }
   lastRowsSymbol = symbolIndex(kLastRowsSymbol);
@@ -122,12 +130,14 @@ whit_status Module::bindRoles() {
   else if (tokens >= 0 && !manifest->arguments[tokens].shape.empty())
     sequenceSymbol = symbolIndex(manifest->arguments[tokens].shape.back().symbol);
   if (stateCount > 0 && lengthSymbol == sequenceSymbol)
-    return fail(WHIT_REFUSED, "the states' length and the sequence length are one dimension, '%.*s'; they must be two", WHIT_NAME(manifest->symbols[lengthSymbol].name));
+    return fail(WHIT_REFUSED, "the states' length and the sequence length are one dimension, '%.*s'; they must be two",
+                WHIT_NAME(manifest->symbols[lengthSymbol].name));
   return WHIT_OK;
 }
 
 void Module::describeValues() {
-  auto add = [](std::vector<Value> &list, const std::string &name, const Argument &argument, int32_t index, const std::vector<Dimension> &shape, bool state) {
+  auto add = [](std::vector<Value> &list, const std::string &name, const Argument &argument, int32_t index,
+                const std::vector<Dimension> &shape, bool state) {
     Value value{name, argument.type, {}, {}, {}, index, state};
     for (const Dimension &dimension : shape) {
       value.dims.push_back(dimension.symbol.empty() ? dimension.size : -1);
@@ -141,7 +151,8 @@ void Module::describeValues() {
       if (states && argument.kind == ArgumentKind::State) {
         Dimension heads{stateHeads(argument), ""}, depth{stateDepth(argument), ""};
         add(inputs, argument.past, argument, int32_t(i), {argument.shape[0], heads, {0, kPastSymbol}, depth}, true);
-        add(outputs, argument.present, argument, int32_t(i), {argument.shape[0], heads, {0, argument.length}, depth}, true);
+        add(outputs, argument.present, argument, int32_t(i), {argument.shape[0], heads, {0, argument.length}, depth},
+            true);
       } else if (!states && argument.kind == ArgumentKind::Input) {
         add(inputs, argument.name, argument, int32_t(i), argument.shape, false);
       } else if (!states && argument.kind == ArgumentKind::Output) {

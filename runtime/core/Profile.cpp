@@ -40,10 +40,14 @@ whit_status Profile::write(const std::string &path, const Manifest &manifest) co
   if (!file)
     return fail(WHIT_IO, "cannot write '%.*s': %s", WHIT_NAME(path), std::strerror(errno));
   auto nameOf = [&](int32_t region) {
-    return region < 0 ? std::string("run") : size_t(region) < manifest.regions.size() ? manifest.regions[region].name : "region " + std::to_string(region);
+    return region < 0                                 ? std::string("run")
+           : size_t(region) < manifest.regions.size() ? manifest.regions[region].name
+                                                      : "region " + std::to_string(region);
   };
-  std::fprintf(file, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"model\":%s,\"dropped\":%lld},\"traceEvents\":[\n", printLine(manifest.model).c_str(), (long long)dropped);
-  std::fprintf(file, "{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"name\":\"process_name\",\"args\":{\"name\":%s}}", printLine(manifest.model).c_str());
+  std::fprintf(file, "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"model\":%s,\"dropped\":%lld},\"traceEvents\":[\n",
+               printLine(manifest.model).c_str(), (long long)dropped);
+  std::fprintf(file, "{\"ph\":\"M\",\"pid\":1,\"tid\":1,\"name\":\"process_name\",\"args\":{\"name\":%s}}",
+               printLine(manifest.model).c_str());
   std::vector<const Event *> open;
   for (const Event &event : events) {
     if (event.when == 0) {
@@ -62,8 +66,10 @@ whit_status Profile::write(const std::string &path, const Manifest &manifest) co
       if (!region.schedule.empty())
         arguments["schedule"] = region.schedule;
     }
-    std::fprintf(file, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"cat\":\"%s\",\"name\":%s,\"ts\":%.3f,\"dur\":%.3f,\"args\":%s}", event.region < 0 ? "run" : "region",
-                 printLine(nameOf(event.region)).c_str(), double(begin.time) / 1e3, double(event.time - begin.time) / 1e3, printLine(arguments).c_str());
+    std::fprintf(
+        file, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":1,\"cat\":\"%s\",\"name\":%s,\"ts\":%.3f,\"dur\":%.3f,\"args\":%s}",
+        event.region < 0 ? "run" : "region", printLine(nameOf(event.region)).c_str(), double(begin.time) / 1e3,
+        double(event.time - begin.time) / 1e3, printLine(arguments).c_str());
   }
   std::fprintf(file, "\n]}\n");
   bool whole = std::fflush(file) == 0 && !std::ferror(file);

@@ -17,7 +17,8 @@ class Profile {
 public:
   Profile();
 
-  /// Notes the begin (when = 0) or end of a region, or of the whole run (region = -1). Stops growing, and counts, after 16 million events.
+  /// Notes the begin (when = 0) or end of a region, or of the whole run (region = -1). Stops growing, and counts, after
+  /// 16 million events.
   void record(int32_t region, int32_t when);
 
   /// Writes complete events with region names, node names and schedules. The file appears whole or not at all.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A call in five steps: bind (names, shapes, symbols), lay out (ask compiled code for all sizes), check that buffers are large enough (or
-// grow them), describe the arguments, run. Only `allocate`, and what hands out present tensors, takes memory.
+// A call in five steps: bind (names, shapes, symbols), lay out (ask compiled code for all sizes), check that buffers
+// are large enough (or grow them), describe the arguments, run. Only `allocate`, and what hands out present tensors,
+// takes memory.
 #include "runtime/core/Session.h"
 
 #include "runtime/core/Cache.h"
@@ -19,15 +20,29 @@ using Long = long long;
 template <typename Function> void fillElements(ElementType type, void *data, int64_t count, Function value) {
   for (int64_t i = 0; i < count; ++i)
     switch (type) {
-    case ElementType::I64: static_cast<int64_t *>(data)[i] = value(i); break;
-    case ElementType::I32: static_cast<int32_t *>(data)[i] = int32_t(value(i)); break;
-    case ElementType::F32: static_cast<float *>(data)[i] = float(value(i)); break;
-    case ElementType::F64: static_cast<double *>(data)[i] = double(value(i)); break;
+    case ElementType::I64:
+      static_cast<int64_t *>(data)[i] = value(i);
+      break;
+    case ElementType::I32:
+      static_cast<int32_t *>(data)[i] = int32_t(value(i));
+      break;
+    case ElementType::F32:
+      static_cast<float *>(data)[i] = float(value(i));
+      break;
+    case ElementType::F64:
+      static_cast<double *>(data)[i] = double(value(i));
+      break;
     case ElementType::I8:
     case ElementType::U8:
-    case ElementType::Bool: static_cast<uint8_t *>(data)[i] = uint8_t(value(i)); break;
-    case ElementType::F16: static_cast<uint16_t *>(data)[i] = value(i) ? 0x3c00 : 0; break; // masks only
-    case ElementType::BF16: static_cast<uint16_t *>(data)[i] = value(i) ? 0x3f80 : 0; break;
+    case ElementType::Bool:
+      static_cast<uint8_t *>(data)[i] = uint8_t(value(i));
+      break;
+    case ElementType::F16:
+      static_cast<uint16_t *>(data)[i] = value(i) ? 0x3c00 : 0;
+      break; // masks only
+    case ElementType::BF16:
+      static_cast<uint16_t *>(data)[i] = value(i) ? 0x3f80 : 0;
+      break;
     }
 }
 
@@ -83,9 +98,12 @@ whit_status Session::layOutSlot(Slot &slot, int32_t index) {
   for (int32_t i = 0; i < slot.rank; ++i) {
     int64_t expected = -1;
     if (argument.kind != ArgumentKind::Workspace)
-      expected = given ? given->dims[i] : argument.shape[i].symbol.empty() ? argument.shape[i].size : binding.symbols()[module.symbolIndex(argument.shape[i].symbol)];
+      expected = given                              ? given->dims[i]
+                 : argument.shape[i].symbol.empty() ? argument.shape[i].size
+                                                    : binding.symbols()[module.symbolIndex(argument.shape[i].symbol)];
     if (slot.dims[i] < 0 || (expected >= 0 && slot.dims[i] != expected))
-      return fail(WHIT_BUG, "compiled code takes dimension %d of '%.*s' for %lld; it is %lld", int(i), WHIT_NAME(argument.name), Long(slot.dims[i]), Long(expected));
+      return fail(WHIT_BUG, "compiled code takes dimension %d of '%.*s' for %lld; it is %lld", int(i),
+                  WHIT_NAME(argument.name), Long(slot.dims[i]), Long(expected));
     if ((bytes *= slot.dims[i]) > INT64_MAX / 4)
       return fail(WHIT_LIMIT, "'%.*s' would need more than 2^61 bytes", WHIT_NAME(argument.name));
   }
@@ -95,9 +113,12 @@ whit_status Session::layOutSlot(Slot &slot, int32_t index) {
 
 bool Session::ownsBuffer(const Slot &slot, int32_t index) const {
   switch (slot.argument->kind) {
-  case ArgumentKind::Input: return index == module.mask || index == module.positions;
-  case ArgumentKind::Constant: return false;
-  default: return true;
+  case ArgumentKind::Input:
+    return index == module.mask || index == module.positions;
+  case ArgumentKind::Constant:
+    return false;
+  default:
+    return true;
   }
 }
 
@@ -111,7 +132,8 @@ bool Session::fits() const {
 whit_status Session::allocate() {
   for (size_t i = 0; i < slots.size(); ++i)
     if (ownsBuffer(slots[i], int32_t(i)) && !slots[i].buffer.reserve(slots[i].bytes))
-      return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'; use shorter sequences or a smaller batch", Long(slots[i].bytes), WHIT_NAME(slots[i].argument->name));
+      return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'; use shorter sequences or a smaller batch",
+                  Long(slots[i].bytes), WHIT_NAME(slots[i].argument->name));
   return WHIT_OK;
 }
 
@@ -134,8 +156,10 @@ whit_status Session::reserve(const whit_dim *dims, int32_t count) {
 
 whit_status Session::checkBatch() const {
   if (module.stateCount && !binding.pastsGiven() && cachedTokens > 0 && batchOfCall() != cachedBatch)
-    return fail(WHIT_INVALID, "the call has batch %lld; the caches hold %lld tokens of batch %lld; give past tensors or truncate the session to 0 tokens", Long(batchOfCall()),
-                Long(cachedTokens), Long(cachedBatch));
+    return fail(WHIT_INVALID,
+                "the call has batch %lld; the caches hold %lld tokens of batch %lld; give past tensors or truncate the "
+                "session to 0 tokens",
+                Long(batchOfCall()), Long(cachedTokens), Long(cachedBatch));
   return WHIT_OK;
 }
 
@@ -147,7 +171,8 @@ whit_status Session::execute(const whit_tensor *inputs, int32_t count) {
   if (whit_status status = checkBatch())
     return status;
   if (!fits())
-    return fail(WHIT_NEEDS_RESERVE, "buffers are too small for these dimensions; call whit_session_reserve with them first");
+    return fail(WHIT_NEEDS_RESERVE,
+                "buffers are too small for these dimensions; call whit_session_reserve with them first");
   return launch();
 }
 
@@ -166,17 +191,20 @@ whit_status Session::run(const whit_tensor *inputs, int32_t count) {
 
 void Session::importCaches() {
   for (int32_t i = module.firstState; i < module.firstState + module.stateCount; ++i)
-    importCache(cacheShape(*slots[i].argument, slots[i].dims), slots[i].buffer.data(), binding.past(), binding.tensorOf(i)->data);
+    importCache(cacheShape(*slots[i].argument, slots[i].dims), slots[i].buffer.data(), binding.past(),
+                binding.tensorOf(i)->data);
   cachedTokens = binding.past();
   cachedBatch = batchOfCall();
 }
 
 void Session::fillMask(Slot &slot) {
-  fillElements(slot.argument->type, slot.buffer.data(), slot.bytes / elementBytes(slot.argument->type), [](int64_t) { return int64_t(1); });
+  fillElements(slot.argument->type, slot.buffer.data(), slot.bytes / elementBytes(slot.argument->type),
+               [](int64_t) { return int64_t(1); });
 }
 
 void Session::fillPositions(Slot &slot) {
-  int64_t count = slot.bytes / elementBytes(slot.argument->type), row = slot.rank ? std::max<int64_t>(1, slot.dims[slot.rank - 1]) : 1, past = binding.past();
+  int64_t count = slot.bytes / elementBytes(slot.argument->type),
+          row = slot.rank ? std::max<int64_t>(1, slot.dims[slot.rank - 1]) : 1, past = binding.past();
   fillElements(slot.argument->type, slot.buffer.data(), count, [=](int64_t i) { return past + i % row; });
 }
 
@@ -268,7 +296,8 @@ whit_status Session::exportPresent(Slot &slot, const Value &value, whit_tensor *
 
 whit_status Session::truncate(int64_t length) {
   if (length < 0 || length > cachedTokens)
-    return fail(WHIT_USAGE, "the caches hold %lld tokens; they cannot be cut to %lld", Long(cachedTokens), Long(length));
+    return fail(WHIT_USAGE, "the caches hold %lld tokens; they cannot be cut to %lld", Long(cachedTokens),
+                Long(length));
   cachedTokens = length;
   return WHIT_OK;
 }
@@ -290,7 +319,8 @@ whit_status Session::importPasts(const whit_tensor *pasts, int32_t count) {
 
 whit_status Session::appendInput(const int64_t *tokens, int64_t count, whit_tensor &input) {
   if (module.tokens < 0 || module.logits < 0 || !module.stateCount)
-    return fail(WHIT_UNSUPPORTED, "the model is not a language model with caches: its manifest names no tokens, logits or states");
+    return fail(WHIT_UNSUPPORTED,
+                "the model is not a language model with caches: its manifest names no tokens, logits or states");
   const Argument &argument = *slots[module.tokens].argument;
   const Argument &result = *slots[module.logits].argument;
   if (argument.shape.size() != 2 || (argument.type != ElementType::I64 && argument.type != ElementType::I32))

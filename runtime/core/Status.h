@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Failures inside the runtime: a status and one sentence, kept per thread in a fixed buffer so that reporting allocates nothing.
+// Failures inside the runtime: a status and one sentence, kept per thread in a fixed buffer so that reporting allocates
+// nothing.
 #ifndef WHIT_RUNTIME_CORE_STATUS_H
 #define WHIT_RUNTIME_CORE_STATUS_H
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Whether the next parallel loops run on all threads or on the caller alone. On an idle machine the answer is always "together". On a machine
-// whose cores have other work it may not be: a worker is put aside in the middle of a chunk, for milliseconds, and the caller waits.
+// Whether the next parallel loops run on all threads or on the caller alone. On an idle machine the answer is always
+// "together". On a machine whose cores have other work it may not be: a worker is put aside in the middle of a chunk,
+// for milliseconds, and the caller waits.
 //
-// Every loop has a cost: the least time it was ever seen to take on one undisturbed thread. Efficiency is cost done per time passed; one
-// undisturbed thread has 1, two have nearly 2. As long as working together is clearly above 1 nothing else is tried. Below that the other way is
-// tried for a short while, the better one kept for a longer while, and so on, longer while the answer stays. In doubt: alone, it is cheaper.
+// Every loop has a cost: the least time it was ever seen to take on one undisturbed thread. Efficiency is cost done per
+// time passed; one undisturbed thread has 1, two have nearly 2. As long as working together is clearly above 1 nothing
+// else is tried. Below that the other way is tried for a short while, the better one kept for a longer while, and so
+// on, longer while the answer stays. In doubt: alone, it is cheaper.
 #ifndef WHIT_RUNTIME_CORE_THREADCHOICE_H
 #define WHIT_RUNTIME_CORE_THREADCHOICE_H
 
@@ -21,7 +23,8 @@ public:
 
   Mode mode() const { return current; }
 
-  /// A loop of kind `key` took `wall` nanoseconds in `how`; alone it would have taken about `estimate` (0: unknown). `now` is the time.
+  /// A loop of kind `key` took `wall` nanoseconds in `how`; alone it would have taken about `estimate` (0: unknown).
+  /// `now` is the time.
   void record(Mode how, uint64_t key, int64_t estimate, int64_t wall, int64_t now) {
     Entry &entry = table[key >> 55];
     if (entry.key != key)

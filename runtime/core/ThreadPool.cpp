@@ -35,7 +35,9 @@ void sleepOn(std::atomic<uint32_t> &word, uint32_t expected) {
   syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
 }
 
-void wake(std::atomic<uint32_t> &word, int threads) { syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0); }
+void wake(std::atomic<uint32_t> &word, int threads) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), FUTEX_WAKE_PRIVATE, threads, nullptr, nullptr, 0);
+}
 
 uint32_t loopOf(uint64_t ticket) { return uint32_t(ticket >> 32); }
 
@@ -78,11 +80,13 @@ void ThreadPool::beginRun(uint64_t size) {
 bool ThreadPool::claim(uint32_t loop, int64_t &begin, int64_t &end) {
   uint64_t seen = ticket.load(std::memory_order_acquire);
   for (;;) {
-    uint32_t next = uint32_t(seen), total = count.load(std::memory_order_acquire), step = chunk.load(std::memory_order_acquire);
+    uint32_t next = uint32_t(seen), total = count.load(std::memory_order_acquire),
+             step = chunk.load(std::memory_order_acquire);
     if (loopOf(seen) != loop || next >= total)
       return false;
     uint32_t last = total - next < step ? total : next + step;
-    if (ticket.compare_exchange_weak(seen, uint64_t(loop) << 32 | last, std::memory_order_acq_rel, std::memory_order_acquire)) {
+    if (ticket.compare_exchange_weak(seen, uint64_t(loop) << 32 | last, std::memory_order_acq_rel,
+                                     std::memory_order_acquire)) {
       begin = next;
       end = last;
       return true;
@@ -102,8 +106,10 @@ uint32_t ThreadPool::work(uint32_t loop) {
       return done;
     run(data, offset + begin, offset + end);
     done += uint32_t(end - begin);
-    // Each chunk is reported at once: the caller must not wait for a thread that has finished its chunk but not this function.
-    if (finished.fetch_add(uint32_t(end - begin), std::memory_order_seq_cst) + uint32_t(end - begin) == total && callerSleeps.load(std::memory_order_seq_cst))
+    // Each chunk is reported at once: the caller must not wait for a thread that has finished its chunk but not this
+    // function.
+    if (finished.fetch_add(uint32_t(end - begin), std::memory_order_seq_cst) + uint32_t(end - begin) == total &&
+        callerSleeps.load(std::memory_order_seq_cst))
       wake(finished, 1);
   }
 }
@@ -128,16 +134,17 @@ void ThreadPool::workerMain() {
     }
     if (fresh)
       continue;
-    // Who wakes takes this off again, not who is woken: a worker that has been woken may wait long for a core, and must not be woken again
-    // for each loop meanwhile. A worker that does not sleep after all leaves one wake too many behind.
+    // Who wakes takes this off again, not who is woken: a worker that has been woken may wait long for a core, and must
+    // not be woken again for each loop meanwhile. A worker that does not sleep after all leaves one wake too many
+    // behind.
     sleeping.fetch_add(1, std::memory_order_seq_cst);
     if (signal.load(std::memory_order_seq_cst) == seen && !stopping.load())
       sleepOn(signal, seen);
   }
 }
 
-/// A worker that is put on the caller's core only takes time from it. The scheduler does that when it wakes one thread from another, and does
-/// not undo it soon; so the worker leaves that core out of its own set.
+/// A worker that is put on the caller's core only takes time from it. The scheduler does that when it wakes one thread
+/// from another, and does not undo it soon; so the worker leaves that core out of its own set.
 void ThreadPool::leaveCallersCore() {
   int core = sched_getcpu();
   if (core < 0 || core != callersCore.load(std::memory_order_relaxed) || core >= CPU_SETSIZE || allowedCount < 2)
@@ -185,7 +192,8 @@ void ThreadPool::runLoop(WhitBody run, void *data, int64_t offset, uint32_t tota
   int64_t worked = now();
   waitForRest(total);
   // What the caller would have taken for all of it, from what it took for its share.
-  choice.record(ThreadChoice::Together, key, own ? int64_t(double(worked - published) * total / own) : 0, now() - started, now());
+  choice.record(ThreadChoice::Together, key, own ? int64_t(double(worked - published) * total / own) : 0,
+                now() - started, now());
 }
 
 void ThreadPool::parallel(WhitBody run, void *data, int64_t total) {

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Parallel loops for compiled code. A loop is a counter; threads, the caller first among them, claim small chunks from it until none is left.
+// Parallel loops for compiled code. A loop is a counter; threads, the caller first among them, claim small chunks from
+// it until none is left.
 //
 // What this is built for is a machine whose other core is busy half of the time. Three rules follow:
-//   - a thread that holds nothing delays nobody: the caller waits for claimed iterations, not for threads; a worker that the
-//     system has put aside before it claims costs nothing
-//   - idle workers spin for some microseconds, then sleep, so that they keep their credit with the scheduler and wake at once
+//   - a thread that holds nothing delays nobody: the caller waits for claimed iterations, not for threads; a worker
+//     that the system has put aside before it claims costs nothing
+//   - idle workers spin for some microseconds, then sleep, so that they keep their credit with the scheduler and wake
+//     at once
 //   - where working together does not pay, the caller works alone (ThreadChoice.h)
 //
-// A loop is described by two words that are never locked. `ticket` packs the loop's number with the next free iteration; claiming is a
-// compare-and-swap on it, so it fails if the loop has ended, and success proves that body and bounds, read before, are this loop's.
+// A loop is described by two words that are never locked. `ticket` packs the loop's number with the next free
+// iteration; claiming is a compare-and-swap on it, so it fails if the loop has ended, and success proves that body and
+// bounds, read before, are this loop's.
 #ifndef WHIT_RUNTIME_CORE_THREADPOOL_H
 #define WHIT_RUNTIME_CORE_THREADPOOL_H
 
@@ -36,8 +39,8 @@ public:
   /// Runs body over [0, count). One caller at a time. Allocates nothing.
   void parallel(WhitBody body, void *captured, int64_t count);
 
-  /// To be called before the loops of a run. `size` tells runs of different sizes apart, since their loops take different times. In a forked
-  /// child, which inherits no threads, the caller works alone from here on.
+  /// To be called before the loops of a run. `size` tells runs of different sizes apart, since their loops take
+  /// different times. In a forked child, which inherits no threads, the caller works alone from here on.
   void beginRun(uint64_t size);
 
 private:
@@ -64,7 +67,7 @@ private:
   cpu_set_t allowed; ///< cores this process may use
   int allowedCount = 0;
 
-  ThreadChoice choice;      ///< used by the caller only
+  ThreadChoice choice; ///< used by the caller only
   uint64_t phase = 0;
   int process;
   bool orphan = false;

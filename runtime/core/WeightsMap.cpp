@@ -28,8 +28,8 @@ whit_status WeightsMap::open(const CodeImage &image) {
     if (whit_status status = File::open(path, file, size))
       return status;
     if (int64_t(size) != weights.bytes)
-      return fail(WHIT_REFUSED, "weights '%.*s' have %llu bytes; %lld are required by '%.*s'; copy both files again", WHIT_NAME(path), (unsigned long long)size, (long long)weights.bytes,
-                  WHIT_NAME(image.path));
+      return fail(WHIT_REFUSED, "weights '%.*s' have %llu bytes; %lld are required by '%.*s'; copy both files again",
+                  WHIT_NAME(path), (unsigned long long)size, (long long)weights.bytes, WHIT_NAME(image.path));
     if (whit_status status = FileMap::map(file, 0, size, path, map))
       return status;
   }
@@ -48,17 +48,20 @@ whit_status WeightsMap::open(const CodeImage &image) {
   std::string why;
   if (!readSafetensorsHeader(map.bytes(), uint64_t(weights.bytes), tensors, &why))
     return fail(WHIT_REFUSED, "weights '%.*s' are damaged: %s", WHIT_NAME(path), why.c_str());
-  std::sort(tensors.begin(), tensors.end(), [](const StoredTensor &a, const StoredTensor &b) { return a.name < b.name; });
+  std::sort(tensors.begin(), tensors.end(),
+            [](const StoredTensor &a, const StoredTensor &b) { return a.name < b.name; });
   return WHIT_OK;
 }
 
 whit_status WeightsMap::find(const std::string &name, int64_t bytes, const uint8_t **data) const {
-  auto found = std::lower_bound(tensors.begin(), tensors.end(), name, [](const StoredTensor &tensor, const std::string &wanted) { return tensor.name < wanted; });
+  auto found =
+      std::lower_bound(tensors.begin(), tensors.end(), name,
+                       [](const StoredTensor &tensor, const std::string &wanted) { return tensor.name < wanted; });
   if (found == tensors.end() || found->name != name)
     return fail(WHIT_REFUSED, "weights '%.*s' have no tensor '%.*s'", WHIT_NAME(path), WHIT_NAME(name));
   if (found->size != paddedBytes(uint64_t(bytes)))
-    return fail(WHIT_REFUSED, "tensor '%.*s' of weights '%.*s' has %llu bytes; %llu are required", WHIT_NAME(name), WHIT_NAME(path), (unsigned long long)found->size,
-                (unsigned long long)paddedBytes(uint64_t(bytes)));
+    return fail(WHIT_REFUSED, "tensor '%.*s' of weights '%.*s' has %llu bytes; %llu are required", WHIT_NAME(name),
+                WHIT_NAME(path), (unsigned long long)found->size, (unsigned long long)paddedBytes(uint64_t(bytes)));
   *data = map.bytes().data() + found->offset;
   return WHIT_OK;
 }
@@ -74,7 +77,8 @@ bool WeightsMap::verifyChunk(int64_t index) const {
 }
 
 whit_status WeightsMap::badChunk(int64_t index) const {
-  return fail(WHIT_REFUSED, "weights '%.*s' are damaged between bytes %lld and %lld; copy or compile them again", WHIT_NAME(path), (long long)(index * chunkBytes),
+  return fail(WHIT_REFUSED, "weights '%.*s' are damaged between bytes %lld and %lld; copy or compile them again",
+              WHIT_NAME(path), (long long)(index * chunkBytes),
               (long long)std::min<int64_t>((index + 1) * chunkBytes, int64_t(map.bytes().size())));
 }
 

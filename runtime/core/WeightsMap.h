@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The packed weights of a module: mapped read-only, used in place, each 4 MiB chunk compared with its hash before compiled code may read it.
-// (Whoever can write the file while it is mapped can change it after the check; that is the same user or root.)
+// The packed weights of a module: mapped read-only, used in place, each 4 MiB chunk compared with its hash before
+// compiled code may read it. (Whoever can write the file while it is mapped can change it after the check; that is the
+// same user or root.)
 #ifndef WHIT_RUNTIME_CORE_WEIGHTSMAP_H
 #define WHIT_RUNTIME_CORE_WEIGHTSMAP_H
 
@@ -24,7 +25,8 @@ public:
   whit_status find(const std::string &name, int64_t bytes, const uint8_t **data) const;
   size_t tensorCount() const { return tensors.size(); }
 
-  /// Verifies all chunks not verified yet, on the pool's threads if there is one. Allocates nothing. WHIT_REFUSED names the first bad byte range.
+  /// Verifies all chunks not verified yet, on the pool's threads if there is one. Allocates nothing. WHIT_REFUSED names
+  /// the first bad byte range.
   whit_status verify(ThreadPool *pool);
 
 private:

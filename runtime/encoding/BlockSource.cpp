@@ -37,16 +37,19 @@ bool checkBytes(const char *what, std::span<const uint8_t> found, __int128 count
 
 bool fits(const BlockSource &source, const Encoding &encoding) {
   Encoding own = encodingOf(source);
-  bool zeroFits = encoding.zero == own.zero || (source.zero == SourceZero::Absent && encoding.zero != ZeroKind::Minimum) ||
+  bool zeroFits = encoding.zero == own.zero ||
+                  (source.zero == SourceZero::Absent && encoding.zero != ZeroKind::Minimum) ||
                   (source.zero == SourceZero::Packed && encoding.zero == ZeroKind::Float);
   bool scaleFits = encoding.scale == own.scale || encoding.scale == ScaleType::F32;
-  return encoding.codec == Codec::Int && encoding.bits == own.bits && encoding.grouping == own.grouping && encoding.group == own.group && zeroFits && scaleFits;
+  return encoding.codec == Codec::Int && encoding.bits == own.bits && encoding.grouping == own.grouping &&
+         encoding.group == own.group && zeroFits && scaleFits;
 }
 
 } // namespace
 
 Encoding encodingOf(const BlockSource &source) {
-  Encoding encoding{Codec::Int, uint8_t(source.bits), ZeroKind::Constant, source.scaleType, Grouping::Group, source.blockSize};
+  Encoding encoding{Codec::Int,       uint8_t(source.bits), ZeroKind::Constant,
+                    source.scaleType, Grouping::Group,      source.blockSize};
   if (source.zero == SourceZero::Packed)
     encoding.zero = ZeroKind::Integer;
   if (source.zero == SourceZero::Float) {
@@ -57,15 +60,18 @@ Encoding encodingOf(const BlockSource &source) {
   return encoding;
 }
 
-bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow, std::string *why) {
+bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow,
+                std::string *why) {
   if (source.bits < 1 || source.bits > 8)
     return refuse(why, "bits is " + std::to_string(source.bits) + "; it must be from 1 to 8");
   constexpr int64_t limit = int64_t(1) << 40;
   if (source.blockSize < 1 || source.blockSize > kMaxGroup || source.blockSize * source.bits % 8 != 0)
-    return refuse(why, "block size is " + std::to_string(source.blockSize) + "; it must be from 1 to " + std::to_string(kMaxGroup) + ", and a block of " +
-                           std::to_string(source.bits) + "-bit codes must be whole bytes");
+    return refuse(why, "block size is " + std::to_string(source.blockSize) + "; it must be from 1 to " +
+                           std::to_string(kMaxGroup) + ", and a block of " + std::to_string(source.bits) +
+                           "-bit codes must be whole bytes");
   if (source.n < 0 || source.k < 0 || source.n > limit || source.k > limit)
-    return refuse(why, "shape " + std::to_string(source.n) + "x" + std::to_string(source.k) + " is out of range; a dimension may be at most 2^40");
+    return refuse(why, "shape " + std::to_string(source.n) + "x" + std::to_string(source.k) +
+                           " is out of range; a dimension may be at most 2^40");
   int64_t blocks = (source.k + source.blockSize - 1) / source.blockSize;
   int64_t blockBytes = source.blockSize * source.bits / 8;
   int64_t zeroRowBytes = (blocks * source.bits + 7) / 8;
@@ -73,15 +79,20 @@ bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Mat
   if (!checkBytes("the code tensor", source.codes, allBlocks, blockBytes, why) ||
       !checkBytes("the scale tensor", source.scales, allBlocks, scaleBytes(source.scaleType), why))
     return false;
-  if (source.zero == SourceZero::Packed && !checkBytes("the zero point tensor", source.zeros, source.n, zeroRowBytes, why))
+  if (source.zero == SourceZero::Packed &&
+      !checkBytes("the zero point tensor", source.zeros, source.n, zeroRowBytes, why))
     return false;
-  if (source.zero == SourceZero::Float && !checkBytes("the zero point tensor", source.zeros, allBlocks, scaleBytes(source.zeroType), why))
+  if (source.zero == SourceZero::Float &&
+      !checkBytes("the zero point tensor", source.zeros, allBlocks, scaleBytes(source.zeroType), why))
     return false;
   if (!fits(source, out.encoding))
-    return refuse(why, "a source of format " + nameOf(encodingOf(source)) + " cannot be read into " + nameOf(out.encoding));
-  if (rowBegin < 0 || rowEnd < rowBegin || rowEnd > source.n || out.k != source.k || outRow < 0 || outRow + (rowEnd - rowBegin) > out.n)
-    return refuse(why, "rows " + std::to_string(rowBegin) + " to " + std::to_string(rowEnd) + " of a " + std::to_string(source.n) + "x" + std::to_string(source.k) +
-                           " source do not fit at row " + std::to_string(outRow) + " of " + std::to_string(out.n) + "x" + std::to_string(out.k));
+    return refuse(why,
+                  "a source of format " + nameOf(encodingOf(source)) + " cannot be read into " + nameOf(out.encoding));
+  if (rowBegin < 0 || rowEnd < rowBegin || rowEnd > source.n || out.k != source.k || outRow < 0 ||
+      outRow + (rowEnd - rowBegin) > out.n)
+    return refuse(why, "rows " + std::to_string(rowBegin) + " to " + std::to_string(rowEnd) + " of a " +
+                           std::to_string(source.n) + "x" + std::to_string(source.k) + " source do not fit at row " +
+                           std::to_string(outRow) + " of " + std::to_string(out.n) + "x" + std::to_string(out.k));
 
   for (int64_t row = rowBegin; row < rowEnd; ++row) {
     int64_t to = outRow + row - rowBegin;
@@ -93,7 +104,8 @@ bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Mat
         codes[i] = streamCode(stream, i, source.bits);
 
       int64_t at = row * blocks + b;
-      out.scales[to * blocks + b] = loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
+      out.scales[to * blocks + b] =
+          loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
       if (out.zeros.empty())
         continue;
       float zero = float(1 << (source.bits - 1));

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reads the block layout of ONNX Runtime's MatMulNBits and GatherBlockQuantized (com.microsoft, ContribOperators.md) into canonical rows:
-//   codes   uint8 [N, blocks, blockSize*bits/8], low bits first inside a block (a little-endian stream of `bits`-wide codes)
-//   scales  [N, blocks] f32, f16 or bf16
-//   zeros   uint8 [N, ceil(blocks*bits/8)], one little-endian stream per row; or [N, blocks] of a float type; absent: 2^(bits-1)
+// Reads the block layout of ONNX Runtime's MatMulNBits and GatherBlockQuantized (com.microsoft, ContribOperators.md)
+// into canonical rows:
+//
+//   codes    uint8 [N, blocks, blockSize*bits/8], inside a block a little-endian stream of `bits`-wide codes
+//   scales   [N, blocks] f32, f16 or bf16
+//   zeros    uint8 [N, ceil(blocks*bits/8)], one little-endian stream per row; or [N, blocks] of a float type; or
+//            absent: 2^(bits-1)
+//
 // One row of codes may be unpacked 8-bit values as well (bits == 8).
 #ifndef WHIT_RUNTIME_ENCODING_BLOCKSOURCE_H
 #define WHIT_RUNTIME_ENCODING_BLOCKSOURCE_H
@@ -17,11 +21,12 @@ namespace whit {
 /// What the zero points of a source are.
 enum class SourceZero : uint8_t { Absent, Packed, Float };
 
-/// Borrowed bytes of a quantized initializer. The caller has checked nothing: readBlocks compares every size with what it needs.
+/// Borrowed bytes of a quantized initializer. The caller has checked nothing: readBlocks compares every size with what
+/// it needs.
 struct BlockSource {
-  int64_t n, k;        ///< logical shape
-  int64_t blockSize;   ///< elements along k per scale
-  int32_t bits;        ///< 1..8
+  int64_t n, k;      ///< logical shape
+  int64_t blockSize; ///< elements along k per scale
+  int32_t bits;      ///< 1..8
   std::span<const uint8_t> codes;
   std::span<const uint8_t> scales;
   ScaleType scaleType;
@@ -30,14 +35,17 @@ struct BlockSource {
   ScaleType zeroType = ScaleType::F32; ///< if Float
 };
 
-/// The encoding that holds such a source exactly: its own bits, blocks as groups and scale type, with zero kind Constant, Integer or Float.
-/// (A float zero of another type than the scale's is held exactly only in f32, so the scale type is widened to f32 then.)
+/// The encoding that holds such a source exactly: its own bits, blocks as groups and scale type, with zero kind
+/// Constant, Integer or Float. (A float zero of another type than the scale's is held exactly only in f32, so the scale
+/// type is widened to f32 then.)
 Encoding encodingOf(const BlockSource &source);
 
-/// Reads rows [rowBegin, rowEnd) into rows `outRow`.. of `out`, whose encoding must be encodingOf(source) or one that the source fits: a zero
-/// kind Integer or Float for absent zeros, Float for packed ones, a wider scale type. `out` may hold rows of other sources besides.
-/// False with `why` (found and required sizes) if the source is too short or does not fit; `out` may then be partly written.
-bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow, std::string *why);
+/// Reads rows [rowBegin, rowEnd) into rows `outRow`.. of `out`, whose encoding must be encodingOf(source) or one that
+/// the source fits: a zero kind Integer or Float for absent zeros, Float for packed ones, a wider scale type. `out` may
+/// hold rows of other sources besides. False with `why` (found and required sizes) if the source is too short or does
+/// not fit; `out` may then be partly written.
+bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow,
+                std::string *why);
 
 } // namespace whit
 

@@ -99,8 +99,9 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     if (rest != suffix)
       continue;
     if (!parseGrouping(grouping, encoding))
-      return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) + "'; it must be gN (N from 1 to " +
-                             std::to_string(kMaxGroup) + "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix));
+      return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) +
+                             "'; it must be gN (N from 1 to " + std::to_string(kMaxGroup) +
+                             "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix));
     encoding.bits = row.bits;
     encoding.zero = row.zero;
     if (std::string spelled = nameOf(encoding); spelled != name)
@@ -108,8 +109,10 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     return encoding;
   }
   if (stemKnown)
-    return refuse(why, "format " + quoted + " ends in '" + std::string(rest.substr(0, 40)) + "', which '" + std::string(stem) +
-                           "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned codes, then _f32 or _bf16 for scales");
+    return refuse(why, "format " + quoted + " ends in '" + std::string(rest.substr(0, 40)) + "', which '" +
+                           std::string(stem) +
+                           "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned "
+                           "codes, then _f32 or _bf16 for scales");
   std::string known;
   for (const std::string &each : formatStems())
     known += (known.empty() ? "" : " ") + each;
@@ -128,9 +131,15 @@ std::string nameOf(const Encoding &encoding) {
       continue;
     std::string name(row.stem);
     switch (encoding.grouping) {
-    case Grouping::Group: name += "_g" + std::to_string(encoding.group); break;
-    case Grouping::Channel: name += "_channel"; break;
-    case Grouping::Tensor: name += "_tensor"; break;
+    case Grouping::Group:
+      name += "_g" + std::to_string(encoding.group);
+      break;
+    case Grouping::Channel:
+      name += "_channel";
+      break;
+    case Grouping::Tensor:
+      name += "_tensor";
+      break;
     }
     name += row.suffix;
     if (encoding.scale != ScaleType::F16)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Conversions by integer arithmetic; tested on all 2^16 codes and all f32 rounding boundaries against numpy and ml_dtypes.
+// Conversions by integer arithmetic; tested on all 2^16 codes and all f32 rounding boundaries against numpy and
+// ml_dtypes.
 #include "runtime/encoding/Half.h"
 
 #include <bit>
@@ -67,9 +68,12 @@ void storeScale(ScaleType type, float value, uint8_t *bytes) {
 
 float roundToScale(ScaleType type, float value) {
   switch (type) {
-  case ScaleType::F32: return value;
-  case ScaleType::F16: return halfToFloat(floatToHalf(value));
-  case ScaleType::BF16: return bfloatToFloat(floatToBfloat(value));
+  case ScaleType::F32:
+    return value;
+  case ScaleType::F16:
+    return halfToFloat(floatToHalf(value));
+  case ScaleType::BF16:
+    return bfloatToFloat(floatToBfloat(value));
   }
   return value;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// IEEE binary16 and bfloat16 to and from f32. Widening is exact; narrowing rounds to nearest, ties to even, subnormals honoured, overflow
-// to infinity, NaN kept quiet with its top payload bits. The same bits on every machine: no hardware conversion is used.
+// IEEE binary16 and bfloat16 to and from f32. Widening is exact; narrowing rounds to nearest, ties to even, subnormals
+// honoured, overflow to infinity, NaN kept quiet with its top payload bits. The same bits on every machine: no hardware
+// conversion is used.
 #ifndef WHIT_RUNTIME_ENCODING_HALF_H
 #define WHIT_RUNTIME_ENCODING_HALF_H
 

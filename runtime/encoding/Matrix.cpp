@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The reference quantizer and decoder. Written for reading, and for the same bits everywhere: contraction of a*b+c is off.
+// The reference quantizer and decoder. Written for reading, and for the same bits everywhere: contraction of a*b+c is
+// off.
 #include "runtime/encoding/Matrix.h"
 
 #include "runtime/encoding/Half.h"
@@ -57,10 +58,18 @@ uint8_t nearestCode(const Encoding &encoding, const GroupCode &group, float valu
   float half = float(1 << (encoding.bits - 1)), levels = float((1 << encoding.bits) - 1);
   float code = 0;
   switch (encoding.zero) {
-  case ZeroKind::Constant: code = group.scale == 0 ? half : roundToEven(value / group.scale) + half; break;
-  case ZeroKind::Integer: code = group.scale == 0 ? group.zero : roundToEven(value / group.scale) + group.zero; break;
-  case ZeroKind::Float: code = group.scale == 0 ? 0 : roundToEven(value / group.scale + group.zero); break;
-  case ZeroKind::Minimum: code = group.scale == 0 ? 0 : roundToEven((value - group.zero) / group.scale); break;
+  case ZeroKind::Constant:
+    code = group.scale == 0 ? half : roundToEven(value / group.scale) + half;
+    break;
+  case ZeroKind::Integer:
+    code = group.scale == 0 ? group.zero : roundToEven(value / group.scale) + group.zero;
+    break;
+  case ZeroKind::Float:
+    code = group.scale == 0 ? 0 : roundToEven(value / group.scale + group.zero);
+    break;
+  case ZeroKind::Minimum:
+    code = group.scale == 0 ? 0 : roundToEven((value - group.zero) / group.scale);
+    break;
   }
   return uint8_t(std::clamp(code, 0.0f, levels));
 }
@@ -75,7 +84,8 @@ bool quantizePlain(const float *w, Matrix &result, std::string *why) {
   for (int64_t i = 0, count = result.n * result.k; i < count; ++i) {
     result.values[i] = roundToScale(result.encoding.scale, w[i]);
     if (std::isinf(result.values[i]) && std::isfinite(w[i]))
-      return refuse(why, "value " + std::to_string(w[i]) + " is out of the range of " + nameOf(result.encoding), i / result.k, i % result.k);
+      return refuse(why, "value " + std::to_string(w[i]) + " is out of the range of " + nameOf(result.encoding),
+                    i / result.k, i % result.k);
   }
   return true;
 }
@@ -83,10 +93,14 @@ bool quantizePlain(const float *w, Matrix &result, std::string *why) {
 /// One element's value in `Number` (float or double). The order of operations is the definition; do not simplify.
 template <typename Number> Number decode(const Encoding &encoding, uint8_t code, float scale, float zero) {
   switch (encoding.zero) {
-  case ZeroKind::Constant: return Number(int(code) - (1 << (encoding.bits - 1))) * Number(scale);
-  case ZeroKind::Integer: return Number(int(code) - int(zero)) * Number(scale);
-  case ZeroKind::Float: return (Number(code) - Number(zero)) * Number(scale);
-  case ZeroKind::Minimum: return Number(scale) * Number(code) + Number(zero);
+  case ZeroKind::Constant:
+    return Number(int(code) - (1 << (encoding.bits - 1))) * Number(scale);
+  case ZeroKind::Integer:
+    return Number(int(code) - int(zero)) * Number(scale);
+  case ZeroKind::Float:
+    return (Number(code) - Number(zero)) * Number(scale);
+  case ZeroKind::Minimum:
+    return Number(scale) * Number(code) + Number(zero);
   }
   return 0;
 }
@@ -100,7 +114,8 @@ template <typename Number> void dequantizeAs(const Matrix &matrix, Number *out) 
   for (int64_t n = 0; n < matrix.n; ++n)
     for (int64_t k = 0; k < matrix.k; ++k) {
       int64_t at = n * groups + k / group;
-      out[n * matrix.k + k] = decode<Number>(matrix.encoding, matrix.codes[n * matrix.k + k], matrix.scales[at], matrix.zeros.empty() ? 0.0f : matrix.zeros[at]);
+      out[n * matrix.k + k] = decode<Number>(matrix.encoding, matrix.codes[n * matrix.k + k], matrix.scales[at],
+                                             matrix.zeros.empty() ? 0.0f : matrix.zeros[at]);
     }
 }
 
@@ -128,7 +143,10 @@ bool quantize(const Encoding &encoding, const float *w, int64_t n, int64_t k, Ma
     return quantizePlain(w, result, why);
   for (int64_t i = 0; i < n * k; ++i)
     if (!std::isfinite(w[i]))
-      return refuse(why, std::isnan(w[i]) ? "found NaN; weights to quantize must be finite" : "found infinity; weights to quantize must be finite", i / k, i % k);
+      return refuse(why,
+                    std::isnan(w[i]) ? "found NaN; weights to quantize must be finite"
+                                     : "found infinity; weights to quantize must be finite",
+                    i / k, i % k);
 
   GroupRange whole;
   if (encoding.grouping == Grouping::Tensor)
@@ -143,7 +161,10 @@ bool quantize(const Encoding &encoding, const float *w, int64_t n, int64_t k, Ma
         widen(range, source, count);
       GroupCode code = solveGroup(encoding, range);
       if (!std::isfinite(code.scale) || !std::isfinite(code.zero))
-        return refuse(why, "the scale or minimum of a group does not fit its type in " + nameOf(encoding) + "; use a format with f32 or bf16 scales", row, begin);
+        return refuse(why,
+                      "the scale or minimum of a group does not fit its type in " + nameOf(encoding) +
+                          "; use a format with f32 or bf16 scales",
+                      row, begin);
       result.scales[row * groups + g] = code.scale;
       if (!result.zeros.empty())
         result.zeros[row * groups + g] = code.zero;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The canonical form of an encoded matrix: one byte per code, f32 scales and zeros, nothing packed. Every source layout is read into it,
-// every place is packed from it, and decoding it is the definition of what a format means.
+// The canonical form of an encoded matrix: one byte per code, f32 scales and zeros, nothing packed. Every source layout
+// is read into it, every place is packed from it, and decoding it is the definition of what a format means.
 #ifndef WHIT_RUNTIME_ENCODING_MATRIX_H
 #define WHIT_RUNTIME_ENCODING_MATRIX_H
 
@@ -27,15 +27,18 @@ struct Matrix {
 /// A matrix of `n` rows with everything zero (code 0, scale 0).
 Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k);
 
-/// Encodes w ([n][k], row-major) by rounding to nearest, ties to even. Scales are rounded to their stored type before codes are chosen:
-///   Constant  scale = (the element of largest magnitude, first if several) / -2^(bits-1); it may be negative, as in ONNX Runtime and ggml
-///   others    scale = (max - min) / (2^bits - 1) over the group's elements and 0; zero = -min / scale, minimum = min
-/// A group of zeros gets scale 0. Per-tensor scales look at all rows given, so pass them all. Plain formats round each value.
-/// False with `why` for NaN or infinity, and for a scale or minimum that its type cannot hold; row and column are named.
+/// Encodes w ([n][k], row-major) by rounding to nearest, ties to even. Scales are rounded to their stored type before
+/// codes are chosen:
+///   Constant  scale = (the element of largest magnitude, first if several) / -2^(bits-1); it may be negative, as in
+///   ONNX Runtime and ggml others    scale = (max - min) / (2^bits - 1) over the group's elements and 0; zero = -min /
+///   scale, minimum = min
+/// A group of zeros gets scale 0. Per-tensor scales look at all rows given, so pass them all. Plain formats round each
+/// value. False with `why` for NaN or infinity, and for a scale or minimum that its type cannot hold; row and column
+/// are named.
 bool quantize(const Encoding &encoding, const float *w, int64_t n, int64_t k, Matrix &result, std::string *why);
 
-/// The value of every element, [n][k]. f32: one rounding per operation in the order of the formula of Formats.def, no fused multiply-add;
-/// these bits are the reference. f64: the same formula in f64, exact products for all formats.
+/// The value of every element, [n][k]. f32: one rounding per operation in the order of the formula of Formats.def, no
+/// fused multiply-add; these bits are the reference. f64: the same formula in f64, exact products for all formats.
 void dequantize(const Matrix &matrix, float *out);
 void dequantize(const Matrix &matrix, double *out);
 

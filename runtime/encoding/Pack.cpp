@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The packer walks codes and planes in storage order; the bit map of Place.cpp says the same thing bit by bit, and the tests compare them.
+// The packer walks codes and planes in storage order; the bit map of Place.cpp says the same thing bit by bit, and the
+// tests compare them.
 #include "runtime/encoding/Pack.h"
 
 #include "runtime/encoding/Half.h"
@@ -18,7 +19,8 @@ void packCodes(const Plane &plane, const uint8_t *codes, int64_t count, int64_t 
   uint8_t *lines = block + plane.offset + 4 * column;
   for (int64_t k = 0; k < count; ++k) {
     int64_t quad = k / 4;
-    lines[quad / fields * kLineBytes + k % 4] |= uint8_t(((codes[k] >> plane.shift) & mask) << (plane.bits * (quad % fields)));
+    lines[quad / fields * kLineBytes + k % 4] |=
+        uint8_t(((codes[k] >> plane.shift) & mask) << (plane.bits * (quad % fields)));
   }
 }
 
@@ -28,7 +30,8 @@ void unpackCodes(const Plane &plane, uint8_t *codes, int64_t count, int64_t colu
   const uint8_t *lines = block + plane.offset + 4 * column;
   for (int64_t k = 0; k < count; ++k) {
     int64_t quad = k / 4;
-    codes[k] |= uint8_t(((lines[quad / fields * kLineBytes + k % 4] >> (plane.bits * (quad % fields))) & mask) << plane.shift);
+    codes[k] |=
+        uint8_t(((lines[quad / fields * kLineBytes + k % 4] >> (plane.bits * (quad % fields))) & mask) << plane.shift);
   }
 }
 

@@ -9,10 +9,13 @@ namespace whit {
 
 int64_t zeroBytes(const Encoding &encoding) {
   switch (encoding.zero) {
-  case ZeroKind::Constant: return 0;
-  case ZeroKind::Integer: return 1;
+  case ZeroKind::Constant:
+    return 0;
+  case ZeroKind::Integer:
+    return 1;
   case ZeroKind::Float:
-  case ZeroKind::Minimum: return scaleBytes(encoding.scale);
+  case ZeroKind::Minimum:
+    return scaleBytes(encoding.scale);
   }
   return 0;
 }
@@ -70,7 +73,8 @@ BitPosition codeBit(const Place &place, int64_t n, int64_t k, int32_t bit) {
     int64_t fields = 8 / plane.bits;
     int64_t quad = inGroup / 4;
     int64_t line = quad / fields, field = quad % fields;
-    int64_t byte = panel * place.panelBytes + group * place.blockBytes + plane.offset + line * kLineBytes + 4 * column + inGroup % 4;
+    int64_t byte = panel * place.panelBytes + group * place.blockBytes + plane.offset + line * kLineBytes + 4 * column +
+                   inGroup % 4;
     return {byte, int32_t(plane.bits * field + bit - plane.shift)};
   }
   assert(false && "the code has no such bit");
@@ -80,13 +84,15 @@ BitPosition codeBit(const Place &place, int64_t n, int64_t k, int32_t bit) {
 int64_t scaleByte(const Place &place, int64_t n, int64_t group, int64_t scaleBytes) {
   if (place.scaleOffset < 0)
     return -1;
-  return n / kPanelColumns * place.panelBytes + group * place.blockBytes + place.scaleOffset + n % kPanelColumns * scaleBytes;
+  return n / kPanelColumns * place.panelBytes + group * place.blockBytes + place.scaleOffset +
+         n % kPanelColumns * scaleBytes;
 }
 
 int64_t zeroByte(const Place &place, int64_t n, int64_t group, int64_t zeroBytes) {
   if (place.zeroOffset < 0)
     return -1;
-  return n / kPanelColumns * place.panelBytes + group * place.blockBytes + place.zeroOffset + n % kPanelColumns * zeroBytes;
+  return n / kPanelColumns * place.panelBytes + group * place.blockBytes + place.zeroOffset +
+         n % kPanelColumns * zeroBytes;
 }
 
 } // namespace whit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The reference map of the panel stream (include/whit/Encoding.h): for one bit of one code, the one place it has in the packed bytes. Slow
-// and obvious; the packer, the unpacker and the code generator are all tested against it.
+// The reference map of the panel stream (include/whit/Encoding.h): for one bit of one code, the one place it has in the
+// packed bytes. Slow and obvious; the packer, the unpacker and the code generator are all tested against it.
 #ifndef WHIT_RUNTIME_ENCODING_PLACE_H
 #define WHIT_RUNTIME_ENCODING_PLACE_H
 
@@ -17,8 +17,9 @@ struct BitPosition {
   bool operator==(const BitPosition &) const = default;
 };
 
-/// Where bit `bit` of the code of row n, element k lies. Codes exist for n < 16 * panels and k < groups * paddedGroup in the padded sense:
-/// pass k as group * groupSize + offset for real elements. Plain formats: bit `bit` of the stored value.
+/// Where bit `bit` of the code of row n, element k lies. Codes exist for n < 16 * panels and k < groups * paddedGroup
+/// in the padded sense: pass k as group * groupSize + offset for real elements. Plain formats: bit `bit` of the stored
+/// value.
 BitPosition codeBit(const Place &place, int64_t n, int64_t k, int32_t bit);
 
 /// Byte offset of the scale and of the zero of row n, group g; -1 if the format has none.

@@ -68,20 +68,27 @@ whit_status compareOutputs(Running &running) {
     whit_tensor found;
     if (whit_status status = whit_session_output(running.session, reference.name.c_str(), &found))
       return status;
-    std::string foundShape = shapeText(found.dims, size_t(found.rank)), wantedShape = shapeText(reference.dims.data(), reference.dims.size());
+    std::string foundShape = shapeText(found.dims, size_t(found.rank)),
+                wantedShape = shapeText(reference.dims.data(), reference.dims.size());
     if (foundShape != wantedShape) {
-      failures += (failures.empty() ? "" : "; ") + ("'" + reference.name + "' has shape " + foundShape + ", the reference " + wantedShape);
+      failures += (failures.empty() ? "" : "; ") +
+                  ("'" + reference.name + "' has shape " + foundShape + ", the reference " + wantedShape);
       continue;
     }
     Difference difference = compare(found, reference, options.rtol, options.atol);
-    (*running.report)["expect"][reference.name] = {{"elements", reference.count()}, {"wrong", difference.wrong}, {"max_abs", difference.largest}};
+    (*running.report)["expect"][reference.name] = {
+        {"elements", reference.count()}, {"wrong", difference.wrong}, {"max_abs", difference.largest}};
     if (!options.json)
-      std::printf("%-5s %s: %lld elements, largest difference %.3g\n", difference.wrong ? "WRONG" : "ok", reference.name.c_str(), (long long)reference.count(), difference.largest);
+      std::printf("%-5s %s: %lld elements, largest difference %.3g\n", difference.wrong ? "WRONG" : "ok",
+                  reference.name.c_str(), (long long)reference.count(), difference.largest);
     if (difference.wrong == 0)
       continue;
     char text[512];
-    std::snprintf(text, sizeof text, "'%.120s' differs in %lld of %lld elements, worst at %s: %.9g, the reference is %.9g", reference.name.c_str(), (long long)difference.wrong,
-                  (long long)reference.count(), indexText(difference.worst, reference.dims).c_str(), elementAt(ElementType(found.dtype), found.data, difference.worst),
+    std::snprintf(text, sizeof text,
+                  "'%.120s' differs in %lld of %lld elements, worst at %s: %.9g, the reference is %.9g",
+                  reference.name.c_str(), (long long)difference.wrong, (long long)reference.count(),
+                  indexText(difference.worst, reference.dims).c_str(),
+                  elementAt(ElementType(found.dtype), found.data, difference.worst),
                   elementAt(reference.type, reference.data.data(), difference.worst));
     failures += (failures.empty() ? "" : "; ") + std::string(text);
   }

@@ -28,8 +28,10 @@ whit_status largest(const float *logits, int64_t size, int64_t &index) {
 whit_status reserveFor(Running &running, int64_t prompt, int64_t total) {
   int64_t context = whit_module_context(running.module);
   if (context && total > context)
-    return fail(WHIT_LIMIT, "%lld prompt tokens and %lld more make %lld; the context is %lld; generate fewer or compile with a larger --context", (long long)prompt,
-                (long long)(total - prompt), (long long)total, (long long)context);
+    return fail(WHIT_LIMIT,
+                "%lld prompt tokens and %lld more make %lld; the context is %lld; generate fewer or compile with a "
+                "larger --context",
+                (long long)prompt, (long long)(total - prompt), (long long)total, (long long)context);
   std::vector<whit_dim> dims;
   std::string length, sequence;
   for (const Argument &argument : running.manifest.arguments)
@@ -75,7 +77,8 @@ whit_status generate(Running &running) {
       return status;
   }
   double end = seconds();
-  double prefillRate = double(prompt) / (prefilled - start), decodeRate = tokens.size() > 1 ? double(tokens.size() - 1) / (end - prefilled) : 0;
+  double prefillRate = double(prompt) / (prefilled - start),
+         decodeRate = tokens.size() > 1 ? double(tokens.size() - 1) / (end - prefilled) : 0;
 
   nlohmann::ordered_json &report = *running.report;
   report["tokens"] = tokens;

@@ -15,7 +15,8 @@
 namespace whit {
 namespace {
 
-/// splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): the same numbers everywhere.
+/// splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014): the same numbers
+/// everywhere.
 struct Random {
   uint64_t state;
   uint64_t next() {
@@ -35,19 +36,37 @@ struct Random {
 
 void store(ElementType type, void *data, int64_t i, double value) {
   switch (type) {
-  case ElementType::F32: static_cast<float *>(data)[i] = float(value); break;
-  case ElementType::F16: static_cast<uint16_t *>(data)[i] = floatToHalf(float(value)); break;
-  case ElementType::BF16: static_cast<uint16_t *>(data)[i] = floatToBfloat(float(value)); break;
-  case ElementType::F64: static_cast<double *>(data)[i] = value; break;
-  case ElementType::I64: static_cast<int64_t *>(data)[i] = int64_t(value); break;
-  case ElementType::I32: static_cast<int32_t *>(data)[i] = int32_t(value); break;
-  case ElementType::I8: static_cast<int8_t *>(data)[i] = int8_t(value); break;
+  case ElementType::F32:
+    static_cast<float *>(data)[i] = float(value);
+    break;
+  case ElementType::F16:
+    static_cast<uint16_t *>(data)[i] = floatToHalf(float(value));
+    break;
+  case ElementType::BF16:
+    static_cast<uint16_t *>(data)[i] = floatToBfloat(float(value));
+    break;
+  case ElementType::F64:
+    static_cast<double *>(data)[i] = value;
+    break;
+  case ElementType::I64:
+    static_cast<int64_t *>(data)[i] = int64_t(value);
+    break;
+  case ElementType::I32:
+    static_cast<int32_t *>(data)[i] = int32_t(value);
+    break;
+  case ElementType::I8:
+    static_cast<int8_t *>(data)[i] = int8_t(value);
+    break;
   case ElementType::U8:
-  case ElementType::Bool: static_cast<uint8_t *>(data)[i] = uint8_t(value); break;
+  case ElementType::Bool:
+    static_cast<uint8_t *>(data)[i] = uint8_t(value);
+    break;
   }
 }
 
-bool isFloat(ElementType type) { return type == ElementType::F32 || type == ElementType::F16 || type == ElementType::BF16 || type == ElementType::F64; }
+bool isFloat(ElementType type) {
+  return type == ElementType::F32 || type == ElementType::F16 || type == ElementType::BF16 || type == ElementType::F64;
+}
 
 struct Maker {
   const Running &running;
@@ -61,7 +80,8 @@ struct Maker {
       if (!known && name != "past_sequence_length")
         return fail(WHIT_INVALID, "--dim: the model has no dimension '%.*s'", WHIT_NAME(name));
       if (value < 0 || value > kMaxDimension)
-        return fail(WHIT_INVALID, "--dim: '%.*s' is %lld; it must be from 0 to 2^40", WHIT_NAME(name), (long long)value);
+        return fail(WHIT_INVALID, "--dim: '%.*s' is %lld; it must be from 0 to 2^40", WHIT_NAME(name),
+                    (long long)value);
       dims[name] = value;
     }
     return WHIT_OK;
@@ -84,7 +104,8 @@ struct Maker {
         dims.emplace(value.symbols[i], array.dims[i]);
   }
 
-  /// A dimension that nothing fixes: no past; the states' length is past and sequence; else the smallest that is not empty.
+  /// A dimension that nothing fixes: no past; the states' length is past and sequence; else the smallest that is not
+  /// empty.
   int64_t dimension(const std::string &name) const {
     auto known = dims.find(name);
     if (known != dims.end())
@@ -106,7 +127,8 @@ struct Maker {
   int64_t integerLimit(const std::string &name) const {
     if (name == running.manifest.roles.tokens)
       for (const Argument &argument : running.manifest.arguments)
-        if (argument.name == running.manifest.roles.logits && !argument.shape.empty() && argument.shape.back().symbol.empty())
+        if (argument.name == running.manifest.roles.logits && !argument.shape.empty() &&
+            argument.shape.back().symbol.empty())
           return std::max<int64_t>(1, argument.shape.back().size);
     return 2;
   }
@@ -121,7 +143,8 @@ struct Maker {
     for (int32_t i = 0; i < value.rank; ++i) {
       array.dims.push_back(value.symbols[i] ? dimension(value.symbols[i]) : value.dims[i]);
       if ((bytes *= array.dims.back()) > (int64_t(1) << 40))
-        return fail(WHIT_LIMIT, "input '%.*s' would have over 2^40 bytes; choose smaller --dim values", WHIT_NAME(name));
+        return fail(WHIT_LIMIT, "input '%.*s' would have over 2^40 bytes; choose smaller --dim values",
+                    WHIT_NAME(name));
     }
     array.data.resize(size_t(bytes));
     Random random{0};
@@ -130,11 +153,16 @@ struct Maker {
       std::string_view seed = std::string_view(how).substr(std::min(how.size(), size_t(7)));
       auto [end, error] = std::from_chars(seed.data(), seed.data() + seed.size(), random.state);
       if (!how.starts_with("random:") || error != std::errc() || end != seed.data() + seed.size())
-        return fail(WHIT_USAGE, "--input %.*s=%.*s: random:SEED with a number is required", WHIT_NAME(name), WHIT_NAME(how));
+        return fail(WHIT_USAGE, "--input %.*s=%.*s: random:SEED with a number is required", WHIT_NAME(name),
+                    WHIT_NAME(how));
     }
     int64_t limit = integerLimit(name);
     for (int64_t i = 0, count = array.count(); i < count; ++i)
-      store(array.type, array.data.data(), i, ones ? 1 : zeros ? 0 : isFloat(array.type) ? random.normal() : double(random.next() % uint64_t(limit)));
+      store(array.type, array.data.data(), i,
+            ones                  ? 1
+            : zeros               ? 0
+            : isFloat(array.type) ? random.normal()
+                                  : double(random.next() % uint64_t(limit)));
     return WHIT_OK;
   }
 };
@@ -170,8 +198,10 @@ whit_status collectInputs(const Running &running, bool makeUp, std::vector<Array
   for (int32_t i = 0; makeUp && i < whit_module_input_count(running.module); ++i) {
     whit_value value;
     whit_module_input(running.module, i, &value);
-    bool given = std::any_of(arrays.begin(), arrays.end(), [&](const Array &array) { return array.name == value.name; });
-    if (given || value.is_state || running.manifest.roles.mask == value.name || running.manifest.roles.positions == value.name)
+    bool given =
+        std::any_of(arrays.begin(), arrays.end(), [&](const Array &array) { return array.name == value.name; });
+    if (given || value.is_state || running.manifest.roles.mask == value.name ||
+        running.manifest.roles.positions == value.name)
       continue;
     Array array;
     if (whit_status status = maker.make(value.name, "random:" + std::to_string(i + 1), array))
@@ -185,7 +215,8 @@ whit_status collectInputs(const Running &running, bool makeUp, std::vector<Array
 std::vector<whit_tensor> viewsOf(const std::vector<Array> &arrays) {
   std::vector<whit_tensor> views;
   for (const Array &array : arrays)
-    views.push_back({array.name.c_str(), whit_dtype(array.type), int32_t(array.dims.size()), array.dims.data(), const_cast<uint8_t *>(array.data.data())});
+    views.push_back({array.name.c_str(), whit_dtype(array.type), int32_t(array.dims.size()), array.dims.data(),
+                     const_cast<uint8_t *>(array.data.data())});
   return views;
 }
 

@@ -24,7 +24,8 @@ void printArguments(const Manifest &manifest, ArgumentKind kind, const char *tit
   for (const Argument &argument : manifest.arguments) {
     if (argument.kind != kind)
       continue;
-    std::printf("%-10s %s  %s %s\n", first ? title : "", argument.name.c_str(), std::string(elementName(argument.type)).c_str(), shapeText(argument.shape).c_str());
+    std::printf("%-10s %s  %s %s\n", first ? title : "", argument.name.c_str(),
+                std::string(elementName(argument.type)).c_str(), shapeText(argument.shape).c_str());
     first = false;
   }
 }
@@ -50,8 +51,9 @@ void printConstants(const Manifest &manifest) {
   }
   bool first = true;
   for (const auto &[name, sum] : formats) {
-    std::printf("%-10s %s  %lld tensors, %lld values, %.2f MiB, %.2f bits a value\n", first ? "weights" : "", name.c_str(), (long long)sum.tensors, (long long)sum.elements,
-                double(sum.bytes) / (1 << 20), sum.elements ? 8.0 * double(sum.bytes) / double(sum.elements) : 0.0);
+    std::printf("%-10s %s  %lld tensors, %lld values, %.2f MiB, %.2f bits a value\n", first ? "weights" : "",
+                name.c_str(), (long long)sum.tensors, (long long)sum.elements, double(sum.bytes) / (1 << 20),
+                sum.elements ? 8.0 * double(sum.bytes) / double(sum.elements) : 0.0);
     first = false;
   }
 }
@@ -71,7 +73,8 @@ whit_status inspect(const RunOptions &options) {
     std::fputs(text.c_str(), stdout);
     return WHIT_OK;
   }
-  std::printf("%-10s %s, by %s, function %s\n", "model", manifest.model.c_str(), manifest.producer.c_str(), manifest.function.c_str());
+  std::printf("%-10s %s, by %s, function %s\n", "model", manifest.model.c_str(), manifest.producer.c_str(),
+              manifest.function.c_str());
   printArguments(manifest, ArgumentKind::Input, "inputs");
   printArguments(manifest, ArgumentKind::Output, "outputs");
   int64_t states = 0;
@@ -80,11 +83,13 @@ whit_status inspect(const RunOptions &options) {
   if (states)
     std::printf("%-10s %lld tensors for %lld tokens\n", "caches", (long long)states, (long long)manifest.context);
   printConstants(manifest);
-  std::printf("%-10s %s, %lld bytes, sha256 %s\n", "file", manifest.weights.file.empty() ? "embedded" : manifest.weights.file.c_str(), (long long)manifest.weights.bytes,
-              manifest.weights.sha256.c_str());
+  std::printf("%-10s %s, %lld bytes, sha256 %s\n", "file",
+              manifest.weights.file.empty() ? "embedded" : manifest.weights.file.c_str(),
+              (long long)manifest.weights.bytes, manifest.weights.sha256.c_str());
   for (size_t i = 0; i < manifest.variants.size(); ++i) {
     std::string missing = firstMissing(manifest.variants[i]);
-    std::printf("%-10s %s%s\n", i ? "" : "code", manifest.variants[i].target.c_str(), missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
+    std::printf("%-10s %s%s\n", i ? "" : "code", manifest.variants[i].target.c_str(),
+                missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
   }
   std::printf("%-10s %zu\n", "regions", manifest.regions.size());
   return WHIT_OK;

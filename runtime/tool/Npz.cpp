@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Two small formats: a text header in front of raw bytes, and the directory of a zip archive (PKWARE APPNOTE 6.3; methods 0 and 8).
+// Two small formats: a text header in front of raw bytes, and the directory of a zip archive (PKWARE APPNOTE 6.3;
+// methods 0 and 8).
 #include "runtime/tool/Npz.h"
 
 #include "runtime/core/Memory.h"
@@ -34,7 +35,9 @@ constexpr ElementRow kRows[] = {
 #include "whit/ElementTypes.def"
 };
 
-whit_status damaged(const std::string &where, const std::string &why) { return fail(WHIT_INVALID, "%.*s: %s", WHIT_NAME(where), why.c_str()); }
+whit_status damaged(const std::string &where, const std::string &why) {
+  return fail(WHIT_INVALID, "%.*s: %s", WHIT_NAME(where), why.c_str());
+}
 
 template <typename Number> Number numberAt(Bytes bytes, size_t offset) {
   Number number;
@@ -103,7 +106,8 @@ whit_status parseNpy(Bytes bytes, const std::string &where, Array &array) {
     return damaged(where, "the header is cut off");
   size_t length = major == 1 ? numberAt<uint16_t>(bytes, 8) : numberAt<uint32_t>(bytes, 8);
   if (length > bytes.size() - prefix)
-    return damaged(where, "byte 8: the header has " + std::to_string(length) + " bytes; " + std::to_string(bytes.size() - prefix) + " are there");
+    return damaged(where, "byte 8: the header has " + std::to_string(length) + " bytes; " +
+                              std::to_string(bytes.size() - prefix) + " are there");
   std::string_view header(reinterpret_cast<const char *>(bytes.data()) + prefix, length);
 
   std::string_view descr = valueOf(header, "descr");
@@ -117,11 +121,13 @@ whit_status parseNpy(Bytes bytes, const std::string &where, Array &array) {
     }
   }
   if (!known)
-    return damaged(where, "the array's dtype is " + std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
-                              "; f2 f4 f8 i1 i4 i8 u1 b1, little-endian, and u2 for bf16 are read; convert it with astype");
+    return damaged(where,
+                   "the array's dtype is " + std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
+                       "; f2 f4 f8 i1 i4 i8 u1 b1, little-endian, and u2 for bf16 are read; convert it with astype");
   array.dims.clear();
   if (!readShape(valueOf(header, "shape"), array.dims))
-    return damaged(where, "the array's shape is unreadable, of rank over " + std::to_string(kMaxRank) + " or out of range");
+    return damaged(where,
+                   "the array's shape is unreadable, of rank over " + std::to_string(kMaxRank) + " or out of range");
   std::string_view order = valueOf(header, "fortran_order");
   if (!order.starts_with("False") && !order.starts_with("True"))
     return damaged(where, "the array's fortran_order is neither True nor False");
@@ -132,8 +138,9 @@ whit_status parseNpy(Bytes bytes, const std::string &where, Array &array) {
     needed = needed > INT64_MAX ? needed : needed * dim;
   Bytes data = bytes.subspan(prefix + length);
   if (needed != __int128(data.size()))
-    return damaged(where, "the array's shape needs " + (needed > INT64_MAX ? std::string("over 2^63") : std::to_string(int64_t(needed))) + " bytes; " + std::to_string(data.size()) +
-                              " are there");
+    return damaged(where, "the array's shape needs " +
+                              (needed > INT64_MAX ? std::string("over 2^63") : std::to_string(int64_t(needed))) +
+                              " bytes; " + std::to_string(data.size()) + " are there");
   array.data.assign(data.begin(), data.end());
   if (order.starts_with("True") && array.dims.size() > 1 && !data.empty())
     transpose(array.dims, size, data, array.data);
@@ -185,11 +192,13 @@ whit_status readDirectory(Bytes zip, const std::string &path, std::vector<ZipEnt
     return damaged(path, "the archive's directory is beyond 4 GiB or 65534 arrays; split it");
   for (uint64_t i = 0; i < count && i < kMaxEntries; ++i) {
     if (at > zip.size() || zip.size() - at < 46 || numberAt<uint32_t>(zip, at) != 0x02014b50)
-      return damaged(path, "byte " + std::to_string(at) + ": entry " + std::to_string(i) + " of the archive's directory is damaged");
-    uint16_t flags = numberAt<uint16_t>(zip, at + 8), nameBytes = numberAt<uint16_t>(zip, at + 28), extraBytes = numberAt<uint16_t>(zip, at + 30),
-             commentBytes = numberAt<uint16_t>(zip, at + 32);
+      return damaged(path, "byte " + std::to_string(at) + ": entry " + std::to_string(i) +
+                               " of the archive's directory is damaged");
+    uint16_t flags = numberAt<uint16_t>(zip, at + 8), nameBytes = numberAt<uint16_t>(zip, at + 28),
+             extraBytes = numberAt<uint16_t>(zip, at + 30), commentBytes = numberAt<uint16_t>(zip, at + 32);
     if (zip.size() - at - 46 < size_t(nameBytes) + extraBytes + commentBytes)
-      return damaged(path, "byte " + std::to_string(at) + ": entry " + std::to_string(i) + " of the archive's directory is cut off");
+      return damaged(path, "byte " + std::to_string(at) + ": entry " + std::to_string(i) +
+                               " of the archive's directory is cut off");
     ZipEntry entry;
     entry.name.assign(reinterpret_cast<const char *>(zip.data()) + at + 46, nameBytes);
     entry.method = numberAt<uint16_t>(zip, at + 10);
@@ -206,12 +215,16 @@ whit_status readDirectory(Bytes zip, const std::string &path, std::vector<ZipEnt
 }
 
 /// The bytes of an entry, unpacked into `storage` if they are compressed.
-whit_status readEntry(Bytes zip, const ZipEntry &entry, const std::string &where, std::vector<uint8_t> &storage, Bytes &content) {
-  if (entry.offset > zip.size() || zip.size() - entry.offset < 30 || numberAt<uint32_t>(zip, entry.offset) != 0x04034b50)
+whit_status readEntry(Bytes zip, const ZipEntry &entry, const std::string &where, std::vector<uint8_t> &storage,
+                      Bytes &content) {
+  if (entry.offset > zip.size() || zip.size() - entry.offset < 30 ||
+      numberAt<uint32_t>(zip, entry.offset) != 0x04034b50)
     return damaged(where, "byte " + std::to_string(entry.offset) + ": no archive entry is there");
-  uint64_t begin = entry.offset + 30 + numberAt<uint16_t>(zip, entry.offset + 26) + numberAt<uint16_t>(zip, entry.offset + 28);
+  uint64_t begin =
+      entry.offset + 30 + numberAt<uint16_t>(zip, entry.offset + 26) + numberAt<uint16_t>(zip, entry.offset + 28);
   if (begin > zip.size() || entry.packed > zip.size() - begin)
-    return damaged(where, "byte " + std::to_string(begin) + ": " + std::to_string(entry.packed) + " bytes are required; the archive is cut off");
+    return damaged(where, "byte " + std::to_string(begin) + ": " + std::to_string(entry.packed) +
+                              " bytes are required; the archive is cut off");
   Bytes packed = zip.subspan(begin, entry.packed);
   if (entry.method == 0) {
     if (entry.packed != entry.unpacked)
@@ -220,7 +233,8 @@ whit_status readEntry(Bytes zip, const ZipEntry &entry, const std::string &where
   } else if (entry.method == 8) {
     // Deflate cannot expand more than 1032 times: a larger claim is refused before memory is taken.
     if (entry.unpacked / 1032 > entry.packed + 1 || entry.unpacked > UINT32_MAX || entry.packed > UINT32_MAX)
-      return damaged(where, "the entry claims " + std::to_string(entry.unpacked) + " bytes from " + std::to_string(entry.packed));
+      return damaged(where, "the entry claims " + std::to_string(entry.unpacked) + " bytes from " +
+                                std::to_string(entry.packed));
     storage.resize(entry.unpacked);
     z_stream stream{};
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
@@ -236,7 +250,8 @@ whit_status readEntry(Bytes zip, const ZipEntry &entry, const std::string &where
       return damaged(where, "the compressed bytes are damaged");
     content = storage;
   } else {
-    return damaged(where, "compression method " + std::to_string(entry.method) + "; stored and deflated entries are read");
+    return damaged(where,
+                   "compression method " + std::to_string(entry.method) + "; stored and deflated entries are read");
   }
   if (crc32_z(0, content.data(), content.size()) != entry.crc)
     return damaged(where, "the checksum does not match");
@@ -253,7 +268,9 @@ whit_status mapFile(const std::string &path, FileMap &map) {
 
 // ---- Writing ----
 
-template <typename Number> void put(std::string &text, Number number) { text.append(reinterpret_cast<const char *>(&number), sizeof number); }
+template <typename Number> void put(std::string &text, Number number) {
+  text.append(reinterpret_cast<const char *>(&number), sizeof number);
+}
 
 std::string npyHeader(const ArrayView &array) {
   std::string_view npy;
@@ -278,9 +295,9 @@ struct Written {
 
 std::string zipFields(const Written &entry) {
   std::string text;
-  put(text, uint16_t(20));        // version needed
-  put(text, uint16_t(1 << 11));   // names are UTF-8
-  put(text, uint16_t(0));         // stored
+  put(text, uint16_t(20));         // version needed
+  put(text, uint16_t(1 << 11));    // names are UTF-8
+  put(text, uint16_t(0));          // stored
   put(text, uint32_t(0x00210000)); // 1980-01-01 00:00
   put(text, entry.crc);
   put(text, entry.size);
@@ -303,10 +320,12 @@ whit_status writeEntries(FILE *file, const std::string &path, const std::vector<
     for (int64_t dim : array.dims)
       bytes *= uint64_t(dim);
     if (bytes + header.size() + offset > UINT32_MAX - (1 << 20))
-      return fail(WHIT_LIMIT, "'%.*s' would grow over 4 GiB at output '%.*s'; ask for fewer outputs", WHIT_NAME(path), WHIT_NAME(array.name));
+      return fail(WHIT_LIMIT, "'%.*s' would grow over 4 GiB at output '%.*s'; ask for fewer outputs", WHIT_NAME(path),
+                  WHIT_NAME(array.name));
     Written entry{array.name + ".npy", 0, uint32_t(bytes + header.size()), uint32_t(offset)};
     uLong crc = crc32_z(0, reinterpret_cast<const Bytef *>(header.data()), header.size());
-    entry.crc = uint32_t(bytes ? crc32_z(crc, static_cast<const Bytef *>(array.data), bytes) : crc); // zlib takes NULL for a reset
+    entry.crc = uint32_t(bytes ? crc32_z(crc, static_cast<const Bytef *>(array.data), bytes)
+                               : crc); // zlib takes NULL for a reset
     std::string local;
     put(local, uint32_t(0x04034b50));
     local += zipFields(entry) + entry.name + header;
@@ -400,15 +419,23 @@ whit_status writeNpz(const std::string &path, const std::vector<ArrayView> &arra
 
 double elementAt(ElementType type, const void *data, int64_t i) {
   switch (type) {
-  case ElementType::F32: return static_cast<const float *>(data)[i];
-  case ElementType::F16: return halfToFloat(static_cast<const uint16_t *>(data)[i]);
-  case ElementType::BF16: return bfloatToFloat(static_cast<const uint16_t *>(data)[i]);
-  case ElementType::F64: return static_cast<const double *>(data)[i];
-  case ElementType::I64: return double(static_cast<const int64_t *>(data)[i]);
-  case ElementType::I32: return static_cast<const int32_t *>(data)[i];
-  case ElementType::I8: return static_cast<const int8_t *>(data)[i];
+  case ElementType::F32:
+    return static_cast<const float *>(data)[i];
+  case ElementType::F16:
+    return halfToFloat(static_cast<const uint16_t *>(data)[i]);
+  case ElementType::BF16:
+    return bfloatToFloat(static_cast<const uint16_t *>(data)[i]);
+  case ElementType::F64:
+    return static_cast<const double *>(data)[i];
+  case ElementType::I64:
+    return double(static_cast<const int64_t *>(data)[i]);
+  case ElementType::I32:
+    return static_cast<const int32_t *>(data)[i];
+  case ElementType::I8:
+    return static_cast<const int8_t *>(data)[i];
   case ElementType::U8:
-  case ElementType::Bool: return static_cast<const uint8_t *>(data)[i];
+  case ElementType::Bool:
+    return static_cast<const uint8_t *>(data)[i];
   }
   return 0;
 }

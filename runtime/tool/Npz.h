@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// numpy's files (NEP 1): .npy arrays and .npz archives of them, as numpy.savez and savez_compressed write them. Files are untrusted: sizes are
-// compared with the bytes that are there before memory is taken, checksums are checked.
+// numpy's files (NEP 1): .npy arrays and .npz archives of them, as numpy.savez and savez_compressed write them. Files
+// are untrusted: sizes are compared with the bytes that are there before memory is taken, checksums are checked.
 #ifndef WHIT_RUNTIME_TOOL_NPZ_H
 #define WHIT_RUNTIME_TOOL_NPZ_H
 
@@ -23,7 +23,8 @@ struct Array {
   int64_t count() const;
 };
 
-/// WHIT_IO if a file cannot be read or written, WHIT_INVALID if it is damaged or holds a type without a row in ElementTypes.def.
+/// WHIT_IO if a file cannot be read or written, WHIT_INVALID if it is damaged or holds a type without a row in
+/// ElementTypes.def.
 whit_status readNpy(const std::string &path, Array &array);
 whit_status readNpz(const std::string &path, std::vector<Array> &arrays);
 

@@ -33,7 +33,8 @@ struct RunOptions {
   bool trust = false, verifyFull = false;
 };
 
-/// Reads the command line. Prints help or a message and returns the exit code in `exitCode` when there is nothing to run.
+/// Reads the command line. Prints help or a message and returns the exit code in `exitCode` when there is nothing to
+/// run.
 bool parseRunOptions(int argc, char **argv, RunOptions &options, int &exitCode);
 
 } // namespace whit

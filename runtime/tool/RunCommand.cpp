@@ -21,7 +21,8 @@ whit_status open(Running &running) {
   const RunOptions &options = running.options;
   if (options.trust && whit_trust_file(options.model.c_str()) == WHIT_IO)
     std::fprintf(stderr, "warning: trusted for this run only: %s\n", whit_message());
-  whit_load_options load{sizeof load, options.trust ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE, options.verifyFull ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY,
+  whit_load_options load{sizeof load, options.trust ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE,
+                         options.verifyFull ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY,
                          options.target.empty() ? nullptr : options.target.c_str()};
   if (whit_status status = whit_module_load(options.model.c_str(), &load, &running.module))
     return status;
@@ -111,7 +112,8 @@ whit_status runOnce(Running &running) {
       return status;
   if (!running.options.expect.empty())
     return compareOutputs(running);
-  for (int32_t i = 0; running.options.outputs.empty() && !running.options.json && i < whit_module_output_count(running.module); ++i) {
+  for (int32_t i = 0;
+       running.options.outputs.empty() && !running.options.json && i < whit_module_output_count(running.module); ++i) {
     whit_value value;
     whit_tensor tensor;
     whit_module_output(running.module, i, &value);
@@ -132,7 +134,8 @@ whit_status benchmark(Running &running) {
   std::set<std::string> pasts;
   for (const Argument &argument : running.manifest.arguments)
     pasts.insert(argument.past);
-  auto firstPast = std::stable_partition(inputs.begin(), inputs.end(), [&](const Array &array) { return !pasts.count(array.name); });
+  auto firstPast =
+      std::stable_partition(inputs.begin(), inputs.end(), [&](const Array &array) { return !pasts.count(array.name); });
   std::vector<whit_tensor> views = viewsOf(inputs);
   int32_t plain = int32_t(firstPast - inputs.begin());
   if (plain < int32_t(views.size()))
@@ -159,7 +162,8 @@ whit_status benchmark(Running &running) {
   report["ms_median"] = quantile(0.5);
   report["ms_p90"] = quantile(0.9);
   if (!running.options.json)
-    std::printf("%zu runs: %.3f ms at best, median %.3f, 90 %% below %.3f\n", times.size(), times.front(), quantile(0.5), quantile(0.9));
+    std::printf("%zu runs: %.3f ms at best, median %.3f, 90 %% below %.3f\n", times.size(), times.front(),
+                quantile(0.5), quantile(0.9));
   return WHIT_OK;
 }
 

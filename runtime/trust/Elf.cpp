@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Every number read from the file is compared with what is left of the file before it is used; sums are written as differences, so that
-// nothing wraps.
+// Every number read from the file is compared with what is left of the file before it is used; sums are written as
+// differences, so that nothing wraps.
 #include "runtime/trust/Elf.h"
 
 #include <algorithm>
@@ -31,30 +31,38 @@ bool inside(uint64_t offset, uint64_t size, uint64_t total) { return offset <= t
 /// The header and all section headers, bounds checked against the prefix we hold.
 bool readHeaders(std::span<const uint8_t> bytes, Elf64_Ehdr &header, std::vector<Elf64_Shdr> &table, std::string *why) {
   if (bytes.size() < sizeof(Elf64_Ehdr))
-    return refuse(why, "the file has " + std::to_string(bytes.size()) + " bytes; an ELF file has at least " + std::to_string(sizeof(Elf64_Ehdr)));
+    return refuse(why, "the file has " + std::to_string(bytes.size()) + " bytes; an ELF file has at least " +
+                           std::to_string(sizeof(Elf64_Ehdr)));
   header = readAt<Elf64_Ehdr>(bytes, 0);
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
     return refuse(why, "byte 0: not an ELF file");
   if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_ident[EI_DATA] != ELFDATA2LSB || header.e_type != ET_DYN)
     return refuse(why, "byte 4: not a 64-bit little-endian shared object");
   if (header.e_machine != EM_X86_64)
-    return refuse(why, "byte 18: machine is " + std::to_string(header.e_machine) + "; this runtime runs x86-64 (" + std::to_string(EM_X86_64) + ")");
+    return refuse(why, "byte 18: machine is " + std::to_string(header.e_machine) + "; this runtime runs x86-64 (" +
+                           std::to_string(EM_X86_64) + ")");
   if (header.e_shentsize != sizeof(Elf64_Shdr) || header.e_shnum == 0 || header.e_shnum > kMaxSections)
-    return refuse(why, "byte 58: " + std::to_string(header.e_shnum) + " sections of " + std::to_string(header.e_shentsize) + " bytes; from 1 to " +
-                           std::to_string(kMaxSections) + " of " + std::to_string(sizeof(Elf64_Shdr)) + " are allowed");
+    return refuse(why, "byte 58: " + std::to_string(header.e_shnum) + " sections of " +
+                           std::to_string(header.e_shentsize) + " bytes; from 1 to " + std::to_string(kMaxSections) +
+                           " of " + std::to_string(sizeof(Elf64_Shdr)) + " are allowed");
   if (!inside(header.e_shoff, uint64_t(header.e_shnum) * sizeof(Elf64_Shdr), bytes.size()))
-    return refuse(why, "byte 40: the section table at " + std::to_string(header.e_shoff) + " lies outside of the file; it may be truncated");
+    return refuse(why, "byte 40: the section table at " + std::to_string(header.e_shoff) +
+                           " lies outside of the file; it may be truncated");
   if (header.e_shstrndx >= header.e_shnum)
-    return refuse(why, "byte 62: section names are in section " + std::to_string(header.e_shstrndx) + " of " + std::to_string(header.e_shnum));
+    return refuse(why, "byte 62: section names are in section " + std::to_string(header.e_shstrndx) + " of " +
+                           std::to_string(header.e_shnum));
   for (uint64_t i = 0; i < header.e_shnum; ++i)
     table.push_back(readAt<Elf64_Shdr>(bytes, header.e_shoff + i * sizeof(Elf64_Shdr)));
   const Elf64_Shdr &names = table[header.e_shstrndx];
-  if (names.sh_type != SHT_STRTAB || !inside(names.sh_offset, names.sh_size, bytes.size()) || names.sh_size == 0 || bytes[names.sh_offset + names.sh_size - 1] != 0)
+  if (names.sh_type != SHT_STRTAB || !inside(names.sh_offset, names.sh_size, bytes.size()) || names.sh_size == 0 ||
+      bytes[names.sh_offset + names.sh_size - 1] != 0)
     return refuse(why, "byte " + std::to_string(names.sh_offset) + ": the section names are damaged");
   return true;
 }
 
-void alignTo(std::vector<uint8_t> &file, uint64_t alignment) { file.resize((file.size() + alignment - 1) / alignment * alignment); }
+void alignTo(std::vector<uint8_t> &file, uint64_t alignment) {
+  file.resize((file.size() + alignment - 1) / alignment * alignment);
+}
 
 template <typename Record> void append(std::vector<uint8_t> &file, const Record *records, size_t count) {
   const uint8_t *bytes = reinterpret_cast<const uint8_t *>(records);
@@ -63,7 +71,8 @@ template <typename Record> void append(std::vector<uint8_t> &file, const Record 
 
 } // namespace
 
-bool readSections(std::span<const uint8_t> bytes, uint64_t fileBytes, std::vector<ElfSection> &sections, std::string *why) {
+bool readSections(std::span<const uint8_t> bytes, uint64_t fileBytes, std::vector<ElfSection> &sections,
+                  std::string *why) {
   Elf64_Ehdr header;
   std::vector<Elf64_Shdr> table;
   if (!readHeaders(bytes, header, table, why))
@@ -77,8 +86,9 @@ bool readSections(std::span<const uint8_t> bytes, uint64_t fileBytes, std::vecto
     if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL)
       continue;
     if (!inside(section.sh_offset, section.sh_size, fileBytes))
-      return refuse(why, "section '" + std::string(name).substr(0, 120) + "' takes bytes " + std::to_string(section.sh_offset) + " to +" +
-                             std::to_string(section.sh_size) + " of a file of " + std::to_string(fileBytes) + "; it may be truncated");
+      return refuse(why, "section '" + std::string(name).substr(0, 120) + "' takes bytes " +
+                             std::to_string(section.sh_offset) + " to +" + std::to_string(section.sh_size) +
+                             " of a file of " + std::to_string(fileBytes) + "; it may be truncated");
     sections.push_back({name, section.sh_offset, section.sh_size, (section.sh_flags & SHF_ALLOC) != 0});
   }
   return true;

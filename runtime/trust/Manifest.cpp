@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Writing is a list of fields; reading is the same list with limits. A Field knows its path ("arguments[3].shape[1]") so that each refusal
-// names the place, what was found there and what is allowed.
+// Writing is a list of fields; reading is the same list with limits. A Field knows its path ("arguments[3].shape[1]")
+// so that each refusal names the place, what was found there and what is allowed.
 #include "runtime/trust/Manifest.h"
 
 #include "runtime/trust/Sha256.h"
@@ -47,7 +47,10 @@ Json toJson(const Symbol &symbol) {
 }
 
 Json toJson(const Argument &argument) {
-  Json object{{"name", argument.name}, {"kind", kKinds[size_t(argument.kind)]}, {"dtype", elementName(argument.type)}, {"shape", toJson(argument.shape)}};
+  Json object{{"name", argument.name},
+              {"kind", kKinds[size_t(argument.kind)]},
+              {"dtype", elementName(argument.type)},
+              {"shape", toJson(argument.shape)}};
   if (argument.kind == ArgumentKind::State) {
     object["past"] = argument.past;
     object["present"] = argument.present;
@@ -63,7 +66,10 @@ Json toJson(const Argument &argument) {
 }
 
 Json toJson(const Variant &variant) {
-  return {{"target", variant.target}, {"features", variant.features}, {"execute", variant.execute}, {"sizes", variant.sizes}};
+  return {{"target", variant.target},
+          {"features", variant.features},
+          {"execute", variant.execute},
+          {"sizes", variant.sizes}};
 }
 
 Json toJson(const Region &region) {
@@ -113,7 +119,9 @@ struct Field {
     return {&*found, path.empty() ? key : path + "." + key};
   }
 
-  std::optional<Field> maybe(const char *key) const { return value->is_object() && value->contains(key) ? std::optional(at(key)) : std::nullopt; }
+  std::optional<Field> maybe(const char *key) const {
+    return value->is_object() && value->contains(key) ? std::optional(at(key)) : std::nullopt;
+  }
 
   /// Refuses keys other than `allowed`.
   void only(std::initializer_list<std::string_view> allowed) const {
@@ -136,8 +144,9 @@ struct Field {
   }
 
   int64_t integer(int64_t low, int64_t high) const {
-    bool fits = value->is_number_unsigned() ? value->get<uint64_t>() <= uint64_t(high) && int64_t(value->get<uint64_t>()) >= low
-                                            : value->is_number_integer() && value->get<int64_t>() >= low && value->get<int64_t>() <= high;
+    bool fits = value->is_number_unsigned()
+                    ? value->get<uint64_t>() <= uint64_t(high) && int64_t(value->get<uint64_t>()) >= low
+                    : value->is_number_integer() && value->get<int64_t>() >= low && value->get<int64_t>() <= high;
     if (!fits)
       refuse("is " + shown() + "; it must be an integer from " + std::to_string(low) + " to " + std::to_string(high));
     return value->get<int64_t>();
@@ -148,7 +157,8 @@ struct Field {
       refuse("is " + shown() + "; it must be a string");
     std::string result = value->get<std::string>();
     if (int64_t(result.size()) > limit || (result.empty() && !mayBeEmpty) || result.find('\0') != std::string::npos)
-      refuse("has " + std::to_string(result.size()) + " bytes; from " + (mayBeEmpty ? "0" : "1") + " to " + std::to_string(limit) + " without NUL are allowed");
+      refuse("has " + std::to_string(result.size()) + " bytes; from " + (mayBeEmpty ? "0" : "1") + " to " +
+             std::to_string(limit) + " without NUL are allowed");
     return result;
   }
 
@@ -223,15 +233,21 @@ struct Parser {
     argument.layout = StateLayout(field.at("layout").word(kLayouts));
     size_t rank = argument.layout == StateLayout::BHTD ? 4 : 5;
     if (argument.shape.size() != rank)
-      field.at("shape").refuse("has rank " + std::to_string(argument.shape.size()) + "; layout " + std::string(kLayouts[size_t(argument.layout)]) + " has " + std::to_string(rank));
+      field.at("shape").refuse("has rank " + std::to_string(argument.shape.size()) + "; layout " +
+                               std::string(kLayouts[size_t(argument.layout)]) + " has " + std::to_string(rank));
     for (size_t i = 1; i < rank; ++i)
       if (!argument.shape[i].symbol.empty())
-        field.at("shape").refuse("has a dynamic dimension " + std::to_string(i) + "; only the batch of a cache may be dynamic");
+        field.at("shape").refuse("has a dynamic dimension " + std::to_string(i) +
+                                 "; only the batch of a cache may be dynamic");
     if (rank == 5 && argument.shape[4].size != 16)
       field.at("shape").refuse("ends in " + std::to_string(argument.shape[4].size) + "; layout BHTD16 ends in 16");
     int64_t capacity = argument.shape[2].size * (rank == 5 ? 16 : 1);
+    if (manifest.context < 1)
+      throw Refusal{"manifest: context is " + std::to_string(manifest.context) +
+                    "; a model with states has at least 1"};
     if (capacity < manifest.context)
-      field.at("shape").refuse("holds " + std::to_string(capacity) + " tokens; the context is " + std::to_string(manifest.context));
+      field.at("shape").refuse("holds " + std::to_string(capacity) + " tokens; the context is " +
+                               std::to_string(manifest.context));
   }
 
   void readConstant(const Field &field, Argument &argument) {
@@ -249,10 +265,13 @@ struct Parser {
     if (!encoding)
       field.at("format").refuse("is unusable: " + why);
     if (argument.place != "panel16" || argument.logical.size() != 2)
-      field.at("place").refuse("is " + field.at("place").shown() + " with logical rank " + std::to_string(argument.logical.size()) + "; it must be panel16 with rank 2");
+      field.at("place").refuse("is " + field.at("place").shown() + " with logical rank " +
+                               std::to_string(argument.logical.size()) + "; it must be panel16 with rank 2");
     Place place = solvePlace(*encoding, argument.logical[0], argument.logical[1]);
-    if (argument.shape.size() != 2 || argument.type != ElementType::I8 || argument.shape[0].size != place.panels || argument.shape[1].size != place.panelBytes)
-      field.at("shape").refuse("is not the panel stream of its logical shape; [" + std::to_string(place.panels) + ", " + std::to_string(place.panelBytes) + "] of i8 is required");
+    if (argument.shape.size() != 2 || argument.type != ElementType::I8 || argument.shape[0].size != place.panels ||
+        argument.shape[1].size != place.panelBytes)
+      field.at("shape").refuse("is not the panel stream of its logical shape; [" + std::to_string(place.panels) + ", " +
+                               std::to_string(place.panelBytes) + "] of i8 is required");
   }
 
   void readArgument(const Field &field) {
@@ -276,7 +295,8 @@ struct Parser {
     if (argument.kind == ArgumentKind::Constant)
       readConstant(field, argument);
     if (!manifest.arguments.empty() && argument.kind < manifest.arguments.back().kind)
-      field.refuse("is of kind " + field.at("kind").shown() + " behind one of kind " + std::string(kKinds[size_t(manifest.arguments.back().kind)]) +
+      field.refuse("is of kind " + field.at("kind").shown() + " behind one of kind " +
+                   std::string(kKinds[size_t(manifest.arguments.back().kind)]) +
                    "; the order is input, state, constant, output, workspace");
     manifest.arguments.push_back(std::move(argument));
   }
@@ -287,7 +307,8 @@ struct Parser {
     const Argument &workspace = manifest.arguments.back();
     if (workspace.type != ElementType::I8 || workspace.shape.size() > 1)
       field.refuse("must end in a workspace of i8 and rank 1");
-    if (manifest.arguments.size() > 1 && manifest.arguments[manifest.arguments.size() - 2].kind == ArgumentKind::Workspace)
+    if (manifest.arguments.size() > 1 &&
+        manifest.arguments[manifest.arguments.size() - 2].kind == ArgumentKind::Workspace)
       field.refuse("has two workspaces; one is allowed");
     std::map<std::string, int> inputs, outputs, constants;
     for (const Argument &argument : manifest.arguments) {
@@ -296,11 +317,20 @@ struct Parser {
           field.refuse("repeats the name '" + name + "'");
       };
       switch (argument.kind) {
-      case ArgumentKind::Input: unique(inputs, argument.name); break;
-      case ArgumentKind::State: unique(inputs, argument.past), unique(outputs, argument.present); break;
-      case ArgumentKind::Constant: unique(constants, argument.name); break;
-      case ArgumentKind::Output: unique(outputs, argument.name); break;
-      case ArgumentKind::Workspace: break;
+      case ArgumentKind::Input:
+        unique(inputs, argument.name);
+        break;
+      case ArgumentKind::State:
+        unique(inputs, argument.past), unique(outputs, argument.present);
+        break;
+      case ArgumentKind::Constant:
+        unique(constants, argument.name);
+        break;
+      case ArgumentKind::Output:
+        unique(outputs, argument.name);
+        break;
+      case ArgumentKind::Workspace:
+        break;
       }
     }
   }
@@ -360,14 +390,17 @@ struct Parser {
       weights.chunks.push_back(each.hash());
     int64_t needed = weights.bytes / weights.chunk + (weights.bytes % weights.chunk != 0);
     if (int64_t(weights.chunks.size()) != needed)
-      field.at("chunks").refuse("has " + std::to_string(weights.chunks.size()) + " hashes; " + std::to_string(needed) + " are required for " + std::to_string(weights.bytes) + " bytes");
+      field.at("chunks").refuse("has " + std::to_string(weights.chunks.size()) + " hashes; " + std::to_string(needed) +
+                                " are required for " + std::to_string(weights.bytes) + " bytes");
   }
 
   void read(const Field &root) {
-    root.only({"whit", "producer", "model", "function", "options", "symbols", "arguments", "roles", "context", "variants", "regions", "weights", "code_sha256"});
+    root.only({"whit", "producer", "model", "function", "options", "symbols", "arguments", "roles", "context",
+               "variants", "regions", "weights", "code_sha256"});
     manifest.version = root.at("whit").integer(0, INT64_MAX);
     if (manifest.version != kManifestVersion)
-      root.at("whit").refuse("is version " + std::to_string(manifest.version) + "; this runtime reads version " + std::to_string(kManifestVersion) + "; compile the model again");
+      root.at("whit").refuse("is version " + std::to_string(manifest.version) + "; this runtime reads version " +
+                             std::to_string(kManifestVersion) + "; compile the model again");
     manifest.producer = root.at("producer").text();
     manifest.model = root.at("model").text(true);
     manifest.function = root.at("function").text();
@@ -417,19 +450,26 @@ std::optional<ElementType> parseElementType(std::string_view name) {
 
 std::string printManifest(const Manifest &manifest) {
   auto quoted = [](const std::string &value) { return printLine(value); };
-  std::string text = "{\"whit\":" + std::to_string(manifest.version) + ", \"producer\":" + quoted(manifest.producer) + ", \"model\":" + quoted(manifest.model) +
-                     ", \"function\":" + quoted(manifest.function);
+  std::string text = "{\"whit\":" + std::to_string(manifest.version) + ", \"producer\":" + quoted(manifest.producer) +
+                     ", \"model\":" + quoted(manifest.model) + ", \"function\":" + quoted(manifest.function);
   if (!manifest.options.empty())
     text += ",\n \"options\":" + printLine(Json(manifest.options));
   appendList(text, "symbols", linesOf(manifest.symbols));
   appendList(text, "arguments", linesOf(manifest.arguments));
   const Roles &roles = manifest.roles;
-  Json named{{"tokens", nameOrNull(roles.tokens)}, {"mask", nameOrNull(roles.mask)}, {"positions", nameOrNull(roles.positions)}, {"logits", nameOrNull(roles.logits)}};
+  Json named{{"tokens", nameOrNull(roles.tokens)},
+             {"mask", nameOrNull(roles.mask)},
+             {"positions", nameOrNull(roles.positions)},
+             {"logits", nameOrNull(roles.logits)}};
   text += ",\n \"roles\":" + printLine(named) + ",\n \"context\":" + std::to_string(manifest.context);
   appendList(text, "variants", linesOf(manifest.variants));
   appendList(text, "regions", linesOf(manifest.regions));
   const Weights &weights = manifest.weights;
-  Json stored{{"file", weights.file}, {"bytes", weights.bytes}, {"sha256", weights.sha256}, {"chunk", weights.chunk}, {"chunks", weights.chunks}};
+  Json stored{{"file", weights.file},
+              {"bytes", weights.bytes},
+              {"sha256", weights.sha256},
+              {"chunk", weights.chunk},
+              {"chunks", weights.chunks}};
   text += ",\n \"weights\":" + printLine(stored) + ",\n \"code_sha256\":" + quoted(manifest.codeSha256) + "}\n";
   return text;
 }
@@ -438,7 +478,8 @@ bool parseManifest(std::string_view text, Manifest &manifest, std::string *why) 
   std::string reason;
   Json document;
   if (int64_t(text.size()) > kMaxManifestBytes)
-    reason = "manifest: " + std::to_string(text.size()) + " bytes; at most " + std::to_string(kMaxManifestBytes) + " are allowed";
+    reason = "manifest: " + std::to_string(text.size()) + " bytes; at most " + std::to_string(kMaxManifestBytes) +
+             " are allowed";
   else if (parseStrictJson(text, "manifest", document, reason)) {
     Manifest result;
     try {

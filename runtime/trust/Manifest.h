@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The manifest (include/whit/Artifact.h) as JSON text, written by the compiler and read, as untrusted input, by the runtime.
+// The manifest (include/whit/Artifact.h) as JSON text, written by the compiler and read, as untrusted input, by the
+// runtime.
 #ifndef WHIT_RUNTIME_TRUST_MANIFEST_H
 #define WHIT_RUNTIME_TRUST_MANIFEST_H
 
@@ -19,8 +20,9 @@ std::optional<ElementType> parseElementType(std::string_view name);
 /// JSON text, keys in a fixed order, one argument, variant or region per line.
 std::string printManifest(const Manifest &manifest);
 
-/// Reads and checks a manifest: every field's type, every limit of Artifact.h, unique names, symbols that exist, arguments in call order,
-/// well-formed hashes, chunk counts, and file names without folders. Unknown keys are refused. False with `why` naming the field.
+/// Reads and checks a manifest: every field's type, every limit of Artifact.h, unique names, symbols that exist,
+/// arguments in call order, well-formed hashes, chunk counts, and file names without folders. Unknown keys are refused.
+/// False with `why` naming the field.
 bool parseManifest(std::string_view text, Manifest &manifest, std::string *why);
 
 } // namespace whit

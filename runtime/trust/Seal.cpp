@@ -64,7 +64,8 @@ bool maskedCodeHash(std::span<const uint8_t> code, uint64_t manifestOffset, uint
 bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why) {
   manifest.codeSha256 = std::string(kDigits, '0');
   std::string text = printManifest(manifest);
-  std::vector<NewSection> added{{kManifestSection, {reinterpret_cast<const uint8_t *>(text.data()), text.size()}, 1, 0}};
+  std::vector<NewSection> added{
+      {kManifestSection, {reinterpret_cast<const uint8_t *>(text.data()), text.size()}, 1, 0}};
   if (manifest.weights.file.empty() && manifest.weights.bytes > 0)
     added.push_back({kWeightsSection, {}, 4096, uint64_t(manifest.weights.bytes)});
   if (!addSections(so, added, why))
@@ -73,7 +74,8 @@ bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, st
   std::vector<ElfSection> sections;
   if (!readSections(so, so.size() + (added.size() > 1 ? uint64_t(manifest.weights.bytes) : 0), sections, why))
     return false;
-  auto found = std::find_if(sections.begin(), sections.end(), [](const ElfSection &each) { return each.name == kManifestSection; });
+  auto found = std::find_if(sections.begin(), sections.end(),
+                            [](const ElfSection &each) { return each.name == kManifestSection; });
   Digest digest;
   if (found == sections.end() || !maskedCodeHash(so, found->offset, found->size, digest)) {
     if (why)

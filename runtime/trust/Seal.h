@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Turning a linked shared object and packed weights into an artifact, and the two hashes that hold it together (include/whit/Artifact.h).
+// Turning a linked shared object and packed weights into an artifact, and the two hashes that hold it together
+// (include/whit/Artifact.h).
 //
-//   WeightsHasher hasher;                                       // while the safetensors file is written, header included
-//   hasher.update(...);
-//   manifest.weights = hasher.finish("model.safetensors");      // "" when the weights are embedded
+//   WeightsHasher hasher;
+//   hasher.update(...);                                      // all bytes of the safetensors file, header included
+//   manifest.weights = hasher.finish("model.safetensors");   // "" when the weights are embedded
 //   Digest identity;
-//   if (!sealCode(so, manifest, identity, &why)) ...            // so: bytes of the linked file, now with its manifest
-//   write `so`, and behind it the weights if they are embedded; recordTrust(identity, ...)
+//   sealCode(so, manifest, identity, &why);                  // so: the linked file, now with its manifest
+//
+// Then write `so`, and right behind it the weights if they are embedded, and recordTrust(identity).
 #ifndef WHIT_RUNTIME_TRUST_SEAL_H
 #define WHIT_RUNTIME_TRUST_SEAL_H
 
@@ -33,12 +35,13 @@ private:
   std::vector<std::string> chunks;
 };
 
-/// Adds the manifest to a linked file and seals it: sets manifest.codeSha256 and gives the identity hash. If manifest.weights.file is empty
-/// and manifest.weights.bytes is not 0, a .whit.weights section is declared; its bytes must then be written directly behind `so`.
+/// Adds the manifest to a linked file and seals it: sets manifest.codeSha256 and gives the identity hash. If
+/// manifest.weights.file is empty and manifest.weights.bytes is not 0, a .whit.weights section is declared; its bytes
+/// must then be written directly behind `so`.
 bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why);
 
-/// The self-check: the hash of `code` (all bytes before .whit.weights) with the digits of code_sha256 taken as '0'. `manifestOffset` and
-/// `manifestSize` say where the manifest is. False if it holds no such digits.
+/// The self-check: the hash of `code` (all bytes before .whit.weights) with the digits of code_sha256 taken as '0'.
+/// `manifestOffset` and `manifestSize` say where the manifest is. False if it holds no such digits.
 bool maskedCodeHash(std::span<const uint8_t> code, uint64_t manifestOffset, uint64_t manifestSize, Digest &digest);
 
 } // namespace whit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// SHA-256 (FIPS 180-4, 2015). Uses the SHA instructions of x86 where the CPU has them (about 1.5 GB/s), else portable code with the same result.
+// SHA-256 (FIPS 180-4, 2015). Uses the SHA instructions of x86 where the CPU has them (about 1.5 GB/s), else portable
+// code with the same result.
 #ifndef WHIT_RUNTIME_TRUST_SHA256_H
 #define WHIT_RUNTIME_TRUST_SHA256_H
 

@@ -26,7 +26,8 @@ bool parseStrictJson(std::string_view text, std::string_view what, Json &documen
     else if (!quoted && (c == '}' || c == ']'))
       --depth;
     if (depth > deepest) {
-      why = std::string(what) + ": byte " + std::to_string(i) + ": nested deeper than " + std::to_string(deepest) + " levels";
+      why = std::string(what) + ": byte " + std::to_string(i) + ": nested deeper than " + std::to_string(deepest) +
+            " levels";
       return false;
     }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// JSON from untrusted bytes: no duplicate keys (two readers of one file must not see two truths), bounded depth, no exceptions.
+// JSON from untrusted bytes: no duplicate keys (two readers of one file must not see two truths), bounded depth, no
+// exceptions.
 #ifndef WHIT_RUNTIME_TRUST_STRICTJSON_H
 #define WHIT_RUNTIME_TRUST_STRICTJSON_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Lines are "<64 digits>" or "<64 digits>  name"; others are ignored. Writers append one line under a lock, so readers see whole lines.
+// Lines are "<64 digits>" or "<64 digits>  name"; others are ignored. Writers append one line under a lock, so readers
+// see whole lines.
 #include "runtime/trust/TrustStore.h"
 
 #include <cerrno>
@@ -38,7 +39,8 @@ std::string trustFolder() {
 /// Owned by us and closed to other writers.
 bool checkOwner(const struct stat &info, const std::string &path, std::string *why) {
   if (info.st_uid != geteuid())
-    return refuse(why, "trust store '" + path + "' belongs to user " + std::to_string(info.st_uid) + "; it must belong to you (" + std::to_string(geteuid()) + ")");
+    return refuse(why, "trust store '" + path + "' belongs to user " + std::to_string(info.st_uid) +
+                           "; it must belong to you (" + std::to_string(geteuid()) + ")");
   if (info.st_mode & (S_IWGRP | S_IWOTH))
     return refuse(why, "trust store '" + path + "' can be written by others; run: chmod go-w '" + path + "'");
   return true;

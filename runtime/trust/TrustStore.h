@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Which artifacts this user lets run: a file of identity hashes, one a line. The compiler adds what it writes; the runtime asks.
-// The file is $XDG_CONFIG_HOME/whit/trusted, or ~/.config/whit/trusted. Its folder is created with mode 0700; folder and file must belong to
-// the user and be writable by nobody else, else the store is refused, not ignored.
+// Which artifacts this user lets run: a file of identity hashes, one a line. The compiler adds what it writes; the
+// runtime asks. The file is $XDG_CONFIG_HOME/whit/trusted, or ~/.config/whit/trusted. Its folder is created with mode
+// 0700; folder and file must belong to the user and be writable by nobody else, else the store is refused, not ignored.
 #ifndef WHIT_RUNTIME_TRUST_TRUSTSTORE_H
 #define WHIT_RUNTIME_TRUST_TRUSTSTORE_H
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Loading: what is whole and trusted loads; every damage, every lie of a manifest and every stranger is refused, with the right status.
+// Loading: what is whole and trusted loads; every damage, every lie of a manifest and every stranger is refused, with
+// the right status.
 #include "TestArtifact.h"
 
 #include "runtime/core/Code.h"
@@ -18,7 +19,8 @@ using namespace whit::testing;
 namespace {
 
 whit_status load(const TestFolder &folder, bool given = false, bool full = false) {
-  whit_load_options options{sizeof options, given ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE, full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, nullptr};
+  whit_load_options options{sizeof options, given ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE,
+                            full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, nullptr};
   whit_module *module = nullptr;
   whit_status status = whit_module_load((folder / "model.so").c_str(), &options, &module);
   EXPECT_EQ(status == WHIT_OK, module != nullptr);
@@ -45,7 +47,9 @@ whit_status loadAndRun(const TestFolder &folder) {
   return status;
 }
 
-void expectMessage(const char *part) { EXPECT_NE(std::string(whit_message()).find(part), std::string::npos) << whit_message() << "\n  expected: " << part; }
+void expectMessage(const char *part) {
+  EXPECT_NE(std::string(whit_message()).find(part), std::string::npos) << whit_message() << "\n  expected: " << part;
+}
 
 TEST(Load, SeparateAndEmbeddedWeights) {
   for (bool embedded : {false, true}) {
@@ -161,7 +165,12 @@ TEST(Load, WeightsThatDoNotFitTheManifestAreRefused) {
   };
   refused([](Manifest &m) { m.arguments[4].name = "embedding"; }, "have no tensor 'embedding'");
   refused([](Manifest &m) { m.arguments[4].shape[0].size = 1000; }, "larger than all weights");
-  refused([](Manifest &m) { m.arguments[4].shape[0].size = 25; m.arguments[4].type = ElementType::F16; }, "tensor 'embed'");
+  refused(
+      [](Manifest &m) {
+        m.arguments[4].shape[0].size = 25;
+        m.arguments[4].type = ElementType::F16;
+      },
+      "tensor 'embed'");
   refused([](Manifest &m) { m.arguments.erase(m.arguments.begin() + 4); }, "hold 2 tensors; its manifest names 1");
   refused([](Manifest &m) { m.variants.pop_back(); }, "future needs avx4096");
   refused([](Manifest &m) { m.variants[1].execute = "main__v7"; }, "does not export 'main__v7'");

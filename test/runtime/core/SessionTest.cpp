@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Running: right answers through every way of calling, caches, wrong calls, threads, watching. Everything through the C ABI.
+// Running: right answers through every way of calling, caches, wrong calls, threads, watching. Everything through the C
+// ABI.
 #include "TestArtifact.h"
 
 #include "whit/Runtime.h"
@@ -8,10 +9,25 @@
 #include <nlohmann/json.hpp>
 
 #include <atomic>
+#include <cstdlib>
+#include <new>
 #include <thread>
 
 using namespace whit;
 using namespace whit::testing;
+
+// Counts every allocation of this program while `counting` is set.
+static std::atomic<bool> counting{false};
+static std::atomic<int> allocations{0};
+
+void *operator new(size_t size) {
+  allocations += counting;
+  if (void *memory = std::malloc(size ? size : 1))
+    return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -45,7 +61,9 @@ protected:
     return {data, data + count};
   }
 
-  void expectMessage(const char *part) { EXPECT_NE(std::string(whit_message()).find(part), std::string::npos) << whit_message(); }
+  void expectMessage(const char *part) {
+    EXPECT_NE(std::string(whit_message()).find(part), std::string::npos) << whit_message();
+  }
 
   TestFolder folder;
   whit_module *module = nullptr;
@@ -78,7 +96,9 @@ TEST_F(SessionTest, AllRowsOfAPrompt) {
   std::vector<float> logits = floats("logits", &dims);
   EXPECT_EQ(dims, (std::vector<int64_t>{1, 5, kVocabulary}));
   for (int64_t p = 0; p < 5; ++p)
-    EXPECT_EQ(std::vector<float>(logits.begin() + p * kVocabulary, logits.begin() + (p + 1) * kVocabulary), expectedLogits(tokens, p)) << p;
+    EXPECT_EQ(std::vector<float>(logits.begin() + p * kVocabulary, logits.begin() + (p + 1) * kVocabulary),
+              expectedLogits(tokens, p))
+        << p;
 }
 
 TEST_F(SessionTest, CachesCarryOnAcrossBlockBoundaries) {
@@ -90,7 +110,8 @@ TEST_F(SessionTest, CachesCarryOnAcrossBlockBoundaries) {
     all.insert(all.end(), more.begin(), more.end());
     const float *logits;
     int64_t size;
-    ASSERT_EQ(whit_session_append(session, more.data(), int64_t(more.size()), &logits, &size), WHIT_OK) << whit_message();
+    ASSERT_EQ(whit_session_append(session, more.data(), int64_t(more.size()), &logits, &size), WHIT_OK)
+        << whit_message();
     ASSERT_EQ(size, kVocabulary);
     EXPECT_EQ(std::vector<float>(logits, logits + size), expectedLogits(all, int64_t(all.size()) - 1));
     EXPECT_EQ(whit_session_length(session), int64_t(all.size()));
@@ -203,6 +224,25 @@ TEST_F(SessionTest, ExecuteAsksForReserve) {
   whit_session_destroy(other);
 }
 
+TEST_F(SessionTest, ExecuteAllocatesNothing) {
+  int64_t dims[2] = {1, 3}, ids[3] = {1, 2, 3}, wrong[3] = {1, 2, 99};
+  whit_tensor input{"input_ids", WHIT_I64, 2, dims, ids}, bad{"input_ids", WHIT_I64, 2, dims, wrong},
+      strange{"ids", WHIT_I64, 2, dims, ids};
+  whit_dim reserve[] = {{"sequence_length", 3}, {"total_sequence_length", 12}};
+  ASSERT_EQ(whit_session_reserve(session, reserve, 2), WHIT_OK) << whit_message();
+  counting = true;
+  whit_status first = whit_session_execute(session, &input, 1), second = whit_session_execute(session, &input, 1),
+              third = whit_session_execute(session, &bad, 1), fourth = whit_session_execute(session, &strange, 1),
+              fifth = whit_session_execute(session, &input, 1);
+  counting = false;
+  EXPECT_EQ(allocations, 0);
+  EXPECT_EQ(first, WHIT_OK);
+  EXPECT_EQ(second, WHIT_OK);
+  EXPECT_EQ(third, WHIT_INVALID);
+  EXPECT_EQ(fourth, WHIT_INVALID);
+  EXPECT_EQ(fifth, WHIT_OK);
+}
+
 TEST_F(SessionTest, WrongInputsAreNamed) {
   std::vector<int64_t> ids(64, 1), mask(64, 1);
   int64_t dims[3] = {1, 3, 1}, maskDims[2] = {1, 3};
@@ -214,7 +254,8 @@ TEST_F(SessionTest, WrongInputsAreNamed) {
   whit_tensor good{"input_ids", WHIT_I64, 2, dims, ids.data()};
   refused({}, WHIT_INVALID, "input 'input_ids' is missing");
   refused({good, good}, WHIT_INVALID, "'input_ids' is given twice");
-  refused({{"inputs", WHIT_I64, 2, dims, ids.data()}}, WHIT_INVALID, "no input 'inputs'; it has 4, the first is 'input_ids'");
+  refused({{"inputs", WHIT_I64, 2, dims, ids.data()}}, WHIT_INVALID,
+          "no input 'inputs'; it has 4, the first is 'input_ids'");
   refused({{"input_ids", WHIT_I32, 2, dims, ids.data()}}, WHIT_INVALID, "'input_ids' is of type i32; i64 is required");
   refused({{"input_ids", whit_dtype(77), 2, dims, ids.data()}}, WHIT_INVALID, "an unknown type");
   refused({{"input_ids", WHIT_I64, 3, dims, ids.data()}}, WHIT_INVALID, "rank 3; 2 is required");
@@ -223,22 +264,30 @@ TEST_F(SessionTest, WrongInputsAreNamed) {
   refused({{"input_ids", WHIT_I64, 2, nullptr, ids.data()}}, WHIT_USAGE, "no dimensions");
   refused({{"input_ids", WHIT_I64, 2, dims, reinterpret_cast<char *>(ids.data()) + 4}}, WHIT_USAGE, "not aligned");
   refused({{nullptr, WHIT_I64, 2, dims, ids.data()}}, WHIT_USAGE, "no name");
-  int64_t negative[2] = {1, -3}, huge[2] = {int64_t(1) << 40, int64_t(1) << 40}, none[2] = {0, 3}, much[2] = {1, 33}, wrongTotal[2] = {1, 4}, wrongBatch[2] = {2, 3};
+  int64_t negative[2] = {1, -3}, huge[2] = {int64_t(1) << 40, int64_t(1) << 40}, none[2] = {0, 3}, much[2] = {1, 33},
+          wrongTotal[2] = {1, 4}, wrongBatch[2] = {2, 3};
   refused({{"input_ids", WHIT_I64, 2, negative, ids.data()}}, WHIT_INVALID, "dimension 1 of input 'input_ids' is -3");
   refused({{"input_ids", WHIT_I64, 2, huge, ids.data()}}, WHIT_INVALID, "more than 2^63 bytes");
-  refused({{"input_ids", WHIT_I64, 2, none, ids.data()}}, WHIT_INVALID, "dimension 0 (batch_size) of input 'input_ids' is 0; it must be from 1");
-  refused({{"input_ids", WHIT_I64, 2, much, ids.data()}}, WHIT_INVALID, "(sequence_length) of input 'input_ids' is 33; it must be from 0 to 32");
+  refused({{"input_ids", WHIT_I64, 2, none, ids.data()}}, WHIT_INVALID,
+          "dimension 0 (batch_size) of input 'input_ids' is 0; it must be from 1");
+  refused({{"input_ids", WHIT_I64, 2, much, ids.data()}}, WHIT_INVALID,
+          "(sequence_length) of input 'input_ids' is 33; it must be from 0 to 32");
   refused({good, {"attention_mask", WHIT_I64, 2, wrongTotal, mask.data()}}, WHIT_INVALID,
           "dimension 1 (total_sequence_length) of input 'attention_mask' is 4; 0 past and 3 new tokens make 3");
   refused({good, {"attention_mask", WHIT_I64, 2, wrongBatch, mask.data()}}, WHIT_INVALID,
           "dimension 0 (batch_size) of input 'attention_mask' is 2; dimension 0 of input 'input_ids' says it is 1");
   std::vector<float> past(1000);
-  int64_t pastDims[4] = {1, kHeads, 5, kDepth}, longer[4] = {1, kHeads, 6, kDepth}, heads[4] = {1, 3, 5, kDepth}, full[4] = {1, kHeads, kContext - 2, kDepth};
+  int64_t pastDims[4] = {1, kHeads, 5, kDepth}, longer[4] = {1, kHeads, 6, kDepth}, heads[4] = {1, 3, 5, kDepth},
+          full[4] = {1, kHeads, kContext - 2, kDepth};
   whit_tensor key{"past.0.key", WHIT_F32, 4, pastDims, past.data()};
-  refused({good, key}, WHIT_INVALID, "'past.0.value' is missing; 'past.0.key' is given, and past tensors are given all or none");
-  refused({good, key, {"past.0.value", WHIT_F32, 4, longer, past.data()}}, WHIT_INVALID, "(past_sequence_length) of input 'past.0.value' is 6; dimension 2 of input 'past.0.key' says it is 5");
-  refused({good, key, {"past.0.value", WHIT_F32, 4, heads, past.data()}}, WHIT_INVALID, "dimension 1 of input 'past.0.value' is 3; 2 is required");
-  refused({good, {"past.0.key", WHIT_F32, 4, full, past.data()}, {"past.0.value", WHIT_F32, 4, full, past.data()}}, WHIT_LIMIT, "38 past and 3 new tokens make 41; the context is 40");
+  refused({good, key}, WHIT_INVALID,
+          "'past.0.value' is missing; 'past.0.key' is given, and past tensors are given all or none");
+  refused({good, key, {"past.0.value", WHIT_F32, 4, longer, past.data()}}, WHIT_INVALID,
+          "(past_sequence_length) of input 'past.0.value' is 6; dimension 2 of input 'past.0.key' says it is 5");
+  refused({good, key, {"past.0.value", WHIT_F32, 4, heads, past.data()}}, WHIT_INVALID,
+          "dimension 1 of input 'past.0.value' is 3; 2 is required");
+  refused({good, {"past.0.key", WHIT_F32, 4, full, past.data()}, {"past.0.value", WHIT_F32, 4, full, past.data()}},
+          WHIT_LIMIT, "38 past and 3 new tokens make 41; the context is 40");
   (void)maskDims;
   ids[1] = kVocabulary;
   refused({good}, WHIT_INVALID, "an index in 'input_ids'");
@@ -298,7 +347,8 @@ TEST_F(SessionTest, SessionsOfOneModuleRunAtOnce) {
         const float *logits;
         int64_t size;
         whit_session_truncate(own, 0);
-        if (whit_session_append(own, tokens.data(), 3, &logits, &size) != WHIT_OK || std::vector<float>(logits, logits + size) != expectedLogits(tokens, 2))
+        if (whit_session_append(own, tokens.data(), 3, &logits, &size) != WHIT_OK ||
+            std::vector<float>(logits, logits + size) != expectedLogits(tokens, 2))
           ++wrong;
       }
       whit_session_destroy(own);

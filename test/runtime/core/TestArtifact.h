@@ -73,14 +73,19 @@ inline Manifest testManifest() {
                       {"sequence_length", 0, 32, ""},
                       {"total_sequence_length", 0, std::nullopt, ""},
                       {kLastRowsSymbol, 0, std::nullopt, "sequence_length"}};
-  Dimension batch{0, "batch_size"}, sequence{0, "sequence_length"}, total{0, "total_sequence_length"}, rows{0, kLastRowsSymbol};
+  Dimension batch{0, "batch_size"}, sequence{0, "sequence_length"}, total{0, "total_sequence_length"},
+      rows{0, kLastRowsSymbol};
   auto fixed = [](int64_t size) { return Dimension{size, ""}; };
   Argument ids{"input_ids", ArgumentKind::Input, ElementType::I64, {batch, sequence}};
   Argument mask{"attention_mask", ArgumentKind::Input, ElementType::I64, {batch, total}};
-  Argument key{"cache.0.key", ArgumentKind::State, ElementType::F32, {batch, fixed(kHeads), fixed(3), fixed(kDepth), fixed(16)}};
-  key.past = "past.0.key", key.present = "present.0.key", key.length = "total_sequence_length", key.layout = StateLayout::BHTD16;
-  Argument value{"cache.0.value", ArgumentKind::State, ElementType::F32, {batch, fixed(kHeads), fixed(kContext), fixed(kDepth)}};
-  value.past = "past.0.value", value.present = "present.0.value", value.length = "total_sequence_length", value.layout = StateLayout::BHTD;
+  Argument key{
+      "cache.0.key", ArgumentKind::State, ElementType::F32, {batch, fixed(kHeads), fixed(3), fixed(kDepth), fixed(16)}};
+  key.past = "past.0.key", key.present = "present.0.key", key.length = "total_sequence_length",
+  key.layout = StateLayout::BHTD16;
+  Argument value{
+      "cache.0.value", ArgumentKind::State, ElementType::F32, {batch, fixed(kHeads), fixed(kContext), fixed(kDepth)}};
+  value.past = "past.0.value", value.present = "present.0.value", value.length = "total_sequence_length",
+  value.layout = StateLayout::BHTD;
   Argument embed{"embed", ArgumentKind::Constant, ElementType::F32, {fixed(kVocabulary), fixed(kDepth)}};
   embed.logical = {kVocabulary, kDepth};
   Encoding encoding{Codec::Int, 4, ZeroKind::Constant, ScaleType::F16, Grouping::Group, 32};
@@ -91,13 +96,15 @@ inline Manifest testManifest() {
   manifest.arguments = {ids, mask, key, value, embed, packed, logits, workspace};
   manifest.roles = {"input_ids", "attention_mask", "", "logits"};
   manifest.context = kContext;
-  manifest.variants = {{"future", {"avx4096"}, "main__v9", "main_sizes__v9"}, {"x86-64", {"sse2"}, "main__v0", "main_sizes__v0"}};
+  manifest.variants = {{"future", {"avx4096"}, "main__v9", "main_sizes__v9"},
+                       {"x86-64", {"sse2"}, "main__v0", "main_sizes__v0"}};
   manifest.regions = {{0, "append", {"/model/embed/Gather", "/model/cache"}, ""}, {1, "head", {"/lm_head/MatMul"}, ""}};
   return manifest;
 }
 
 /// Writes model.so (and model.safetensors unless embedded) and records its hash unless told otherwise.
-inline void writeArtifact(const TestFolder &folder, bool embedded = false, bool trusted = true, Manifest manifest = testManifest(), std::vector<uint8_t> weights = testWeights()) {
+inline void writeArtifact(const TestFolder &folder, bool embedded = false, bool trusted = true,
+                          Manifest manifest = testManifest(), std::vector<uint8_t> weights = testWeights()) {
   WeightsHasher hasher;
   hasher.update(weights);
   manifest.weights = hasher.finish(embedded ? "" : "model.safetensors");

@@ -34,7 +34,8 @@ TEST(ThreadPool, EveryIterationOnce) {
       Counts counts(count);
       pool.parallel(countOnce, &counts, int64_t(count));
       for (size_t i = 0; i < count; ++i)
-        ASSERT_EQ(counts.seen[i].load(), 1u) << threads << " threads, loop " << loop << ", iteration " << i << " of " << count;
+        ASSERT_EQ(counts.seen[i].load(), 1u)
+            << threads << " threads, loop " << loop << ", iteration " << i << " of " << count;
       if (loop % 500 == 0)
         usleep(300); // workers fall asleep
     }
@@ -62,7 +63,9 @@ TEST(ThreadPool, MoreThanTwoToTheThirtyIterations) {
   ThreadPool pool(2);
   int64_t count = (int64_t(1) << 31) + 12345;
   std::atomic<int64_t> total{0};
-  pool.parallel([](void *captured, int64_t begin, int64_t end) { static_cast<std::atomic<int64_t> *>(captured)->fetch_add(end - begin); }, &total, count);
+  pool.parallel([](void *captured, int64_t begin,
+                   int64_t end) { static_cast<std::atomic<int64_t> *>(captured)->fetch_add(end - begin); },
+                &total, count);
   EXPECT_EQ(total.load(), count);
 }
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A compiled model written by hand: the calls of include/whit/Kernel.h with a cache, two constants, a parallel loop and a region mark.
+// A compiled model written by hand: the calls of include/whit/Kernel.h with a cache, two constants, a parallel loop and
+// a region mark.
 //
-// For each new token t: key[t] = embed[id], value[t] = embed[id] + t. Then, for the last `rows` positions p,
-//   logits[p][v] = sum over t <= p with mask[t] of key[t][v % D] * (v + 1) + value[t][v % D]  +  the first packed byte
+// For each new token t:    key[t] = embed[id], value[t] = embed[id] + t
+// For the last rows p:     logits[p][v] = first packed byte
+//                              + sum over t <= p with mask[t] of key[t][v % D] * (v + 1) + value[t][v % D]
 #include "whit/Kernel.h"
 
 #define VOCABULARY 24
@@ -13,7 +15,6 @@
 #define BLOCKS ((CONTEXT + 15) / 16)
 #define PANELS 2
 #define PANEL_BYTES 576
-
 
 static int64_t dim(void *descriptor, int i) { return ((int64_t *)descriptor)[3 + i]; }
 static void *data(void *descriptor) { return ((void **)descriptor)[1]; }
@@ -80,18 +81,33 @@ static int32_t run(WhitContext *context, void **arguments) {
   return 0;
 }
 
-__attribute__((visibility("default"))) int32_t main__v0(WhitContext *context, void **arguments) { return run(context, arguments); }
+__attribute__((visibility("default"))) int32_t main__v0(WhitContext *context, void **arguments) {
+  return run(context, arguments);
+}
 
 __attribute__((visibility("default"))) void main_sizes__v0(const int64_t *symbols, int64_t *sizes) {
   int64_t batch = symbols[0], sequence = symbols[1], total = symbols[2], rows = symbols[3];
   int64_t all[] = {64 + batch * sequence * 8,
-                   batch, sequence,
-                   batch, total,
-                   batch, HEADS, BLOCKS, DEPTH, 16,
-                   batch, HEADS, CONTEXT, DEPTH,
-                   VOCABULARY, DEPTH,
-                   PANELS, PANEL_BYTES,
-                   batch, rows, VOCABULARY};
+                   batch,
+                   sequence,
+                   batch,
+                   total,
+                   batch,
+                   HEADS,
+                   BLOCKS,
+                   DEPTH,
+                   16,
+                   batch,
+                   HEADS,
+                   CONTEXT,
+                   DEPTH,
+                   VOCABULARY,
+                   DEPTH,
+                   PANELS,
+                   PANEL_BYTES,
+                   batch,
+                   rows,
+                   VOCABULARY};
   for (unsigned i = 0; i < sizeof all / sizeof *all; ++i)
     sizes[i] = all[i];
 }

@@ -57,11 +57,14 @@ Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, uint32_t see
   return matrix;
 }
 
-TEST(EncodingNames, RoundTripForEveryRow) { EXPECT_EQ(allEncodings({"g1", "g32", "g100", "channel", "tensor"}).size(), 3u + 32 * 5 * 3); }
+TEST(EncodingNames, RoundTripForEveryRow) {
+  EXPECT_EQ(allEncodings({"g1", "g32", "g100", "channel", "tensor"}).size(), 3u + 32 * 5 * 3);
+}
 
 TEST(EncodingNames, RefusesWhatIsNotSpelledCanonically) {
-  for (const char *name : {"", "int4", "int9_g32", "int4_g0", "int4_g032", "int4_g32_", "int4_g32_f16", "int4_g32_min", "int4_g32_f32_bf16", "uint4_g99999999999999999999",
-                           "f32_g32", "int4_g32_float", "uint4_float_g32", "INT4_G32", "int4_g-1", "int4__g32", "uint4_g32_max"}) {
+  for (const char *name : {"", "int4", "int9_g32", "int4_g0", "int4_g032", "int4_g32_", "int4_g32_f16", "int4_g32_min",
+                           "int4_g32_f32_bf16", "uint4_g99999999999999999999", "f32_g32", "int4_g32_float",
+                           "uint4_float_g32", "INT4_G32", "int4_g-1", "int4__g32", "uint4_g32_max"}) {
     std::string why;
     EXPECT_FALSE(parseEncoding(name, &why)) << name;
     EXPECT_NE(why.find(name), why.npos) << why;
@@ -139,7 +142,8 @@ TEST_P(PackTest, UnpackIsTheInverseAndTheBitMapAgrees) {
         }
       }
       for (int64_t g = 0; encoding.codec == Codec::Int && g < place.groups; ++g) {
-        storeScale(encoding.scale, matrix.scales[row * place.groups + g], &mapped[scaleByte(place, row, g, scaleBytes(encoding.scale))]);
+        storeScale(encoding.scale, matrix.scales[row * place.groups + g],
+                   &mapped[scaleByte(place, row, g, scaleBytes(encoding.scale))]);
         if (zeroSize == 1)
           mapped[zeroByte(place, row, g, 1)] = uint8_t(matrix.zeros[row * place.groups + g]);
         else if (zeroSize)
@@ -170,7 +174,8 @@ TEST_P(PackTest, PanelsCanBeStreamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, PackTest,
-                         testing::Values(std::pair{0, 32}, std::pair{1, 1}, std::pair{3, 93}, std::pair{16, 32}, std::pair{17, 100}, std::pair{33, 5}, std::pair{2, 0}));
+                         testing::Values(std::pair{0, 32}, std::pair{1, 1}, std::pair{3, 93}, std::pair{16, 32},
+                                         std::pair{17, 100}, std::pair{33, 5}, std::pair{2, 0}));
 
 /// All 2^bits codes against all zero codes and several scales, decoded by the formula written out again.
 TEST(EncodingDecode, EveryCodeOfEveryFormat) {
@@ -180,7 +185,8 @@ TEST(EncodingDecode, EveryCodeOfEveryFormat) {
     int64_t codes = int64_t(1) << encoding.bits;
     std::vector<float> zeros;
     for (int64_t i = 0; i < codes; ++i)
-      zeros.push_back(encoding.zero == ZeroKind::Integer ? float(i) : roundToScale(encoding.scale, float(i) * 0.61f - 1.3f));
+      zeros.push_back(encoding.zero == ZeroKind::Integer ? float(i)
+                                                         : roundToScale(encoding.scale, float(i) * 0.61f - 1.3f));
     if (encoding.zero == ZeroKind::Constant)
       zeros = {0};
     for (float scale : {0.0f, 1.0f, -0.03125f, 0.0123f, 6e-8f}) {
@@ -241,10 +247,12 @@ TEST(EncodingQuantize, ErrorIsWithinHalfAStep) {
     for (int64_t i = 0; i < n * k; ++i) {
       float step = 0x1p-8f * std::fabs(w[i]);
       if (encoding.codec == Codec::Int) {
-        // The signed formats lose one level at the end opposite to the extreme; rounded scales and zeros move the range by up to 1/128.
+        // The signed formats lose one level at the end opposite to the extreme; rounded scales and zeros move the range
+        // by up to 1/128.
         float scale = std::fabs(matrix.scales[i / k * matrix.groups() + i % k / groupSize(encoding, k)]);
         float levels = float((1 << encoding.bits) - 1);
-        step = scale * ((encoding.zero == ZeroKind::Constant ? 1.0f : 0.5f) + levels / 64 + (encoding.zero == ZeroKind::Integer ? 0.5f : 0));
+        step = scale * ((encoding.zero == ZeroKind::Constant ? 1.0f : 0.5f) + levels / 64 +
+                        (encoding.zero == ZeroKind::Integer ? 0.5f : 0));
         if (encoding.bits == 1 && encoding.zero == ZeroKind::Constant)
           continue; // one sign only
       }

@@ -59,7 +59,8 @@ std::vector<Golden> goldens(const std::string &kind) {
 
 template <typename T> std::string crcOf(const std::vector<T> &values) {
   char text[9];
-  snprintf(text, sizeof text, "%08lx", crc32(0, reinterpret_cast<const Bytef *>(values.data()), uInt(values.size() * sizeof(T))));
+  snprintf(text, sizeof text, "%08lx",
+           crc32(0, reinterpret_cast<const Bytef *>(values.data()), uInt(values.size() * sizeof(T))));
   return text;
 }
 
@@ -110,7 +111,9 @@ TEST(Goldens, BlocksDecodeAsInOnnxRuntime) {
   ASSERT_EQ(all.size(), 7u);
   for (const Golden &golden : all) {
     std::vector<uint8_t> codes = golden.bytes("codes"), scales = golden.bytes("scales"), zeros;
-    BlockSource source{golden.number("n"), golden.number("k"), golden.number("block"), int32_t(golden.number("bits")), codes, scales, ScaleType::F32};
+    BlockSource source{
+        golden.number("n"), golden.number("k"), golden.number("block"), int32_t(golden.number("bits")), codes, scales,
+        ScaleType::F32};
     if (golden.text("zero") != "absent") {
       zeros = golden.bytes("zeros");
       source.zeros = zeros;
@@ -123,7 +126,9 @@ TEST(Goldens, BlocksDecodeAsInOnnxRuntime) {
     dequantize(rows, values.data());
     for (size_t i = 0; i < values.size(); ++i) {
       // With a float zero point ONNX Runtime multiplies the zero point by the scale first: one more rounding.
-      float slack = source.zero == SourceZero::Float ? 0x1p-23f * 16 * std::fabs(rows.scales[i / source.k * rows.groups() + i % source.k / 32]) : 0;
+      float slack = source.zero == SourceZero::Float
+                        ? 0x1p-23f * 16 * std::fabs(rows.scales[i / source.k * rows.groups() + i % source.k / 32])
+                        : 0;
       ASSERT_NEAR(values[i], expected[i], slack) << nameOf(rows.encoding) << " element " << i;
     }
 
@@ -209,7 +214,9 @@ TEST(Goldens, NearestCodesEqualNumpys) {
     Matrix matrix;
     std::string why;
     std::vector<float> w = golden.floats("w");
-    ASSERT_TRUE(quantize(*parseEncoding(golden.text("name"), nullptr), w.data(), golden.number("n"), golden.number("k"), matrix, &why)) << why;
+    ASSERT_TRUE(quantize(*parseEncoding(golden.text("name"), nullptr), w.data(), golden.number("n"), golden.number("k"),
+                         matrix, &why))
+        << why;
     EXPECT_EQ(matrix.codes, golden.bytes("codes")) << golden.text("name");
     EXPECT_EQ(matrix.scales, golden.floats("scales")) << golden.text("name");
     if (!matrix.zeros.empty()) {

@@ -37,7 +37,10 @@ Result whitRun(std::vector<std::string> words) {
   return result;
 }
 
-template <typename T> ArrayView view(const char *name, ElementType type, std::vector<int64_t> dims, const std::vector<T> &data) { return {name, type, std::move(dims), data.data()}; }
+template <typename T>
+ArrayView view(const char *name, ElementType type, std::vector<int64_t> dims, const std::vector<T> &data) {
+  return {name, type, std::move(dims), data.data()};
+}
 
 class ToolTest : public ::testing::Test {
 protected:
@@ -50,7 +53,8 @@ protected:
 
   void expect(const Result &result, int code, const char *part) {
     EXPECT_EQ(result.code, code) << result.out << result.err;
-    EXPECT_NE((result.out + result.err).find(part), std::string::npos) << result.out << result.err << "\n  expected: " << part;
+    EXPECT_NE((result.out + result.err).find(part), std::string::npos)
+        << result.out << result.err << "\n  expected: " << part;
   }
 
   TestFolder folder;
@@ -72,12 +76,14 @@ TEST_F(ToolTest, OutputsHaveTheModelsNames) {
   EXPECT_EQ(std::memcmp(arrays[0].data.data() + 2 * kVocabulary * 4, expected.data(), kVocabulary * 4), 0);
 
   // Compared with themselves, with one element changed, and with another shape.
-  expect(whitRun({model, "--inputs", inputs, "--expect", outputs, "--rtol", "0", "--atol", "0"}), 0, "ok    logits: 72 elements");
+  expect(whitRun({model, "--inputs", inputs, "--expect", outputs, "--rtol", "0", "--atol", "0"}), 0,
+         "ok    logits: 72 elements");
   std::vector<float> logits(72);
   std::memcpy(logits.data(), arrays[0].data.data(), 288);
   logits[25] += 1;
   ASSERT_EQ(writeNpz(outputs, {view("logits", ElementType::F32, {1, 3, kVocabulary}, logits)}), WHIT_OK);
-  expect(whitRun({model, "--inputs", inputs, "--expect", outputs}), 8, "'logits' differs in 1 of 72 elements, worst at [0, 1, 1]");
+  expect(whitRun({model, "--inputs", inputs, "--expect", outputs}), 8,
+         "'logits' differs in 1 of 72 elements, worst at [0, 1, 1]");
   ASSERT_EQ(writeNpz(outputs, {view("logits", ElementType::F32, {3, kVocabulary}, logits)}), WHIT_OK);
   expect(whitRun({model, "--inputs", inputs, "--expect", outputs}), 8, "has shape [1, 3, 24], the reference [3, 24]");
   logits[25] = NAN;
@@ -88,15 +94,24 @@ TEST_F(ToolTest, OutputsHaveTheModelsNames) {
 }
 
 TEST_F(ToolTest, InputsAreMadeUp) {
-  expect(whitRun({model, "--input", "input_ids=random:7", "--dim", "sequence_length=5", "--dim", "batch_size=2"}), 0, "logits  f32 [2, 5, 24]");
-  expect(whitRun({model, "--input", "input_ids=zeros", "--input", "attention_mask=ones", "--dim", "sequence_length=5", "--dim", "whit.last_rows=1"}), 0, "logits  f32 [1, 1, 24]");
-  expect(whitRun({model, "--input", "input_ids=zeros", "--input", "past.0.key=random:1", "--input", "past.0.value=random:2", "--dim", "past_sequence_length=9"}), 0, "logits");
+  expect(whitRun({model, "--input", "input_ids=random:7", "--dim", "sequence_length=5", "--dim", "batch_size=2"}), 0,
+         "logits  f32 [2, 5, 24]");
+  expect(whitRun({model, "--input", "input_ids=zeros", "--input", "attention_mask=ones", "--dim", "sequence_length=5",
+                  "--dim", "whit.last_rows=1"}),
+         0, "logits  f32 [1, 1, 24]");
+  expect(whitRun({model, "--input", "input_ids=zeros", "--input", "past.0.key=random:1", "--input",
+                  "past.0.value=random:2", "--dim", "past_sequence_length=9"}),
+         0, "logits");
   expect(whitRun({model, "--input", "nothing=ones"}), 1, "no input 'nothing'");
   expect(whitRun({model, "--input", "input_ids=random:x"}), 2, "random:SEED");
   expect(whitRun({model, "--input", "input_ids=ones", "--dim", "seq=3"}), 1, "no dimension 'seq'");
-  expect(whitRun({model, "--input", "input_ids=ones", "--dim", "batch_size=1000000000000", "--dim", "sequence_length=32"}), 5, "over 2^40 bytes");
+  expect(
+      whitRun({model, "--input", "input_ids=ones", "--dim", "batch_size=1000000000000", "--dim", "sequence_length=32"}),
+      5, "over 2^40 bytes");
   expect(whitRun({model}), 1, "input 'input_ids' is missing");
-  expect(whitRun({model, "--inputs", inputs, "--input", "past.0.key=ones", "--input", "past.0.value=ones", "--dim", "past_sequence_length=38"}), 5, "the context is 40");
+  expect(whitRun({model, "--inputs", inputs, "--input", "past.0.key=ones", "--input", "past.0.value=ones", "--dim",
+                  "past_sequence_length=38"}),
+         5, "the context is 40");
 }
 
 TEST_F(ToolTest, GeneratesGreedily) {
@@ -108,14 +123,17 @@ TEST_F(ToolTest, GeneratesGreedily) {
   std::string expected = "[";
   for (size_t i = 2; i < all.size(); ++i)
     expected += (i > 2 ? "," : "") + std::to_string(all[i]);
-  expect(whitRun({model, "--generate", "6", "--prompt-ids", "3,9", "--json"}), 0, ("\"tokens\":" + expected + "]").c_str());
-  Result stopped = whitRun({model, "--generate", "6", "--prompt-ids", "3,9", "--json", "--stop-ids", "99," + std::to_string(all[2])});
+  expect(whitRun({model, "--generate", "6", "--prompt-ids", "3,9", "--json"}), 0,
+         ("\"tokens\":" + expected + "]").c_str());
+  Result stopped = whitRun(
+      {model, "--generate", "6", "--prompt-ids", "3,9", "--json", "--stop-ids", "99," + std::to_string(all[2])});
   nlohmann::json report = nlohmann::json::parse(stopped.out);
   EXPECT_EQ(report["tokens"].size(), 1u);
   EXPECT_GT(report["prefill_tps"].get<double>(), 0);
   EXPECT_EQ(report["isa"], "x86-64");
   EXPECT_GT(report["peak_rss_mb"].get<double>(), 0);
-  expect(whitRun({model, "--generate", "40", "--prompt-ids", "3,9"}), 5, "2 prompt tokens and 39 more make 41; the context is 40");
+  expect(whitRun({model, "--generate", "40", "--prompt-ids", "3,9"}), 5,
+         "2 prompt tokens and 39 more make 41; the context is 40");
   expect(whitRun({model, "--generate", "4", "--prompt-ids", "3,99"}), 1, "an index in 'input_ids'");
 }
 
@@ -127,7 +145,9 @@ TEST_F(ToolTest, BenchmarksFromTheSameState) {
   EXPECT_EQ(report["threads"], 2);
   EXPECT_LE(report["ms_min"], report["ms_median"]);
   EXPECT_LE(report["ms_median"], report["ms_p90"]);
-  expect(whitRun({model, "--benchmark", "50", "--input", "past.0.key=ones", "--input", "past.0.value=ones", "--dim", "past_sequence_length=30", "--dim", "sequence_length=9"}), 0, "50 runs");
+  expect(whitRun({model, "--benchmark", "50", "--input", "past.0.key=ones", "--input", "past.0.value=ones", "--dim",
+                  "past_sequence_length=30", "--dim", "sequence_length=9"}),
+         0, "50 runs");
 }
 
 TEST_F(ToolTest, ProfilesAndInspects) {

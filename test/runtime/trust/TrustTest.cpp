@@ -14,7 +14,9 @@ using namespace whit::testing;
 
 namespace {
 
-std::span<const uint8_t> bytesOf(const std::string &text) { return {reinterpret_cast<const uint8_t *>(text.data()), text.size()}; }
+std::span<const uint8_t> bytesOf(const std::string &text) {
+  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
 
 TEST(Sha256, PublishedAndLongMessages) {
   // FIPS 180-4 examples, and RFC 6234's million letters.
@@ -26,7 +28,8 @@ TEST(Sha256, PublishedAndLongMessages) {
     };
     EXPECT_EQ(hash(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     EXPECT_EQ(hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    EXPECT_EQ(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"), "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    EXPECT_EQ(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"),
+              "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
     EXPECT_EQ(hash(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
   }
 }
@@ -57,7 +60,8 @@ TEST(Sha256, PiecesOfAnySizeGiveTheSameHash) {
 Manifest wholeManifest() {
   Manifest manifest = testManifest();
   manifest.options = {"--activations=f32", "--dim=batch_size=1..1"};
-  manifest.weights = {"model.safetensors", 5000000, std::string(64, 'a'), kChunkBytes, {std::string(64, 'b'), std::string(64, 'c')}};
+  manifest.weights = {
+      "model.safetensors", 5000000, std::string(64, 'a'), kChunkBytes, {std::string(64, 'b'), std::string(64, 'c')}};
   manifest.codeSha256 = std::string(64, 'd');
   return manifest;
 }
@@ -89,17 +93,21 @@ TEST(Manifest, EveryRuleIsKept) {
   refused([](Manifest &m) { m.symbols[0].min = -1; }, "symbols[0].min is -1");
   refused([](Manifest &m) { m.symbols[1].max = -5; }, "symbols[1].max is -5");
   refused([](Manifest &m) { m.symbols[3].defaultSymbol = "whit.last_rows"; }, "symbols[3].default names the dimension");
-  refused([](Manifest &m) { m.arguments[0].shape[1].symbol = "seq"; }, "arguments[0].shape[1] names the dimension \"seq\", which symbols does not list");
+  refused([](Manifest &m) { m.arguments[0].shape[1].symbol = "seq"; },
+          "arguments[0].shape[1] names the dimension \"seq\", which symbols does not list");
   refused([](Manifest &m) { m.arguments[4].shape[0].size = -1; }, "arguments[4].shape[0] is -1");
-  refused([](Manifest &m) { m.arguments[4].shape.assign(13, {1, ""}); }, "arguments[4].shape has 13 entries; at most 12");
+  refused([](Manifest &m) { m.arguments[4].shape.assign(13, {1, ""}); },
+          "arguments[4].shape has 13 entries; at most 12");
   refused([](Manifest &m) { m.arguments[0].name = std::string(2000, 'x'); }, "arguments[0].name has 2000 bytes");
-  refused([](Manifest &m) { std::swap(m.arguments[0], m.arguments[4]); }, "the order is input, state, constant, output, workspace");
+  refused([](Manifest &m) { std::swap(m.arguments[0], m.arguments[4]); },
+          "the order is input, state, constant, output, workspace");
   refused([](Manifest &m) { m.arguments.pop_back(); }, "must end in a workspace");
   refused([](Manifest &m) { m.arguments.push_back(m.arguments.back()); }, "two workspaces");
   refused([](Manifest &m) { m.arguments[1].name = "past.0.key"; }, "repeats the name 'past.0.key'");
   refused([](Manifest &m) { m.arguments[2].shape.pop_back(); }, "rank 4; layout BHTD16 has 5");
   refused([](Manifest &m) { m.arguments[2].shape[4].size = 8; }, "layout BHTD16 ends in 16");
   refused([](Manifest &m) { m.arguments[3].shape[2].size = 39; }, "holds 39 tokens; the context is 40");
+  refused([](Manifest &m) { m.context = 0; }, "context is 0; a model with states has at least 1");
   refused([](Manifest &m) { m.arguments[3].shape[1] = {0, "batch_size"}; }, "only the batch of a cache may be dynamic");
   refused([](Manifest &m) { m.arguments[5].format = "int9_g1"; }, "arguments[5].format is unusable");
   refused([](Manifest &m) { m.arguments[5].place = "tile32"; }, "must be panel16");
@@ -154,7 +162,9 @@ TEST(Elf, SectionsAreAddedBehindAWorkingLibrary) {
   EXPECT_EQ(sections.back().offset + sections.back().size, file.size());
   EXPECT_FALSE(sections.back().loaded);
   const ElfSection &one = sections[sections.size() - 2];
-  EXPECT_EQ(std::string(file.begin() + std::ptrdiff_t(one.offset), file.begin() + std::ptrdiff_t(one.offset + one.size)), data);
+  EXPECT_EQ(
+      std::string(file.begin() + std::ptrdiff_t(one.offset), file.begin() + std::ptrdiff_t(one.offset + one.size)),
+      data);
   EXPECT_TRUE(std::equal(before.begin() + 64, before.end(), file.begin() + 64)); // all but the header stays
   EXPECT_FALSE(addSections(file, added, &why));
   EXPECT_NE(why.find("already has a section '.one'"), why.npos);
@@ -191,7 +201,8 @@ TEST(Safetensors, HeaderRoundTripsAndAligns) {
   ASSERT_EQ(back.size(), 4u);
   for (const StoredTensor &tensor : tensors) {
     EXPECT_EQ(tensor.offset % 64, 0u);
-    auto found = std::find_if(back.begin(), back.end(), [&](const StoredTensor &other) { return other.name == tensor.name; });
+    auto found =
+        std::find_if(back.begin(), back.end(), [&](const StoredTensor &other) { return other.name == tensor.name; });
     ASSERT_NE(found, back.end());
     EXPECT_EQ(found->offset, tensor.offset);
     EXPECT_EQ(found->size, paddedBytes(tensor.size));
@@ -213,24 +224,27 @@ TEST(Safetensors, LiesAreRefused) {
   std::string why;
   EXPECT_TRUE(read(R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", 64, why)) << why;
   EXPECT_TRUE(read("{}", 0, why)) << why;
-  for (auto [json, part] : std::initializer_list<std::pair<const char *, const char *>>{
-           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "appears twice"},
-           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"b":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "leave no holes and do not overlap"},
-           {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", "64 bytes of data for tensors of 0"},
-           {R"({"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}})", "U8 is required"},
-           {R"({"a":{"dtype":"U8","shape":[63],"data_offsets":[0,64]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[128],"data_offsets":[0,128]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,128]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,0]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[-64],"data_offsets":[0,64]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[64.0],"data_offsets":[0,64]}})", "must agree"},
-           {R"({"a":{"dtype":"U8","shape":[8,8],"data_offsets":[0,64]}})", "rank 1"},
-           {R"({"a":{"dtype":"U8","shape":[64]}})", "must have dtype, shape and data_offsets"},
-           {R"({"":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "name of 0 bytes"},
-           {R"({"a":7})", "must have"},
-           {"[]", "must be an object"},
-           {"{", "not JSON"},
-       }) {
+  for (
+      auto [json, part] : std::initializer_list<std::pair<const char *, const char *>>{
+          {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})",
+           "appears twice"},
+          {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[0,64]},"b":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})",
+           "leave no holes and do not overlap"},
+          {R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", "64 bytes of data for tensors of 0"},
+          {R"({"a":{"dtype":"F32","shape":[16],"data_offsets":[0,64]}})", "U8 is required"},
+          {R"({"a":{"dtype":"U8","shape":[63],"data_offsets":[0,64]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[128],"data_offsets":[0,128]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,128]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[64],"data_offsets":[64,0]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[-64],"data_offsets":[0,64]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[64.0],"data_offsets":[0,64]}})", "must agree"},
+          {R"({"a":{"dtype":"U8","shape":[8,8],"data_offsets":[0,64]}})", "rank 1"},
+          {R"({"a":{"dtype":"U8","shape":[64]}})", "must have dtype, shape and data_offsets"},
+          {R"({"":{"dtype":"U8","shape":[64],"data_offsets":[0,64]}})", "name of 0 bytes"},
+          {R"({"a":7})", "must have"},
+          {"[]", "must be an object"},
+          {"{", "not JSON"},
+      }) {
     EXPECT_FALSE(read(json, 64, why)) << json;
     EXPECT_NE(why.find(part), why.npos) << json << ": " << why;
   }
