@@ -87,6 +87,10 @@ LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
   if (value.rank() > int64_t(kMaxTensorRank))
     return node.unsupported("output '" + shown(name) + "' has rank " + Twine(value.rank()) + "; at most " +
                             Twine(kMaxTensorRank) + " is supported");
+  SmallVector<int64_t> shape = semantics::shapeOf(value.sizes);
+  llvm::replace(shape, ShapedType::kDynamic, int64_t(1));
+  if (!countOf(shape))
+    return node.report(code::Limit, "output '" + shown(name) + "' has a size beyond 2^40 or more than 2^62 elements");
   if (!values.try_emplace(name, std::move(value)).second)
     return node.report(code::Graph, "output '" + shown(name) + "' is defined a second time; names must be unique");
   return success();
@@ -151,6 +155,8 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
 }
 
 bool Graph::bind(OpFoldResult size, int64_t wanted) {
+  if (wanted < 0)
+    return false;
   if (std::optional<int64_t> constant = getConstantIntValue(size))
     return *constant == wanted;
   auto name = symbolNames.find(cast<Value>(size));
@@ -311,6 +317,12 @@ bool Graph::addInputs() {
       auto size = dyn_cast<IntegerAttr>(names.back());
       shape.push_back(size ? size.getInt() : ShapedType::kDynamic);
     }
+    SmallVector<int64_t> known = shape;
+    llvm::replace(known, ShapedType::kDynamic, int64_t(1));
+    if (!countOf(known)) {
+      refuse(code::Limit, "has a size below 0 or beyond 2^40, or more than 2^62 elements");
+      continue;
+    }
     types.push_back(RankedTensorType::get(shape, element));
     locations.push_back(NameLoc::get(b.getStringAttr(input.name())));
     inputs.push_back(&input);
@@ -431,9 +443,6 @@ bool Graph::addOutputs() {
       if (dim && dim->has_dim_value() && !bind(size, dim->dim_value()))
         refuse(code::Graph, "is declared with size " + Twine(dim->dim_value()) + " in dimension " + Twine(i) +
                                 "; its node computes another");
-      // A size computed from others goes by its declared name if that is a symbol of an input.
-      if (!name && dim && symbols.contains(dim->dim_param()))
-        name = builder.getStringAttr(dim->dim_param());
       if (!name)
         refuse(code::NoFeature, "has a size in dimension " + Twine(i) + " that is no dimension of an input");
       dims.push_back(name);

@@ -122,21 +122,14 @@ static LogicalResult addLengths(Node &node, CachedAttention &a) {
 
   if (!node.has(TotalLength))
     return node.badOperand("input 6 (total_sequence_length) is missing");
+  // A size that depends on data could not be reserved before the model runs.
   GraphValue &total = node.input(TotalLength);
-  if (total.elements && total.elements->size() == 1) {
-    a.total = total.elements->front();
-    return success();
-  }
-  FailureOr<Tensor> scalar = node.tensor(TotalLength, "total_sequence_length");
-  if (failed(scalar))
-    return failure();
-  if (!scalar->element().isInteger(32) || countOf(shapeOf(scalar->sizes)).value_or(0) != 1)
-    return node.badOperand("input total_sequence_length must be one int32 element");
-  SmallVector<mlir::Value> zeros(scalar->rank());
-  for (mlir::Value &zero : zeros)
-    zero = arith::ConstantIndexOp::create(node.b, 0);
-  mlir::Value element = tensor::ExtractOp::create(node.b, scalar->value, zeros);
-  a.total = arith::IndexCastOp::create(node.b, node.b.getIndexType(), element).getResult();
+  if (!total.elements || total.elements->size() != 1)
+    return node.unsupported(
+        "input total_sequence_length is computed from data; it must be a size of an input or a constant");
+  a.total = total.elements->front();
+  if (std::optional<int64_t> constant = getConstantIntValue(a.total); constant && !countOf({*constant}))
+    return node.badOperand("input total_sequence_length is " + Twine(*constant) + "; it must be from 0 to 2^40");
   return success();
 }
 

@@ -167,6 +167,9 @@ def attention(out):
     )
     out.save("heads", attention_model(heads=3))
     out.save("partial", _half_rotary(attention_model()))
+    data = attention_model(inputs_more=[value("total", [], I32)])
+    del data.graph.node[:3]
+    out.save("total", data)
 
 
 def _half_rotary(proto):
@@ -304,6 +307,8 @@ def broken(out):
     out.save("huge", huge)
     out.save("order", model([node("Sigmoid", ["z"], ["y"], "/late")], [value("x", ["n"])], [value("y", ["n"])]))
     out.save("lying", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", [4])], [value("y", [5])]))
+    out.save("negative", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", ["n"])], [value("y", [-5])]))
+    out.save("vast", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", [1 << 40, 1 << 40])], [value("y", None)]))
     out.save("absent", model([node("Sigmoid", ["x"], ["y"], "/s")], [value("x", [4])], [value("z", [4])]))
 
 
