@@ -30,6 +30,7 @@ static void clean(OpPassManager &manager) {
 static void raise(OpPassManager &manager, const PipelineOptions &) { clean(manager); }
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
+  manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep}));
   // States first: they take names away from the outputs, the others get destinations.
   manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
   manager.addPass(createAddDestinationsPass());
@@ -43,6 +44,7 @@ static void encode(OpPassManager &manager, const PipelineOptions &options) {
 }
 
 static void fuse(OpPassManager &manager, const PipelineOptions &) {
+  manager.addPass(createJoinMatmulsPass());
   // Chains of elementwise operations first become one, so that a region computes each of their inputs once.
   manager.addPass(createLinalgGeneralizeNamedOpsPass());
   manager.addPass(createLinalgElementwiseOpFusionPass());

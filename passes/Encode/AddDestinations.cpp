@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Pass/Pass.h"
 
@@ -87,9 +88,11 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
         .getResult(0);
   }
 
-  /// The producer writes into the destination where it can; elsewhere the result is copied.
+  /// The producer writes into the destination where it can; elsewhere the result is copied. A linalg op cannot: the fusion of elementwise
+  /// ops, which comes later, gives an op that does not read its destination another one.
   Value copyTo(OpBuilder &b, Value value, Value destination) {
-    if (auto dps = value.getDefiningOp<DestinationStyleOpInterface>(); dps && value.hasOneUse()) {
+    auto dps = value.getDefiningOp<DestinationStyleOpInterface>();
+    if (dps && value.hasOneUse() && !isa<linalg::LinalgOp>(dps)) {
       OpOperand *init = dps.getTiedOpOperand(cast<OpResult>(value));
       if (init->get().getDefiningOp<tensor::EmptyOp>()) {
         init->set(destination);

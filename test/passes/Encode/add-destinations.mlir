@@ -33,3 +33,16 @@ func.func @main(%x: tensor<?x64xf32>, %w: tensor<64xf32>) -> (tensor<?x64xf32> {
   %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
   return %x, %n : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// -----
+
+// An elementwise result is copied too: fusion would not leave it its destination.
+// CHECK-LABEL: func @main
+// CHECK-SAME: %[[X:[^:]*]]: tensor<4xf32>, %[[Y:[^:]*]]: tensor<4xf32>
+func.func @main(%x: tensor<4xf32>) -> (tensor<4xf32> {whit.name = "y", whit.dims = [4]}) {
+  // CHECK: %[[SQRT:.*]] = linalg.sqrt
+  // CHECK: bufferization.materialize_in_destination %[[SQRT]] in %[[Y]]
+  %e = tensor.empty() : tensor<4xf32>
+  %y = linalg.sqrt ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
+  return %y : tensor<4xf32>
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef WHIT_ENCODE_ASSIGNFORMATS
+#define WHIT_ENCODE_ASSIGNFORMATS
+include "mlir/Pass/PassBase.td"
+
+def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
+  let summary = "chooses the format in which float weights are stored";
+  let description = [{
+    Weights that the model stores as floats and that only matmuls and gathers use get the format that `format-map` gives to
+    their name, else `weights`. `keep` names weights that stay as they are. Weights that are quantized in the model stay too. The
+    values are quantized once, when the artifact is written.
+
+    ```mlir
+    // whit-assign-formats{weights=int4_g32}
+    whit.weight @w : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", ...>]
+    // becomes
+    whit.weight @w : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", ...>]
+    ```
+  }];
+  let options = [Option<"weights", "weights", "std::string", "\"\"", "format of float weights; empty: as in the model">,
+                 Option<"formatMap", "format-map", "std::string", "\"\"", "GLOB=FORMAT,...: formats by name, the first match counts">,
+                 Option<"keep", "keep", "std::string", "\"\"", "GLOB,...: weights that stay as they are">];
+}
+#endif
