@@ -51,12 +51,20 @@ static std::vector<double> absolutes(const std::vector<double> &values) {
   return result;
 }
 
+/// The longest chain of additions behind an element of y. The products of a group are summed by themselves and the
+/// groups in ascending order; where a weight has a minimum, which is part of it, or no groups, all of K is one chain.
+static double matmulDepth(const Weight &w) {
+  if (w.encoding.codec == ::whit::Codec::Plain || w.encoding.zero == ::whit::ZeroKind::Minimum)
+    return double(w.k);
+  return double(groupSize(w.encoding, w.k) + groupCount(w.encoding, w.k));
+}
+
 static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   const Tensor &x = frame.tensor(op.getX());
   const Weight &w = frame.weight(op.getW());
   Tensor y(frame.tensor(op.getY()).element, frame.tensor(op.getY()).shape);
   int64_t k = w.k, n = w.n, rows = y.count() / std::max<int64_t>(n, 1);
-  double unit = frame.interpreter.unit;
+  double unit = frame.interpreter.unit, depth = matmulDepth(w);
   std::vector<double> magnitudes;
   if (unit) {
     magnitudes = absolutes(x.floats);
@@ -65,10 +73,9 @@ static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   forRanges(n, frame.interpreter.options.threads, [&](int64_t begin, int64_t end) {
     std::vector<double> values((end - begin) * k), magnitude(unit ? values.size() : 0), errors(magnitude.size());
     w.rows(begin, end, values.data(), unit ? magnitude.data() : nullptr);
-    // Accumulators add in ascending k; the depth of such a sum is K. Decoding rounds relative to scale * code +
-    // minimum.
+    // Decoding rounds relative to scale * code + minimum.
     for (size_t i = 0; i < errors.size(); ++i)
-      errors[i] = unit * (k * std::fabs(values[i]) + kOtherRoundings * magnitude[i]);
+      errors[i] = unit * (depth * std::fabs(values[i]) + kOtherRoundings * magnitude[i]);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = begin; i < end; ++i) {
         int64_t from = (i - begin) * k;
