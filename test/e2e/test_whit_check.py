@@ -54,6 +54,14 @@ def test_agrees_with_another_f64_program(tools, tiny, runtime, tmp_path, case):
         assert ".0." not in name or bound.max() <= 1e-3 * np.abs(expected).max()
 
 
+def test_agrees_on_rows_of_different_length(tools, tiny, runtime, tmp_path):
+    feeds = {"input_ids": np.array([[3, 4, 5, 6], [7, 8, 0, 0]]), "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 0, 0]])}
+    ours = interpret(tools, tiny, feeds, tmp_path)["logits"]
+    theirs = float64.run(tiny, {**feeds, **dict(zip((v.name for v in runtime.past_inputs), runtime.empty_past(2)))})["logits"]
+    for row, tokens in ((0, 4), (1, 2)):  # what stands behind a row's end has no meaning
+        np.testing.assert_allclose(ours[row, :tokens], theirs[row, :tokens], rtol=0, atol=1e-11 * np.abs(theirs).max())
+
+
 @pytest.mark.parametrize("stage", ["raised", "encoded", "fused"])
 def test_every_stage_computes_the_same(tools, tiny, runtime, tmp_path, stage):
     """A rewrite up to `fused` may not change a value: f64 hides no rounding behind which it could."""
