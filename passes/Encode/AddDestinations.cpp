@@ -92,7 +92,7 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
   /// ops, which comes later, gives an op that does not read its destination another one.
   Value copyTo(OpBuilder &b, Value value, Value destination) {
     auto dps = value.getDefiningOp<DestinationStyleOpInterface>();
-    if (dps && value.hasOneUse() && !isa<linalg::LinalgOp>(dps)) {
+    if (dps && value.hasOneUse() && !isa<linalg::LinalgOp>(dps.getOperation())) {
       OpOperand *init = dps.getTiedOpOperand(cast<OpResult>(value));
       if (init->get().getDefiningOp<tensor::EmptyOp>()) {
         init->set(destination);
