@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,13 @@ def cache_folder() -> Path:
 
 def megabytes(*paths: Path) -> str:
     return f"{sum(p.stat().st_size for p in paths) / 1e6:.1f} MB"
+
+
+def python_command() -> str:
+    """How a user of this folder would type the Python that runs this."""
+    if (found := shutil.which("python")) and Path(found) == Path(sys.executable):
+        return "python"
+    return min(sys.executable, os.path.relpath(sys.executable), key=len)
 
 
 def fetch_gguf(target: Path) -> Path:
@@ -88,9 +96,9 @@ def demo(folder: Path | None = None, question: str = QUESTION, threads: int = 0,
         code, weights = artifact, artifact.with_suffix(".safetensors")
         stage.note = f"{artifact.name}, {megabytes(code)} code" + (f" and {megabytes(weights)} weights" if weights.exists() else "")
     with Stage("load") as stage:
-        module = load(artifact)
+        module = load(artifact, verify="full")  # else the first answer's speed would contain the check
         conversation = Conversation(module.session(threads), Tokens(folder), SYSTEM)
-        stage.note = f"variant {module.target}, context {module.context}"
+        stage.note = f"variant {module.target}, context {module.context}, weights checked"
     print(f"\n> {question}")
     print_answer(conversation, question, 128)
-    print(f"\n{conversation.speed}\nmore: python -m whit chat {artifact.name}", flush=True)
+    print(f"\n{conversation.speed}\nmore: {python_command()} -m whit chat {artifact.name}", flush=True)
