@@ -106,6 +106,19 @@ LogicalResult ConstantOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+SmallVector<Operation *> RegionOp::getComputeOps() {
+  SmallVector<Operation *> ops;
+  for (Operation &op : getBody().front())
+    if (isa<TilingInterface>(op) && isa<DestinationStyleOpInterface>(op) && !isa<tensor::TensorDialect>(op.getDialect()))
+      ops.push_back(&op);
+  return ops;
+}
+
+Operation *RegionOp::getRoot() {
+  SmallVector<Operation *> ops = getComputeOps();
+  return ops.empty() ? nullptr : ops.back();
+}
+
 LogicalResult QuantizeOp::verify() {
   int64_t group = getGroup(), k = shapeOf(getX()).empty() ? 0 : shapeOf(getX()).back();
   if (shapeOf(getX()).empty())

@@ -218,6 +218,12 @@ def Whit_RegionOp : Whit_Op<"region", [SingleBlockImplicitTerminator<"YieldOp">,
   let arguments = (ins Variadic<AnyType>:$captured, StrAttr:$name, OptionalAttr<Whit_ScheduleAttr>:$schedule);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
+  let extraClassDeclaration = [{
+    /// The compute operation whose loops the schedule cuts: the last one. Null in a region of views only.
+    Operation *getRoot();
+    /// The compute operations, in order.
+    ::llvm::SmallVector<Operation *> getComputeOps();
+  }];
   let assemblyFormat = [{$name (`(` $captured^ `:` type($captured) `)`)? (`schedule` $schedule^)? attr-dict-with-keyword $body
     (`->` type($results)^)?}];
 }

@@ -41,23 +41,16 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
   }
 
   void choose(RegionOp region) {
-    Operation *root = nullptr;
-    SmallVector<Operation *> matmuls;
-    int64_t computeOps = 0;
-    for (Operation &op : region.getBody().front())
-      if (isa<TilingInterface>(op) && isa<DestinationStyleOpInterface>(op) && !isa<tensor::TensorDialect>(op.getDialect())) {
-        root = &op;
-        ++computeOps;
-        if (isa<MatmulOp, QuantizedMatmulOp>(op))
-          matmuls.push_back(&op);
-      }
+    SmallVector<Operation *> ops = region.getComputeOps(), matmuls;
+    llvm::copy_if(ops, std::back_inserter(matmuls), [](Operation *op) { return isa<MatmulOp, QuantizedMatmulOp>(op); });
+    Operation *root = region.getRoot();
     if (!root)
       return;
     size_t loops = cast<TilingInterface>(root).getLoopIteratorTypes().size();
     SmallVector<int64_t> tile(loops, 0);
     ::whit::MatmulTile best;
     if (!matmuls.empty()) {
-      best = chooseMatmul(matmuls, computeOps > 1);
+      best = chooseMatmul(matmuls, ops.size() > 1);
       tile[loops - 1] = best.tileColumns;
       if (loops > 1)
         tile[loops - 2] = best.tileRows;

@@ -40,10 +40,7 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     if (!schedule || llvm::all_of(schedule->getTile(), [](int64_t size) { return size == 0; }))
       return success();
     Block &body = region.getBody().front();
-    Operation *yield = body.getTerminator(), *root = nullptr;
-    for (Operation &op : body)
-      if (isa<TilingInterface>(op) && isa<DestinationStyleOpInterface>(op) && !isa<tensor::TensorDialect>(op.getDialect()))
-        root = &op;
+    Operation *yield = body.getTerminator(), *root = region.getRoot();
     if (!root)
       return success();
     size_t loops = cast<TilingInterface>(root).getLoopIteratorTypes().size();
