@@ -58,9 +58,7 @@
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
-#if __has_include("Check/Check.h")
 #include "Check/Check.h"
-#endif
 
 using namespace mlir;
 
@@ -90,13 +88,11 @@ static void registerInterfaces(DialectRegistry &registry) {
 }
 
 void ::whit::registerDialects(DialectRegistry &registry) {
-  registry.insert<affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect, cf::ControlFlowDialect,
-                  func::FuncDialect, index::IndexDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect,
-                  memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect, ub::UBDialect, vector::VectorDialect,
-                  x86vector::X86VectorDialect, mlir::whit::WhitDialect>();
-#if __has_include("Check/Check.h")
+  registry.insert<affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect,
+                  cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect, linalg::LinalgDialect,
+                  LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
+                  ub::UBDialect, vector::VectorDialect, x86vector::X86VectorDialect, mlir::whit::WhitDialect>();
   registry.insert<mlir::check::CheckDialect>();
-#endif
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
     dialect->addInterface<mlir::whit::CostModelInterface>(std::make_shared<::whit::AnalyticCostModel>());

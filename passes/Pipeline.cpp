@@ -104,8 +104,8 @@ struct Stage {
 } // namespace
 
 static constexpr StringRef kNames[] = {"raised", "encoded", "fused", "laid-out", "tiled", "lowered"};
-static constexpr Stage kStages[] = {{"raised", raise},     {"encoded", encode}, {"fused", fuse},
-                                    {"laid-out", layOut},  {"tiled", tile},     {"lowered", lower}};
+static constexpr Stage kStages[] = {{"raised", raise},    {"encoded", encode}, {"fused", fuse},
+                                    {"laid-out", layOut}, {"tiled", tile},     {"lowered", lower}};
 
 ArrayRef<StringRef> mlir::whit::pipelineStages() { return kNames; }
 

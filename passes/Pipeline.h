@@ -8,8 +8,7 @@
 
 namespace llvm {
 class StringRef;
-template <typename T>
-class ArrayRef;
+template <typename T> class ArrayRef;
 } // namespace llvm
 
 namespace mlir {

@@ -26,16 +26,17 @@ int main(int argc, char **argv) {
   std::string groups = "?x" + std::to_string(place.groups);
   std::string w = memref(std::to_string(place.panels) + "x" + std::to_string(place.panelBytes), "i8");
   std::string y = memref("?x" + std::to_string(N), "f32"), x = memref("?x" + std::to_string(K), "f32");
-  std::string c = memref(groups + "x" + std::to_string(place.paddedGroup), "i8"), s = memref(groups, "f32"), t = memref(groups, "i32");
+  std::string c = memref(groups + "x" + std::to_string(place.paddedGroup), "i8"), s = memref(groups, "f32"),
+              t = memref(groups, "i32");
   std::string names = INTEGERS ? "%c, %s, %t, %w" : "%x, %w";
   std::string types = INTEGERS ? c + ", " + s + ", " + t + ", " + w : x + ", " + w;
   std::string arguments = INTEGERS ? "%c: " + c + ", %s: " + s + ", %t: " + t : "%x: " + x;
   std::string name = INTEGERS ? "quantized_matmul" : "matmul";
-  std::string text = std::string("module attributes {whit.target = {cpu = \"native\", features = \"") + argv[1] + "\"}} {\n" +
-                     "func.func @matmul(" + arguments + ", %w: " + w + ", %y: " + y +
-                     ") attributes {llvm.emit_c_interface} {\n  whit." + name + " ins(" + names + " : " + types + ") outs(%y : " + y +
-                     ")\n    at <<" + FORMAT + ">, " + std::to_string(N) + " by " + std::to_string(K) + "> " +
-                     (argc > 2 ? argv[2] : "") + "\n  return\n}\n}\n";
+  std::string text = std::string("module attributes {whit.target = {cpu = \"native\", features = \"") + argv[1] +
+                     "\"}} {\n" + "func.func @matmul(" + arguments + ", %w: " + w + ", %y: " + y +
+                     ") attributes {llvm.emit_c_interface} {\n  whit." + name + " ins(" + names + " : " + types +
+                     ") outs(%y : " + y + ")\n    at <<" + FORMAT + ">, " + std::to_string(N) + " by " +
+                     std::to_string(K) + "> " + (argc > 2 ? argv[2] : "") + "\n  return\n}\n}\n";
   fputs(text.c_str(), stdout);
 }
 #else
@@ -46,8 +47,8 @@ template <int rank> struct Descriptor {
 };
 
 #if INTEGERS
-extern "C" void _mlir_ciface_matmul(Descriptor<3> *codes, Descriptor<2> *scales, Descriptor<2> *sums, Descriptor<2> *weight,
-                                    Descriptor<2> *y);
+extern "C" void _mlir_ciface_matmul(Descriptor<3> *codes, Descriptor<2> *scales, Descriptor<2> *sums,
+                                    Descriptor<2> *weight, Descriptor<2> *y);
 #else
 extern "C" void _mlir_ciface_matmul(Descriptor<2> *x, Descriptor<2> *weight, Descriptor<2> *y);
 #endif
@@ -115,7 +116,10 @@ int main(int argc, char **argv) {
   auto run = [&](int64_t m) {
     Descriptor<2> weight = matrixOf(packed, place.panels, place.panelBytes), out = matrixOf(y, m, N);
 #if INTEGERS
-    Descriptor<3> codes{a.codes, a.codes, 0, {m, place.groups, place.paddedGroup},
+    Descriptor<3> codes{a.codes,
+                        a.codes,
+                        0,
+                        {m, place.groups, place.paddedGroup},
                         {place.groups * place.paddedGroup, place.paddedGroup, 1}};
     Descriptor<2> scales = matrixOf(a.scales, m, place.groups), sums = matrixOf(a.sums, m, place.groups);
     _mlir_ciface_matmul(&codes, &scales, &sums, &weight, &out);
@@ -143,7 +147,8 @@ int main(int argc, char **argv) {
         magnitude += std::abs(product);
       }
       if (std::abs(y[(m - 1) * N + column] - exact) > 1e-5 * magnitude) {
-        fprintf(stderr, "wrong result in column %lld: %g, expected %g\n", (long long)column, y[(m - 1) * N + column], exact);
+        fprintf(stderr, "wrong result in column %lld: %g, expected %g\n", (long long)column, y[(m - 1) * N + column],
+                exact);
         return 1;
       }
     }

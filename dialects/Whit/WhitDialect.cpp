@@ -101,8 +101,8 @@ Type EncodedTensorType::parse(AsmParser &parser) {
   if (parser.parseLess() || parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(element) ||
       parser.parseComma() || parser.parseAttribute(format) || parser.parseGreater())
     return {};
-  return EncodedTensorType::getChecked([&] { return parser.emitError(parser.getNameLoc()); }, parser.getContext(), shape,
-                                       element, format);
+  return EncodedTensorType::getChecked([&] { return parser.emitError(parser.getNameLoc()); }, parser.getContext(),
+                                       shape, element, format);
 }
 
 void EncodedTensorType::print(AsmPrinter &printer) const {
@@ -123,8 +123,8 @@ LogicalResult EncodedTensorType::verify(function_ref<InFlightDiagnostic()> emitE
   return success();
 }
 
-FailureOr<bufferization::BufferLikeType>
-EncodedTensorType::getBufferType(const bufferization::BufferizationOptions &, function_ref<InFlightDiagnostic()>) const {
+FailureOr<bufferization::BufferLikeType> EncodedTensorType::getBufferType(const bufferization::BufferizationOptions &,
+                                                                          function_ref<InFlightDiagnostic()>) const {
   auto packed = PlaceAttr::get(getContext(), getFormat(), getShape()[0], getShape()[1]).getPackedType();
   return cast<bufferization::BufferLikeType>(MemRefType::get(packed.getShape(), packed.getElementType()));
 }

@@ -20,15 +20,14 @@ using namespace mlir::whit;
 
 static ArrayRef<int64_t> shapeOf(Value value) { return cast<ShapedType>(value.getType()).getShape(); }
 
-static bool disagree(int64_t a, int64_t b) {
-  return a != b && !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b);
-}
+static bool disagree(int64_t a, int64_t b) { return a != b && !ShapedType::isDynamic(a) && !ShapedType::isDynamic(b); }
 
 /// The leading dimensions of `value` without its last `trailing` ones must be those of `x` without its last one.
 static LogicalResult verifyRows(Operation *op, Value x, Value value, StringRef name, size_t trailing = 1) {
   ArrayRef<int64_t> rows = shapeOf(x).drop_back(), shape = shapeOf(value);
   if (shape.size() != rows.size() + trailing)
-    return op->emitOpError() << name << " has rank " << shape.size() << "; it must have rank " << rows.size() + trailing;
+    return op->emitOpError() << name << " has rank " << shape.size() << "; it must have rank "
+                             << rows.size() + trailing;
   for (auto [i, found, wanted] : llvm::enumerate(shape.take_front(rows.size()), rows))
     if (disagree(found, wanted))
       return op->emitOpError() << name << " has size " << found << " in dimension " << i << "; it must be " << wanted;
@@ -60,14 +59,16 @@ struct WeightShape {
 } // namespace
 
 /// A tile of a packed weight has fewer panels than its place says, so only its number of bytes per panel is fixed.
-static FailureOr<WeightShape> verifyWeight(Operation *op, Value weight, StringRef name, std::optional<PlaceAttr> place) {
+static FailureOr<WeightShape> verifyWeight(Operation *op, Value weight, StringRef name,
+                                           std::optional<PlaceAttr> place) {
   if (auto encoded = dyn_cast<EncodedTensorType>(weight.getType())) {
     if (place)
       return op->emitOpError() << name << " is not packed, but the operation has a place; remove one of the two";
     return WeightShape{encoded.getShape()[0], encoded.getShape()[1], encoded.getFormat().getEncoding()};
   }
   if (!place)
-    return op->emitOpError() << name << " is packed bytes; the operation needs `at #whit.place<...>` to say what they mean";
+    return op->emitOpError() << name
+                             << " is packed bytes; the operation needs `at #whit.place<...>` to say what they mean";
   ::whit::Place solved = place->solve();
   if (disagree(shapeOf(weight)[1], solved.panelBytes))
     return op->emitOpError() << name << " has " << shapeOf(weight)[1] << " bytes per panel; its place needs "
@@ -102,14 +103,16 @@ LogicalResult ConstantOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (auto memref = dyn_cast<MemRefType>(getType())) // after bufferization
     return success();
   if (weight.getType() != getType())
-    return emitOpError() << "has type " << getType() << "; weight '" << getWeight() << "' has type " << weight.getType();
+    return emitOpError() << "has type " << getType() << "; weight '" << getWeight() << "' has type "
+                         << weight.getType();
   return success();
 }
 
 SmallVector<Operation *> RegionOp::getComputeOps() {
   SmallVector<Operation *> ops;
   for (Operation &op : getBody().front())
-    if (isa<TilingInterface>(op) && isa<DestinationStyleOpInterface>(op) && !isa<tensor::TensorDialect>(op.getDialect()))
+    if (isa<TilingInterface>(op) && isa<DestinationStyleOpInterface>(op) &&
+        !isa<tensor::TensorDialect>(op.getDialect()))
       ops.push_back(&op);
   return ops;
 }
@@ -127,15 +130,16 @@ LogicalResult QuantizeOp::verify() {
     return emitOpError() << "group is " << group << "; it must be at least 1";
   int64_t groups = ShapedType::isDynamic(k) ? k : (k + group - 1) / group;
   if (failed(verifyRows(*this, getX(), getCodes(), "codes", 2)) ||
-      failed(verifyRows(*this, getX(), getScales(), "scales")) || failed(verifyRows(*this, getX(), getSums(), "sums")) ||
+      failed(verifyRows(*this, getX(), getScales(), "scales")) ||
+      failed(verifyRows(*this, getX(), getSums(), "sums")) ||
       failed(verifyDim(*this, getCodes(), "codes", -2, groups)) ||
       failed(verifyDim(*this, getScales(), "scales", -1, groups)) ||
       failed(verifyDim(*this, getSums(), "sums", -1, groups)))
     return failure();
   int64_t padded = shapeOf(getCodes()).back();
   if (ShapedType::isDynamic(padded) || padded < group)
-    return emitOpError() << "codes has size " << padded << " in its last dimension; it must be static and at least the group, "
-                         << group;
+    return emitOpError() << "codes has size " << padded
+                         << " in its last dimension; it must be static and at least the group, " << group;
   return success();
 }
 
@@ -164,7 +168,8 @@ LogicalResult QuantizedMatmulOp::verify() {
                          << "'; integer activations need an integer codec, use whit.matmul";
   int64_t groups = ::whit::groupCount(weight->encoding, weight->k);
   if (failed(verifyRows(*this, getScales(), getCodes(), "codes", 2)) ||
-      failed(verifyRows(*this, getScales(), getSums(), "sums")) || failed(verifyRows(*this, getScales(), getY(), "y")) ||
+      failed(verifyRows(*this, getScales(), getSums(), "sums")) ||
+      failed(verifyRows(*this, getScales(), getY(), "y")) ||
       failed(verifyDim(*this, getCodes(), "codes", -2, groups)) ||
       failed(verifyDim(*this, getScales(), "scales", -1, groups)) ||
       failed(verifyDim(*this, getSums(), "sums", -1, groups)) || failed(verifyDim(*this, getY(), "y", -1, weight->n)))
@@ -177,7 +182,8 @@ LogicalResult GatherOp::verify() {
   int64_t k;
   if (auto rows = dyn_cast<ShapedType>(getTable().getType()); rows && isa<FloatType>(rows.getElementType())) {
     if (getPlace())
-      return emitOpError() << "table is rows of " << rows.getElementType() << ", but the operation has a place; remove it";
+      return emitOpError() << "table is rows of " << rows.getElementType()
+                           << ", but the operation has a place; remove it";
     k = rows.getDimSize(1);
   } else {
     auto weight = verifyWeight(*this, getTable(), "table", getPlace());
@@ -222,14 +228,16 @@ LogicalResult RotaryOp::verify() {
       return failure();
   if (ShapedType::isDynamic(x[3]) || x[3] % 2)
     return emitOpError() << "x has size " << x[3] << " in dimension 3; it must be static and even";
-  if (failed(verifyDim(*this, getCos(), "cos", 1, x[3] / 2)) || failed(verifyDim(*this, getSin(), "sin", 1, x[3] / 2)) ||
+  if (failed(verifyDim(*this, getCos(), "cos", 1, x[3] / 2)) ||
+      failed(verifyDim(*this, getSin(), "sin", 1, x[3] / 2)) ||
       failed(verifyDim(*this, getSin(), "sin", 0, shapeOf(getCos())[0])))
     return failure();
   return verifyDim(*this, getStart(), "start", 0, x[0]);
 }
 
 /// [B, H, T, D] or [B, H, T/16, D, 16].
-static LogicalResult verifyCache(Operation *op, Value cache, StringRef name, int64_t batch, int64_t heads, int64_t depth) {
+static LogicalResult verifyCache(Operation *op, Value cache, StringRef name, int64_t batch, int64_t heads,
+                                 int64_t depth) {
   ArrayRef<int64_t> shape = shapeOf(cache);
   if (shape.size() != 4 && (shape.size() != 5 || shape[4] != 16))
     return op->emitOpError() << name << " is " << cache.getType() << "; it must be [B, H, T, D] or [B, H, T/16, D, 16]";
@@ -260,7 +268,8 @@ LogicalResult AttentionOp::verify() {
       return failure();
   int64_t kvHeads = shapeOf(getV())[1];
   if (failed(verifyCache(*this, getK(), "k", q[0], kvHeads, q[3])) ||
-      failed(verifyCache(*this, getV(), "v", q[0], kvHeads, q[3])) || failed(verifyDim(*this, getStart(), "start", 0, q[0])))
+      failed(verifyCache(*this, getV(), "v", q[0], kvHeads, q[3])) ||
+      failed(verifyDim(*this, getStart(), "start", 0, q[0])))
     return failure();
   if (ShapedType::isDynamic(q[2]) || ShapedType::isDynamic(kvHeads) || q[2] % kvHeads)
     return emitOpError() << "q has " << q[2] << " heads and v has " << kvHeads

@@ -81,7 +81,7 @@ Uses LayerNormOp::getDimUses() {
 int64_t RotaryOp::getLoopCount() { return 3; } // B, S, H
 int64_t RotaryOp::getPositionLoop() { return 1; }
 Uses RotaryOp::getDimUses() {
-  return {rowsThenWhole(getX(), 3),     whole(getCos()), whole(getSin()), rowsThenWhole(getStart(), 1), {},
+  return {rowsThenWhole(getX(), 3), whole(getCos()), whole(getSin()), rowsThenWhole(getStart(), 1), {},
           rowsThenWhole(getY(), 3)};
 }
 
@@ -237,7 +237,7 @@ static void effectsOf(DestinationStyleOpInterface op,
   SmallVector<Range> Op::getIterationDomain(OpBuilder &b) { return domain(b, *this); }                                 \
   FailureOr<TilingResult> Op::getTiledImplementation(OpBuilder &b, ArrayRef<OpFoldResult> offsets,                     \
                                                      ArrayRef<OpFoldResult> sizes) {                                   \
-    return ::tile(b, *this, offsets, sizes);                                                                             \
+    return ::tile(b, *this, offsets, sizes);                                                                           \
   }                                                                                                                    \
   LogicalResult Op::getResultTilePosition(OpBuilder &b, unsigned result, ArrayRef<OpFoldResult> offsets,               \
                                           ArrayRef<OpFoldResult> sizes, SmallVector<OpFoldResult> &from,               \
@@ -254,7 +254,7 @@ static void effectsOf(DestinationStyleOpInterface op,
     SmallVector<OpFoldResult> offsets, sizes;                                                                          \
     if (failed(loopsOfResultTile(b, *this, result, from, size, offsets, sizes)))                                       \
       return failure();                                                                                                \
-    FailureOr<TilingResult> tiled = ::tile(b, *this, offsets, sizes);                                                    \
+    FailureOr<TilingResult> tiled = ::tile(b, *this, offsets, sizes);                                                  \
     if (succeeded(tiled))                                                                                              \
       tiled->tiledValues = {tiled->tiledValues[result]};                                                               \
     return tiled;                                                                                                      \

@@ -41,8 +41,8 @@ typedef struct whit_compiler_result whit_compiler_result;
 
 /* Compiles the file `model` to the file `output`. options: `count` strings, may be NULL if count is 0. *result, if `result` is not NULL, is set
  * whatever the status is, and destroyed by the caller. All strings are copied. */
-WHIT_COMPILER_API whit_compiler_status whit_compile(const char *model, const char *output, const char *const *options, size_t count,
-                                                    whit_compiler_result **result);
+WHIT_COMPILER_API whit_compiler_status whit_compile(const char *model, const char *output, const char *const *options,
+                                                    size_t count, whit_compiler_result **result);
 
 /* Errors, warnings and progress lines (the latter unless --quiet), as the tool prints them. Never NULL; owned by the result. "" for NULL. */
 WHIT_COMPILER_API const char *whit_compiler_result_messages(const whit_compiler_result *result);

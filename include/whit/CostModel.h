@@ -17,12 +17,12 @@ inline constexpr std::array<int64_t, 2> kNominalRows = {1, 128};
 
 /// Work of a region at one row count.
 struct RegionWork {
-  double bytesRead = 0;     ///< activations read from memory, in bytes
-  double bytesWritten = 0;  ///< activations written to memory, in bytes
-  double weightBytes = 0;   ///< packed weights streamed, in bytes
-  double multiplyAdds = 0;  ///< multiply-adds of matmuls and attention
-  double otherOps = 0;      ///< elementwise floating-point operations
-  bool integer = false;     ///< whether multiplyAdds run on int8 dot products
+  double bytesRead = 0;    ///< activations read from memory, in bytes
+  double bytesWritten = 0; ///< activations written to memory, in bytes
+  double weightBytes = 0;  ///< packed weights streamed, in bytes
+  double multiplyAdds = 0; ///< multiply-adds of matmuls and attention
+  double otherOps = 0;     ///< elementwise floating-point operations
+  bool integer = false;    ///< whether multiplyAdds run on int8 dot products
 };
 
 /// A matmul kernel to be cut into tiles.

@@ -40,7 +40,9 @@ struct Target {
   bool hasAvx512 = false; ///< F, BW, DQ and VL
   bool hasVnni = false;   ///< vpdpbusd at the full vector width
 
-  bool has(std::string_view feature) const { return std::binary_search(features.begin(), features.end(), feature, std::less<>()); }
+  bool has(std::string_view feature) const {
+    return std::binary_search(features.begin(), features.end(), feature, std::less<>());
+  }
   bool operator==(const Target &) const = default;
 };
 
@@ -55,7 +57,8 @@ inline Target makeTarget(std::string name, std::string cpu, std::vector<std::str
   target.caches = caches;
   target.hasAvx2 = target.has("avx2");
   target.hasFma = target.has("fma");
-  target.hasAvx512 = target.has("avx512f") && target.has("avx512bw") && target.has("avx512dq") && target.has("avx512vl");
+  target.hasAvx512 =
+      target.has("avx512f") && target.has("avx512bw") && target.has("avx512dq") && target.has("avx512vl");
   target.vectorBits = target.hasAvx512 ? 512 : target.hasAvx2 ? 256 : 128;
   target.hasVnni = target.hasAvx512 ? target.has("avx512vnni") : target.hasAvx2 && target.has("avxvnni");
   return target;

@@ -11,7 +11,8 @@
 using namespace whit;
 
 double AnalyticCostModel::regionSeconds(const RegionWork &work) const {
-  double memory = work.weightBytes / rates.bytesPerSecond + (work.bytesRead + work.bytesWritten) / rates.cacheBytesPerSecond;
+  double memory =
+      work.weightBytes / rates.bytesPerSecond + (work.bytesRead + work.bytesWritten) / rates.cacheBytesPerSecond;
   double arithmetic = work.multiplyAdds / (work.integer ? rates.integerMultiplyAdds : rates.floatMultiplyAdds) +
                       work.otherOps / 16 / rates.vectorOpsPerSecond;
   return rates.launchSeconds + std::max(memory, arithmetic);
@@ -23,7 +24,8 @@ double AnalyticCostModel::edgeSeconds(double bytes) const {
 
 double AnalyticCostModel::matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const {
   double rows = double(std::max<int64_t>(work.rows, 1)), weights = double(work.n) * double(work.k);
-  int64_t tileRows = tile.tileRows ? std::min(tile.tileRows, std::max<int64_t>(work.rows, 1)) : std::max<int64_t>(work.rows, 1);
+  int64_t tileRows =
+      tile.tileRows ? std::min(tile.tileRows, std::max<int64_t>(work.rows, 1)) : std::max<int64_t>(work.rows, 1);
   double rowTiles = std::ceil(rows / double(tileRows));
   double blockRows = double(std::min<int64_t>(tile.rows, tileRows));
   double blocks = std::ceil(double(tileRows) / blockRows) * rowTiles;

@@ -33,7 +33,8 @@ static Exit compileGuarded(std::vector<std::string> arguments, bool json, llvm::
   return compile(parsed->options, {messages, /*isTerminal=*/false, /*keepsReproducers=*/false});
 }
 
-whit_compiler_status whit_compile(const char *model, const char *output, const char *const *options, size_t count, whit_compiler_result **result) {
+whit_compiler_status whit_compile(const char *model, const char *output, const char *const *options, size_t count,
+                                  whit_compiler_result **result) {
   Exit exit = Exit::Usage;
   std::string messages;
   try {
@@ -63,7 +64,9 @@ whit_compiler_status whit_compile(const char *model, const char *output, const c
   return whit_compiler_status(exit);
 }
 
-const char *whit_compiler_result_messages(const whit_compiler_result *result) { return result ? result->messages.c_str() : ""; }
+const char *whit_compiler_result_messages(const whit_compiler_result *result) {
+  return result ? result->messages.c_str() : "";
+}
 
 void whit_compiler_result_destroy(whit_compiler_result *result) { delete result; }
 

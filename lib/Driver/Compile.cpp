@@ -38,7 +38,8 @@ const size_t kPerTarget = stageIndex("tiled"), kLowered = stageIndex("lowered"),
 class Compiler {
 public:
   Compiler(const CompileOptions &options, const CompileOutlet &outlet)
-      : options(options), outlet(outlet), console(outlet.messages, options.jsonDiagnostics, options.quiet, outlet.isTerminal) {}
+      : options(options), outlet(outlet),
+        console(outlet.messages, options.jsonDiagnostics, options.quiet, outlet.isTerminal) {}
   Exit run();
 
 private:
@@ -70,7 +71,8 @@ Exit Compiler::resolveTargets() {
     auto target = resolveTarget(text);
     if (!target)
       return console.print(target.takeError());
-    if (none_of(targets, [&](const Target &known) { return known.cpu == target->cpu && known.features == target->features; }))
+    if (none_of(targets,
+                [&](const Target &known) { return known.cpu == target->cpu && known.features == target->features; }))
       targets.push_back(std::move(*target));
   }
   sortBestFirst(targets);
@@ -105,7 +107,8 @@ Exit Compiler::runStage(size_t stage) {
     copyForTargets();
   remarks.setStage(name);
   Console::Stage progress(console, stage + 1, stageCount(), name);
-  mlir::whit::PipelineOptions choices{options.weights, options.formatMap, options.keep, options.activations, options.kv, options.context};
+  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,
+                                      options.activations, options.kv,        options.context};
   for (auto [index, module] : enumerate(modules)) {
     progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
     mlir::PassManager passes(context.get());
@@ -113,13 +116,15 @@ Exit Compiler::runStage(size_t stage) {
     if (mlir::failed(passes.run(*module))) {
       Exit exit = exitOfStage(stage);
       if (exit == Exit::Bug)
-        if (std::string path = outlet.keepsReproducers ? writeReproducer("Stage " + name + " failed.") : ""; !path.empty())
+        if (std::string path = outlet.keepsReproducers ? writeReproducer("Stage " + name + " failed.") : "";
+            !path.empty())
           console.line("reproducer: " + path);
       return exit;
     }
   }
   size_t operations = operationCount();
-  progress.finish(grouped(operations) + " operations" + (modules.size() > 1 ? ", " + Twine(modules.size()) + " targets" : ""));
+  progress.finish(grouped(operations) + " operations" +
+                  (modules.size() > 1 ? ", " + Twine(modules.size()) + " targets" : ""));
   report.stages.push_back({name, progress.seconds(), operations});
   return Exit::Done;
 }
@@ -192,7 +197,8 @@ Exit Compiler::emitShared(size_t number) {
   // Each variant has a module and an LLVM context of its own.
   std::vector<std::future<Expected<CpuCode>>> jobs;
   for (auto [index, target] : enumerate(targets))
-    jobs.push_back(std::async(std::launch::async, [this, index = index] { return generateCode(*modules[index], targets[index], index); }));
+    jobs.push_back(std::async(std::launch::async,
+                              [this, index = index] { return generateCode(*modules[index], targets[index], index); }));
   std::vector<CpuCode> variants;
   Error error = Error::success();
   for (auto &job : jobs) {
@@ -207,16 +213,21 @@ Exit Compiler::emitShared(size_t number) {
   auto linked = linkCode(variants);
   if (!linked)
     return console.print(linked.takeError());
-  ArtifactRequest request{options.output, options.model, options.embedWeights, options.dims, meaningOf(options),
-                          [&](int64_t done, int64_t total) { progress.setProgress(double(done) / std::max<int64_t>(total, 1)); }};
+  ArtifactRequest request{
+      options.output,
+      options.model,
+      options.embedWeights,
+      options.dims,
+      meaningOf(options),
+      [&](int64_t done, int64_t total) { progress.setProgress(double(done) / std::max<int64_t>(total, 1)); }};
   auto artifact = writeArtifact(*modules[0], variants, std::move(*linked), request);
   if (!artifact)
     return console.print(artifact.takeError());
   int64_t functions = 0;
   for (const CpuCode &code : variants)
     functions += code.functions;
-  progress.finish(grouped(functions) + " functions, " + sizeText(artifact->codeBytes) + " code, " + grouped(artifact->weightCount) + " weights of " +
-                  sizeText(artifact->weightBytes));
+  progress.finish(grouped(functions) + " functions, " + sizeText(artifact->codeBytes) + " code, " +
+                  grouped(artifact->weightCount) + " weights of " + sizeText(artifact->weightBytes));
   report.stages.push_back({"emitted", progress.seconds(), size_t(functions)});
   report.artifact = *artifact;
   std::string why;

@@ -104,8 +104,8 @@ void Console::print(mlir::Diagnostic &diagnostic, Exit exit) {
   for (mlir::Diagnostic &note : diagnostic.getNotes())
     message += "\n  note: " + note.str();
   Diagnostics list;
-  list.add({codeOf(isError ? exit : Exit::Done), isError ? Severity::Error : Severity::Warning, fileOf(diagnostic.getLocation()),
-            nodesOf(diagnostic.getLocation()), "", message, ""});
+  list.add({codeOf(isError ? exit : Exit::Done), isError ? Severity::Error : Severity::Warning,
+            fileOf(diagnostic.getLocation()), nodesOf(diagnostic.getLocation()), "", message, ""});
   print(list);
 }
 
@@ -151,7 +151,9 @@ Console::Stage::~Stage() {
   console.out.flush();
 }
 
-double Console::Stage::seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); }
+double Console::Stage::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
 
 void Console::Stage::draw() {
   constexpr int kWidth = 30;
@@ -159,7 +161,8 @@ void Console::Stage::draw() {
   console.out << "\r" << title << formatv("{0,7:F1} s", seconds());
   if (fraction >= 0) {
     int filled = std::min(kWidth, int(fraction * kWidth));
-    console.out << "  [" << std::string(filled, '#') << std::string(kWidth - filled, ' ') << formatv("] {0,3}%", int(fraction * 100));
+    console.out << "  [" << std::string(filled, '#') << std::string(kWidth - filled, ' ')
+                << formatv("] {0,3}%", int(fraction * 100));
   }
   console.out << "\x1b[K";
   console.out.flush();

@@ -21,7 +21,8 @@ namespace whit {
 
 class Console {
 public:
-  Console(llvm::raw_ostream &out, bool json, bool quiet, bool isTerminal) : out(out), json(json), quiet(quiet), isTerminal(isTerminal) {}
+  Console(llvm::raw_ostream &out, bool json, bool quiet, bool isTerminal)
+      : out(out), json(json), quiet(quiet), isTerminal(isTerminal) {}
 
   void print(const Diagnostics &diagnostics);
   /// Prints what `error` holds and gives the exit code it leads to.

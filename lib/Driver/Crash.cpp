@@ -58,7 +58,9 @@ bool writeFile(StringRef reason, char (&path)[4200]) {
 void onCrash(void *) {
   char path[4200];
   if (writeFile("The compiler crashed.", path)) {
-    writeAll(STDERR_FILENO, "error[E7101]: the compiler crashed; this is a bug in Whit\n  help: please report it with the reproducer ");
+    writeAll(
+        STDERR_FILENO,
+        "error[E7101]: the compiler crashed; this is a bug in Whit\n  help: please report it with the reproducer ");
     writeAll(STDERR_FILENO, path);
     writeAll(STDERR_FILENO, "\n");
   }

@@ -74,7 +74,8 @@ Error RemarkLog::attach(mlir::MLIRContext &context) {
   mlir::remark::RemarkCategories categories;
   categories.passed = categories.missed = categories.failed = categories.analysis = ".*";
   if (mlir::failed(mlir::remark::enableOptimizationRemarks(context, std::make_unique<Streamer>(state),
-                                                           std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(), categories)))
+                                                           std::make_unique<mlir::remark::RemarkEmittingPolicyAll>(),
+                                                           categories)))
     return fail(Exit::Bug, "remarks cannot be collected");
   return Error::success();
 }
@@ -97,17 +98,22 @@ std::string RemarkLog::text() const {
     const RemarkEntry &entry = list[i];
     // A pass often says the same of one node several times.
     auto isSame = [&](const RemarkEntry &other) {
-      return other.stage == entry.stage && other.category == entry.category && other.message == entry.message && other.nodes == entry.nodes;
+      return other.stage == entry.stage && other.category == entry.category && other.message == entry.message &&
+             other.nodes == entry.nodes;
     };
     for (end = i + 1; end < list.size() && isSame(list[end]); ++end)
       ;
     if (entry.stage != stage)
       stream << (stage = entry.stage) << "\n";
-    stream << (entry.kind == "passed" ? "  + " : entry.kind == "analysis" ? "    " : "  - ") << entry.category << ": " << entry.message;
+    stream << (entry.kind == "passed"     ? "  + "
+               : entry.kind == "analysis" ? "    "
+                                          : "  - ")
+           << entry.category << ": " << entry.message;
     if (end - i > 1)
       stream << " (" << end - i << " times)";
     if (!entry.nodes.empty())
-      stream << "  [" << entry.nodes.front() << (entry.nodes.size() > 1 ? " and " + std::to_string(entry.nodes.size() - 1) + " more" : "") << "]";
+      stream << "  [" << entry.nodes.front()
+             << (entry.nodes.size() > 1 ? " and " + std::to_string(entry.nodes.size() - 1) + " more" : "") << "]";
     stream << "\n";
   }
   return text;

@@ -16,7 +16,6 @@
 #include "llvm/Support/Path.h"
 #include "llvm/Support/SourceMgr.h"
 
-
 using namespace llvm;
 
 namespace whit {
@@ -31,17 +30,20 @@ std::vector<std::string> symbolsOf(mlir::ModuleOp module) {
   return names;
 }
 
-mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit) {
+mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mlir::MLIRContext &context,
+                                              Console &console, Exit &exit) {
   auto buffer = MemoryBuffer::getFile(options.model, /*IsText=*/true);
   if (!buffer) {
-    exit = console.print(fail(Exit::Files, "cannot read: " + buffer.getError().message(), options.model, "check the name and its permissions"));
+    exit = console.print(fail(Exit::Files, "cannot read: " + buffer.getError().message(), options.model,
+                              "check the name and its permissions"));
     return {};
   }
   SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(*buffer), SMLoc());
   mlir::OwningOpRef<mlir::ModuleOp> module;
   {
-    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
+    mlir::ScopedDiagnosticHandler handler(
+        &context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
     module = mlir::parseSourceFile<mlir::ModuleOp>(sources, mlir::ParserConfig(&context));
   }
   if (!module) {
@@ -60,12 +62,14 @@ mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mli
 
 } // namespace
 
-mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit) {
+mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir::MLIRContext &context, Console &console,
+                                            Exit &exit) {
   StringRef extension = sys::path::extension(options.model);
   if (extension == ".mlir")
     return parseModule(options, context, console, exit);
   if (extension != ".onnx") {
-    exit = console.print(fail(Exit::Usage, "the model is neither .onnx nor .mlir", options.model, "give an ONNX file, or MLIR with --start-from"));
+    exit = console.print(fail(Exit::Usage, "the model is neither .onnx nor .mlir", options.model,
+                              "give an ONNX file, or MLIR with --start-from"));
     return {};
   }
   ImportOptions choices;
@@ -76,7 +80,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   {
     // What the importer's own checks let pass, the verifier of an operation may still refuse.
-    mlir::ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
+    mlir::ScopedDiagnosticHandler handler(
+        &context, [&](mlir::Diagnostic &diagnostic) { console.print(diagnostic, Exit::Invalid); });
     module = importOnnx(options.model, context, choices, diagnostics);
   }
   console.print(diagnostics);
@@ -86,7 +91,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir:
   }
   for (const DimBound &bound : options.dims)
     if (!bound.isFixed() && !is_contained(symbolsOf(*module), bound.name)) {
-      exit = console.print(fail(Exit::Usage, "--dim: the model has no dimension '" + shown(bound.name) + "'", options.model, "its dimensions: " + join(symbolsOf(*module), ", ")));
+      exit = console.print(fail(Exit::Usage, "--dim: the model has no dimension '" + shown(bound.name) + "'",
+                                options.model, "its dimensions: " + join(symbolsOf(*module), ", ")));
       return {};
     }
   return module;

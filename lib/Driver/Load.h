@@ -12,6 +12,7 @@
 namespace whit {
 
 /// Null after printing why; `exit` then says what that leads to.
-mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir::MLIRContext &context, Console &console, Exit &exit);
+mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir::MLIRContext &context, Console &console,
+                                            Exit &exit);
 
 } // namespace whit

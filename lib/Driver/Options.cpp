@@ -56,7 +56,9 @@ Exit codes: 0 done, 1 invalid input, 2 wrong command line, 3 valid but unsupport
   5 limit or memory, 70 a bug in Whit (a reproducer is written and its path printed).
 )";
 
-Error usage(const Twine &message, const Twine &help = "whit-compile --help prints the options") { return fail(Exit::Usage, message, "", help); }
+Error usage(const Twine &message, const Twine &help = "whit-compile --help prints the options") {
+  return fail(Exit::Usage, message, "", help);
+}
 
 Expected<DimBound> parseDim(StringRef text) {
   auto [name, value] = text.split('=');
@@ -65,10 +67,12 @@ Expected<DimBound> parseDim(StringRef text) {
   int64_t last = 0;
   bool isRange = value.contains("..");
   if (name.empty() || low.getAsInteger(10, bound.low) || (isRange && high.getAsInteger(10, last)))
-    return usage("--dim: '" + text + "' is not NAME=N or NAME=LO..HI", "for example --dim batch_size=1 or --dim sequence_length=1..512");
+    return usage("--dim: '" + text + "' is not NAME=N or NAME=LO..HI",
+                 "for example --dim batch_size=1 or --dim sequence_length=1..512");
   bound.high = isRange ? last : bound.low;
   if (bound.low < 0 || bound.high < bound.low)
-    return usage("--dim: '" + text + "' has bounds " + Twine(bound.low) + " and " + Twine(bound.high), "bounds are not negative and in order");
+    return usage("--dim: '" + text + "' has bounds " + Twine(bound.low) + " and " + Twine(bound.high),
+                 "bounds are not negative and in order");
   return bound;
 }
 
@@ -103,7 +107,8 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   if (Error error = checkFormat("--kv", options.kv))
     return error;
   if (options.activations == "bf16")
-    return fail(Exit::Unsupported, "--activations=bf16 is not supported on this kind of target", "", "use auto, f32 or int8");
+    return fail(Exit::Unsupported, "--activations=bf16 is not supported on this kind of target", "",
+                "use auto, f32 or int8");
   StringRef extension = sys::path::extension(options.model);
   if (hasStart && extension != ".mlir")
     return usage("--start-from needs a .mlir file; '" + options.model + "' is none");
@@ -154,7 +159,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
 }
 
 const std::vector<std::string> &stageNames() {
-  static const std::vector<std::string> names = {"imported", "raised", "encoded", "fused", "laid-out", "tiled", "lowered", "emitted"};
+  static const std::vector<std::string> names = {"imported", "raised", "encoded", "fused",
+                                                 "laid-out", "tiled",  "lowered", "emitted"};
   return names;
 }
 
@@ -208,7 +214,10 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   options.keep = join(keep, ",");
   options.formatMap = join(formatMap, ",");
   options.jsonDiagnostics = diagnostics == "json";
-  options.emit = emit == "mlir" ? EmitKind::Mlir : emit == "llvm" ? EmitKind::Llvm : emit == "asm" ? EmitKind::Assembly : EmitKind::SharedObject;
+  options.emit = emit == "mlir"   ? EmitKind::Mlir
+                 : emit == "llvm" ? EmitKind::Llvm
+                 : emit == "asm"  ? EmitKind::Assembly
+                                  : EmitKind::SharedObject;
   if (explained->count())
     options.explain = explain;
   if (version)

@@ -17,8 +17,8 @@ namespace whit {
 enum class EmitKind { SharedObject, Mlir, Llvm, Assembly };
 
 struct CompileOptions {
-  std::string model;  ///< .onnx, or .mlir of stage `startFrom`
-  std::string output; ///< "-" = standard output (text only)
+  std::string model;                ///< .onnx, or .mlir of stage `startFrom`
+  std::string output;               ///< "-" = standard output (text only)
   std::vector<std::string> targets; ///< none: this machine
   std::string weights, formatMap, keep;
   std::string activations = "auto", kv = "f32";

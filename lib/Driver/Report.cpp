@@ -27,7 +27,7 @@ std::string Report::text(const CompileOptions &options, const std::vector<Remark
   double seconds = 0;
   for (const Stage &stage : stages)
     seconds += stage.seconds;
-  struct rusage usage {};
+  struct rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   out.object([&] {
     out.attribute("producer", producer());

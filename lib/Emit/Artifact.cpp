@@ -68,20 +68,24 @@ Expected<Manifest> readSignature(mlir::ModuleOp module, ArrayRef<CpuCode> varian
     symbols.push_back(symbol.is_string() ? Json::object({{"name", symbol}}) : symbol);
   Json listed = Json::array();
   for (const CpuCode &code : variants)
-    listed.push_back({{"target", code.target.name}, {"features", requiredFeatures(code.target)}, {"execute", code.execute}, {"sizes", code.sizes}});
+    listed.push_back({{"target", code.target.name},
+                      {"features", requiredFeatures(code.target)},
+                      {"execute", code.execute},
+                      {"sizes", code.sizes}});
   std::string none(64, '0');
-  Json document = {{"whit", kManifestVersion},
-                   {"producer", producer()},
-                   {"model", attributeOf(module, "whit.model", "")},
-                   {"function", "main"},
-                   {"symbols", symbols},
-                   {"arguments", attributeOf(module, "whit.arguments", Json::array())},
-                   {"roles", attributeOf(module, "whit.roles", Json::object())},
-                   {"context", attributeOf(module, "whit.context", 0)},
-                   {"variants", listed},
-                   {"regions", attributeOf(module, "whit.regions", Json::array())},
-                   {"weights", {{"file", ""}, {"bytes", 0}, {"sha256", none}, {"chunk", kChunkBytes}, {"chunks", Json::array()}}},
-                   {"code_sha256", none}};
+  Json document = {
+      {"whit", kManifestVersion},
+      {"producer", producer()},
+      {"model", attributeOf(module, "whit.model", "")},
+      {"function", "main"},
+      {"symbols", symbols},
+      {"arguments", attributeOf(module, "whit.arguments", Json::array())},
+      {"roles", attributeOf(module, "whit.roles", Json::object())},
+      {"context", attributeOf(module, "whit.context", 0)},
+      {"variants", listed},
+      {"regions", attributeOf(module, "whit.regions", Json::array())},
+      {"weights", {{"file", ""}, {"bytes", 0}, {"sha256", none}, {"chunk", kChunkBytes}, {"chunks", Json::array()}}},
+      {"code_sha256", none}};
   Manifest manifest;
   std::string why;
   if (!parseManifest(printLine(document), manifest, &why))
@@ -92,7 +96,8 @@ Expected<Manifest> readSignature(mlir::ModuleOp module, ArrayRef<CpuCode> varian
 class Writer {
 public:
   Writer(mlir::ModuleOp module, const ArtifactRequest &request)
-      : symbols(module), request(request), files(attributeOf(module, "whit.directory", ".").get<std::string>(), request.model) {}
+      : symbols(module), request(request),
+        files(attributeOf(module, "whit.directory", ".").get<std::string>(), request.model) {}
 
   Error findWeights(const Manifest &manifest);
   Error packWeights(OutputFile &file);
@@ -112,7 +117,8 @@ Error Writer::findWeights(const Manifest &manifest) {
       continue;
     auto weight = symbols.lookup<mlir::whit::WeightOp>(argument.name);
     if (!weight)
-      return fail(Exit::Bug, "the function takes a constant '" + argument.name + "' that is no whit.weight of the module");
+      return fail(Exit::Bug,
+                  "the function takes a constant '" + argument.name + "' that is no whit.weight of the module");
     auto bytes = storedBytes(weight);
     if (!bytes)
       return bytes.takeError();
@@ -120,7 +126,8 @@ Error Writer::findWeights(const Manifest &manifest) {
     for (const Dimension &dimension : argument.shape)
       needed *= dimension.size;
     if (*bytes != needed)
-      return fail(Exit::Bug, "takes " + Twine(*bytes) + " bytes; the argument of that name " + Twine(needed), "weight '" + argument.name + "'");
+      return fail(Exit::Bug, "takes " + Twine(*bytes) + " bytes; the argument of that name " + Twine(needed),
+                  "weight '" + argument.name + "'");
     weights.push_back(weight);
     tensors.push_back({argument.name, 0, uint64_t(*bytes)});
   }
@@ -158,7 +165,8 @@ Error Writer::packWeights(OutputFile &file) {
 
 std::string producer() { return "whit 0.1"; }
 
-Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode> variants, std::vector<uint8_t> linked, const ArtifactRequest &request) {
+Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode> variants, std::vector<uint8_t> linked,
+                                       const ArtifactRequest &request) {
   auto manifest = readSignature(lowered, variants);
   if (!manifest)
     return manifest.takeError();

@@ -28,21 +28,21 @@ struct ArtifactRequest {
   std::string output; ///< path of the .so; the weights stand beside it with the extension .safetensors
   std::string model;  ///< path of the model file, which may hold weights itself
   bool embedWeights = false;
-  std::vector<DimBound> bounds; ///< what the runtime checks of the symbols of these names
-  std::vector<std::string> options; ///< flags of the compiler that the manifest keeps
+  std::vector<DimBound> bounds;                              ///< what the runtime checks of the symbols of these names
+  std::vector<std::string> options;                          ///< flags of the compiler that the manifest keeps
   std::function<void(int64_t done, int64_t total)> progress; ///< bytes of packed weights; may be empty
 };
 
 struct ArtifactResult {
-  Digest identity; ///< what the trust store holds
+  Digest identity;         ///< what the trust store holds
   std::string weightsFile; ///< path; empty if there is none
   int64_t codeBytes = 0, weightBytes = 0, weightCount = 0;
 };
 
 /// `lowered` has the signature as module attributes and the weights as whit.weight operations; `variants` stand best first and `linked` is
 /// the shared object made of them.
-llvm::Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, llvm::ArrayRef<CpuCode> variants, std::vector<uint8_t> linked,
-                                             const ArtifactRequest &request);
+llvm::Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, llvm::ArrayRef<CpuCode> variants,
+                                             std::vector<uint8_t> linked, const ArtifactRequest &request);
 
 /// The program's name and version, as --version prints it and manifests hold it.
 std::string producer();

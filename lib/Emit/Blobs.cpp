@@ -24,12 +24,15 @@ Expected<ArrayRef<uint8_t>> BlobFiles::read(mlir::whit::BlobAttr blob) {
     return file.takeError();
   uint64_t offset = blob.getOffset(), length = blob.getLength();
   if (blob.getOffset() < 0 || blob.getLength() < 0 || offset > file->size() || length > file->size() - offset)
-    return fail(Exit::Invalid, "the file has " + Twine(file->size()) + " bytes; a weight needs " + Twine(length) + " from byte " + Twine(offset),
+    return fail(Exit::Invalid,
+                "the file has " + Twine(file->size()) + " bytes; a weight needs " + Twine(length) + " from byte " +
+                    Twine(offset),
                 shown(name), "the file is truncated or not the one that belongs to the model");
   const std::string &hash = files.hash(name, offset, length);
   if (hash != blob.getHash())
     return fail(Exit::Invalid,
-                "the " + Twine(length) + " bytes from byte " + Twine(offset) + " have hash " + hash + "; " + shown(blob.getHash()) + " was imported",
+                "the " + Twine(length) + " bytes from byte " + Twine(offset) + " have hash " + hash + "; " +
+                    shown(blob.getHash()) + " was imported",
                 shown(name), "the file has changed since the import: compile the model again from the start");
   return file->slice(offset, length);
 }

@@ -57,8 +57,9 @@ Expected<std::unique_ptr<TargetMachine>> machineOf(const Target &target) {
     return fail(Exit::Bug, "LLVM has no x86 code generator: " + why);
   TargetOptions options;
   options.AllowFPOpFusion = FPOpFusion::Strict;
-  std::unique_ptr<TargetMachine> machine(known->createTargetMachine(triple, target.cpu, codegenFeatures(target), options, Reloc::PIC_,
-                                                                    CodeModel::Small, CodeGenOptLevel::Aggressive));
+  std::unique_ptr<TargetMachine> machine(known->createTargetMachine(triple, target.cpu, codegenFeatures(target),
+                                                                    options, Reloc::PIC_, CodeModel::Small,
+                                                                    CodeGenOptLevel::Aggressive));
   if (!machine)
     return fail(Exit::Bug, "LLVM refuses CPU '" + target.cpu + "'");
   return machine;
@@ -78,7 +79,8 @@ Error checkSignature(llvm::Module &module, StringRef name, bool returnsStatus) {
   if (!function || function->isDeclaration())
     return fail(Exit::Bug, "the lowered module does not define @" + name);
   FunctionType *type = function->getFunctionType();
-  bool fits = type->getNumParams() == 2 && type->getParamType(0)->isPointerTy() && type->getParamType(1)->isPointerTy() &&
+  bool fits = type->getNumParams() == 2 && type->getParamType(0)->isPointerTy() &&
+              type->getParamType(1)->isPointerTy() &&
               (returnsStatus ? type->getReturnType()->isIntegerTy(32) : type->getReturnType()->isVoidTy());
   if (!fits)
     return fail(Exit::Bug, "@" + name + " must be (ptr, ptr) -> " + (returnsStatus ? "i32" : "void"));
@@ -148,7 +150,8 @@ void registerTranslations(mlir::DialectRegistry &registry) {
 
 std::string variantSymbol(StringRef function, size_t index) { return (function + "__v" + Twine(index)).str(); }
 
-Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp lowered, const Target &target, size_t index, LLVMContext &context) {
+Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp lowered, const Target &target, size_t index,
+                                                        LLVMContext &context) {
   mlir::OwningOpRef<mlir::ModuleOp> code = codeOf(lowered);
   std::unique_ptr<llvm::Module> module = mlir::translateModuleToLLVMIR(*code, context, "whit");
   if (!module)

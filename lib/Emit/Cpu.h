@@ -39,8 +39,8 @@ struct CpuCode {
 std::string variantSymbol(llvm::StringRef function, size_t index);
 
 /// The module as optimized LLVM IR for `target`, its two functions named for variant `index`.
-llvm::Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp lowered, const Target &target, size_t index,
-                                                              llvm::LLVMContext &context);
+llvm::Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp lowered, const Target &target,
+                                                              size_t index, llvm::LLVMContext &context);
 
 /// Assembly text or an object of an optimized module.
 llvm::Expected<std::string> assemblyText(llvm::Module &module, const Target &target);

@@ -40,7 +40,8 @@ public:
   std::error_code convertToErrorCode() const override { return llvm::inconvertibleErrorCode(); }
 };
 
-inline llvm::Error fail(Exit exit, const llvm::Twine &message, const llvm::Twine &where = "", const llvm::Twine &help = "") {
+inline llvm::Error fail(Exit exit, const llvm::Twine &message, const llvm::Twine &where = "",
+                        const llvm::Twine &help = "") {
   return llvm::make_error<Failure>(exit, message.str(), where.str(), help.str());
 }
 

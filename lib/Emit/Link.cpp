@@ -33,9 +33,11 @@ namespace {
 
 constexpr StringLiteral kMemoryFunctions[] = {"memcpy", "memmove", "memset", "memcmp", "bcmp"};
 constexpr StringLiteral kMathFunctions[] = {
-    "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",      "copysign", "cos",   "cosh", "erf",  "erfc",   "exp",   "exp10", "exp2",
-    "expm1", "fabs", "floor", "fma",  "fmax", "fmin",  "fmod", "frexp", "ldexp",     "lgamma",   "log",   "log10", "log1p", "log2", "modf",  "nearbyint",
-    "pow",  "rint",  "round", "roundeven", "sin", "sincos", "sinh", "sqrt", "tan",   "tanh",     "tgamma", "trunc"};
+    "acos",      "acosh", "asin",   "asinh", "atan", "atan2",     "atanh", "cbrt",   "ceil",
+    "copysign",  "cos",   "cosh",   "erf",   "erfc", "exp",       "exp10", "exp2",   "expm1",
+    "fabs",      "floor", "fma",    "fmax",  "fmin", "fmod",      "frexp", "ldexp",  "lgamma",
+    "log",       "log10", "log1p",  "log2",  "modf", "nearbyint", "pow",   "rint",   "round",
+    "roundeven", "sin",   "sincos", "sinh",  "sqrt", "tan",       "tanh",  "tgamma", "trunc"};
 
 bool isAllowed(StringRef symbol) {
   if (is_contained(kMemoryFunctions, symbol) || is_contained(kMathFunctions, symbol))
@@ -103,7 +105,8 @@ Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
       foreign.push_back("'" + symbol + "'");
   }
   if (!foreign.empty())
-    return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") + "; only memcpy, memmove, memset, memcmp and libm are allowed");
+    return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") +
+                               "; only memcpy, memmove, memset, memcmp and libm are allowed");
 
   std::vector<std::unique_ptr<MemoryFile>> files;
   for (const CpuCode &code : variants)
@@ -120,7 +123,8 @@ Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
 
   SmallString<128> folder;
   if (std::error_code code = sys::fs::createUniqueDirectory("whit-link", folder))
-    return fail(Exit::Files, "cannot make a folder for the linker: " + code.message(), "", "set TMPDIR to a folder that can be written");
+    return fail(Exit::Files, "cannot make a folder for the linker: " + code.message(), "",
+                "set TMPDIR to a folder that can be written");
   SmallString<128> result(folder);
   sys::path::append(result, "model.so");
   auto cleanup = make_scope_exit([&] {
@@ -128,8 +132,20 @@ Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
     sys::fs::remove(folder);
   });
 
-  std::vector<std::string> arguments = {"ld.lld",         "-shared",  "--hash-style=gnu", "--build-id=none", "-z",  "noexecstack", "-z", "now",
-                                        "--threads=1",    "--no-undefined-version", "-soname", "model.so",  "-o",  result.str().str()};
+  std::vector<std::string> arguments = {"ld.lld",
+                                        "-shared",
+                                        "--hash-style=gnu",
+                                        "--build-id=none",
+                                        "-z",
+                                        "noexecstack",
+                                        "-z",
+                                        "now",
+                                        "--threads=1",
+                                        "--no-undefined-version",
+                                        "-soname",
+                                        "model.so",
+                                        "-o",
+                                        result.str().str()};
   for (const auto &file : files)
     arguments.push_back(file->name());
   std::vector<const char *> pointers;

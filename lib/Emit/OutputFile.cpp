@@ -124,7 +124,8 @@ Error OutputFile::write(ArrayRef<uint8_t> bytes) {
 Error OutputFile::append(const OutputFile &other) {
   std::vector<uint8_t> buffer(size_t(1) << 20);
   for (int64_t offset = 0; offset < other.written;) {
-    ssize_t count = pread(other.descriptor, buffer.data(), std::min<int64_t>(buffer.size(), other.written - offset), offset);
+    ssize_t count =
+        pread(other.descriptor, buffer.data(), std::min<int64_t>(buffer.size(), other.written - offset), offset);
     if (count <= 0)
       return other.failed("read back");
     if (Error error = write(ArrayRef(buffer).take_front(count)))

@@ -28,20 +28,80 @@ constexpr StringLiteral kFeatures[] = {
 };
 
 /// Instructions that nothing in the pipeline generates; a machine (often a virtual one) without them runs the code all the same.
-constexpr StringLiteral kNeverGenerated[] = {
-    "64bit",     "adx",      "aes",       "cldemote", "clflushopt", "clwb",   "clzero", "cmpccxadd", "crc32",   "cx16",    "cx8",
-    "enqcmd",    "evex512",  "fsgsbase",  "fxsr",     "hreset",     "invpcid", "kl",    "lvi-cfi",   "lvi-load-hardening",
-    "lwp",       "mmx",      "movdir64b", "movdiri",  "movrs",      "mwaitx", "pclmul", "pconfig",   "pku",     "prefetchi",
-    "prfchw",    "ptwrite",  "raoint",    "rdpid",    "rdpru",      "rdrnd",  "rdseed", "retpoline-external-thunk",
-    "retpoline-indirect-branches", "retpoline-indirect-calls", "rtm", "sahf", "serialize", "sgx",    "sha",     "sha512",  "shstk",
-    "sm3",       "sm4",      "tsxldtrk", "uintr",      "usermsr", "vaes",  "vpclmulqdq", "vzeroupper", "waitpkg", "wbnoinvd",
-    "widekl",    "x87",      "xsave",     "xsavec",   "xsaveopt",   "xsaves", "avx512vp2intersect", "cmov",    "sse",     "sse2"};
+constexpr StringLiteral kNeverGenerated[] = {"64bit",
+                                             "adx",
+                                             "aes",
+                                             "cldemote",
+                                             "clflushopt",
+                                             "clwb",
+                                             "clzero",
+                                             "cmpccxadd",
+                                             "crc32",
+                                             "cx16",
+                                             "cx8",
+                                             "enqcmd",
+                                             "evex512",
+                                             "fsgsbase",
+                                             "fxsr",
+                                             "hreset",
+                                             "invpcid",
+                                             "kl",
+                                             "lvi-cfi",
+                                             "lvi-load-hardening",
+                                             "lwp",
+                                             "mmx",
+                                             "movdir64b",
+                                             "movdiri",
+                                             "movrs",
+                                             "mwaitx",
+                                             "pclmul",
+                                             "pconfig",
+                                             "pku",
+                                             "prefetchi",
+                                             "prfchw",
+                                             "ptwrite",
+                                             "raoint",
+                                             "rdpid",
+                                             "rdpru",
+                                             "rdrnd",
+                                             "rdseed",
+                                             "retpoline-external-thunk",
+                                             "retpoline-indirect-branches",
+                                             "retpoline-indirect-calls",
+                                             "rtm",
+                                             "sahf",
+                                             "serialize",
+                                             "sgx",
+                                             "sha",
+                                             "sha512",
+                                             "shstk",
+                                             "sm3",
+                                             "sm4",
+                                             "tsxldtrk",
+                                             "uintr",
+                                             "usermsr",
+                                             "vaes",
+                                             "vpclmulqdq",
+                                             "vzeroupper",
+                                             "waitpkg",
+                                             "wbnoinvd",
+                                             "widekl",
+                                             "x87",
+                                             "xsave",
+                                             "xsavec",
+                                             "xsaveopt",
+                                             "xsaves",
+                                             "avx512vp2intersect",
+                                             "cmov",
+                                             "sse",
+                                             "sse2"};
 
 bool isFeature(StringRef name) { return is_contained(kFeatures, name); }
 
 /// Length of the longest feature name that `text` starts with, up to its end or a sign; names may hold a '-' themselves. 0: none.
 size_t featureLength(StringRef text) {
-  for (size_t end = std::min(text.find_first_of("+,"), text.size()); end != StringRef::npos && end > 0; end = text.take_front(end).rfind('-'))
+  for (size_t end = std::min(text.find_first_of("+,"), text.size()); end != StringRef::npos && end > 0;
+       end = text.take_front(end).rfind('-'))
     if (isFeature(text.take_front(end)))
       return end;
   return 0;
@@ -69,7 +129,8 @@ Error unknownCpu(StringRef cpu) {
   std::string near = nearest(cpu, known);
   known.push_back("host");
   return fail(Exit::Usage, "--target: unknown CPU '" + cpu + "'", "",
-              "near names: " + near + "; or host; `llc -march=x86-64 -mcpu=help` prints all " + Twine(known.size() - 1));
+              "near names: " + near + "; or host; `llc -march=x86-64 -mcpu=help` prints all " +
+                  Twine(known.size() - 1));
 }
 
 Error unknownFeature(StringRef feature) {
@@ -114,7 +175,8 @@ Expected<Target> resolveTarget(StringRef text) {
   known.push_back("host");
   // "znver4-avx512f": the longest known CPU name before a '-' counts, if the whole is not one.
   if (!is_contained(known, StringRef(cpu)))
-    for (size_t dash = StringRef(cpu).rfind('-'); dash != StringRef::npos; dash = StringRef(cpu).take_front(dash).rfind('-'))
+    for (size_t dash = StringRef(cpu).rfind('-'); dash != StringRef::npos;
+         dash = StringRef(cpu).take_front(dash).rfind('-'))
       if (is_contained(known, StringRef(cpu).take_front(dash)) && featureLength(StringRef(cpu).drop_front(dash + 1))) {
         cpuEnd = dash;
         cpu.resize(dash);
@@ -142,7 +204,8 @@ Expected<Target> resolveTarget(StringRef text) {
       continue;
     bool on = rest.front() == '+';
     if (!on && rest.front() != '-')
-      return fail(Exit::Usage, "--target: feature '" + rest.take_until([](char c) { return c == ','; }) + "' has no sign", "",
+      return fail(Exit::Usage,
+                  "--target: feature '" + rest.take_until([](char c) { return c == ','; }) + "' has no sign", "",
                   "write +feature or -feature");
     rest = rest.drop_front();
     size_t end = featureLength(rest);
@@ -190,10 +253,13 @@ std::string codegenFeatures(const Target &target) {
 void setTarget(mlir::ModuleOp module, const Target &target) {
   mlir::Builder builder(module.getContext());
   const CacheSizes &caches = target.caches;
-  module->setAttr("whit.target", builder.getDictionaryAttr({builder.getNamedAttr("name", builder.getStringAttr(target.name)),
-                                                            builder.getNamedAttr("cpu", builder.getStringAttr(target.cpu)),
-                                                            builder.getNamedAttr("features", builder.getStringAttr(featureText(target))),
-                                                            builder.getNamedAttr("caches", builder.getDenseI64ArrayAttr({caches.l1, caches.l2, caches.l3}))}));
+  module->setAttr(
+      "whit.target",
+      builder.getDictionaryAttr(
+          {builder.getNamedAttr("name", builder.getStringAttr(target.name)),
+           builder.getNamedAttr("cpu", builder.getStringAttr(target.cpu)),
+           builder.getNamedAttr("features", builder.getStringAttr(featureText(target))),
+           builder.getNamedAttr("caches", builder.getDenseI64ArrayAttr({caches.l1, caches.l2, caches.l3}))}));
 }
 
 Target getTarget(mlir::ModuleOp module) {

@@ -39,9 +39,9 @@ struct Part {
   int64_t begin = 0, count = 0; ///< rows
   StringRef layout;
   SmallVector<ArrayRef<uint8_t>, 3> blobs;
-  ScaleType element = ScaleType::F32;   ///< rows and columns
-  std::optional<BlockSource> blocks;    ///< layout blocks
-  bool isExact = false;                 ///< the place's format holds the codes as they are
+  ScaleType element = ScaleType::F32; ///< rows and columns
+  std::optional<BlockSource> blocks;  ///< layout blocks
+  bool isExact = false;               ///< the place's format holds the codes as they are
 };
 
 class Packer {
@@ -50,7 +50,9 @@ public:
   Error run(function_ref<Error(ArrayRef<uint8_t>)> sink);
 
 private:
-  Error refuse(const Twine &message) const { return fail(Exit::Invalid, message, "weight '" + weight.getSymName() + "'"); }
+  Error refuse(const Twine &message) const {
+    return fail(Exit::Invalid, message, "weight '" + weight.getSymName() + "'");
+  }
   Error addPart(mlir::whit::SourceAttr source);
   Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
@@ -89,7 +91,8 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
     part.element = *element;
     int64_t needed = part.count * k * scaleBytes(*element);
     if (int64_t(part.blobs[0].size()) != needed)
-      return refuse("a blob has " + Twine(part.blobs[0].size()) + " bytes; " + Twine(part.count) + " rows of " + Twine(k) + " need " + Twine(needed));
+      return refuse("a blob has " + Twine(part.blobs[0].size()) + " bytes; " + Twine(part.count) + " rows of " +
+                    Twine(k) + " need " + Twine(needed));
   }
   parts.push_back(std::move(part));
   return Error::success();
@@ -100,7 +103,9 @@ Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
   auto scaleType = floatTypeOf(blobs[1].getElement());
   if (!scaleType)
     return refuse("the scales of layout blocks must be f32, f16 or bf16");
-  BlockSource source{part.count, k, 0, 0, {part.blobs[0].data(), part.blobs[0].size()}, {part.blobs[1].data(), part.blobs[1].size()}, *scaleType};
+  BlockSource source{
+      part.count, k, 0, 0, {part.blobs[0].data(), part.blobs[0].size()}, {part.blobs[1].data(), part.blobs[1].size()},
+      *scaleType};
   if (part.blobs.size() > 2) {
     auto zeroType = floatTypeOf(blobs[2].getElement());
     source.zero = zeroType ? SourceZero::Float : SourceZero::Packed;
@@ -184,7 +189,9 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
   if (encoding.grouping == Grouping::Tensor && !all_of(parts, isExact)) {
     // One scale for all rows: they are looked at together (the caller's chunk is the whole matrix).
     std::vector<float> values((end - begin) * k);
-    auto read = [&](const Part &part, int64_t first, int64_t last) { return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k); };
+    auto read = [&](const Part &part, int64_t first, int64_t last) {
+      return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k);
+    };
     if (Error error = forParts(begin, end, read))
       return error;
     if (!quantize(encoding, values.data(), end - begin, k, rows, &why))
@@ -238,7 +245,9 @@ Error Packer::writeRows(mlir::RankedTensorType type, function_ref<Error(ArrayRef
   for (int64_t begin = 0; begin < n; begin += step) {
     int64_t end = std::min(begin + step, n);
     values.resize((end - begin) * k);
-    auto read = [&](const Part &part, int64_t first, int64_t last) { return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k); };
+    auto read = [&](const Part &part, int64_t first, int64_t last) {
+      return readFloats(part, first, last, values.data() + (part.begin + first - begin) * k);
+    };
     if (Error error = forParts(begin, end, read))
       return error;
     stored.resize(values.size() * bytes);
@@ -252,7 +261,8 @@ Error Packer::writeRows(mlir::RankedTensorType type, function_ref<Error(ArrayRef
 
 Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
   auto type = dyn_cast<mlir::RankedTensorType>(weight.getType());
-  bool isSame = type && !weight.getPlace() && all_of(weight.getParts().getAsRange<mlir::whit::SourceAttr>(), [&](mlir::whit::SourceAttr source) {
+  bool isSame = type && !weight.getPlace() &&
+                all_of(weight.getParts().getAsRange<mlir::whit::SourceAttr>(), [&](mlir::whit::SourceAttr source) {
                   return source.getLayout() == "rows" && source.getBlobs()[0].getElement() == type.getElementType();
                 });
   auto sizes = storedBytes(weight);
@@ -286,7 +296,9 @@ Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
         return error;
     } else {
       bool isWhole = encoding.grouping == Grouping::Tensor && encoding.codec == Codec::Int;
-      int64_t step = isWhole ? std::max<int64_t>(n, 1) : std::max(kChunkFloats / std::max<int64_t>(k, 1) / kPanelColumns, int64_t(1)) * kPanelColumns;
+      int64_t step = isWhole
+                         ? std::max<int64_t>(n, 1)
+                         : std::max(kChunkFloats / std::max<int64_t>(k, 1) / kPanelColumns, int64_t(1)) * kPanelColumns;
       for (int64_t begin = 0; begin < n; begin += step)
         if (Error error = packChunk(begin, std::min(begin + step, n), counted))
           return error;

@@ -20,6 +20,7 @@ namespace whit {
 llvm::Expected<int64_t> storedBytes(mlir::whit::WeightOp weight);
 
 /// Gives the stored bytes of `weight` to `sink`, piece by piece in order.
-llvm::Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files, llvm::function_ref<llvm::Error(llvm::ArrayRef<uint8_t>)> sink);
+llvm::Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files,
+                         llvm::function_ref<llvm::Error(llvm::ArrayRef<uint8_t>)> sink);
 
 } // namespace whit

@@ -42,15 +42,16 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
         continue;
       auto dims = func.getResultAttrOfType<ArrayAttr>(index, "whit.dims");
       auto matmul = result.get().getDefiningOp<MatmulOp>();
-      bool lastRows = name.getValue() == logits && matmul && matmul->hasOneUse() && cast<RankedTensorType>(result.get().getType()).getRank() == 3 &&
-                      dims && isa<StringAttr>(dims[1]);
+      bool lastRows = name.getValue() == logits && matmul && matmul->hasOneUse() &&
+                      cast<RankedTensorType>(result.get().getType()).getRank() == 3 && dims && isa<StringAttr>(dims[1]);
       if (lastRows)
         dims = declareLastRows(module, dims);
       unsigned argument = func.getNumArguments();
-      if (failed(func.insertArgument(argument, result.get().getType(),
-                                     DictionaryAttr::get(&getContext(), {named("whit.name", name), named("whit.dims", dims),
-                                                                         named("whit.output", UnitAttr::get(&getContext()))}),
-                                     matmul ? matmul.getLoc() : func.getLoc())))
+      if (failed(func.insertArgument(
+              argument, result.get().getType(),
+              DictionaryAttr::get(&getContext(), {named("whit.name", name), named("whit.dims", dims),
+                                                  named("whit.output", UnitAttr::get(&getContext()))}),
+              matmul ? matmul.getLoc() : func.getLoc())))
         return failure();
       Value destination = func.getArgument(argument);
       OpBuilder b(ret);
@@ -67,7 +68,8 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
     SmallVector<Attribute> symbols, newDims = llvm::to_vector(dims);
     if (auto known = module->getAttrOfType<ArrayAttr>("whit.symbols"))
       symbols = llvm::to_vector(known);
-    symbols.push_back(b.getDictionaryAttr({named("name", b.getStringAttr("whit.last_rows")), named("default", dims[1])}));
+    symbols.push_back(
+        b.getDictionaryAttr({named("name", b.getStringAttr("whit.last_rows")), named("default", dims[1])}));
     module->setAttr("whit.symbols", b.getArrayAttr(symbols));
     newDims[1] = b.getStringAttr("whit.last_rows");
     return b.getArrayAttr(newDims);
@@ -83,8 +85,8 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
                                                        {sizes[1], wanted});
     sizes[1] = wanted;
     Value last = tensor::ExtractSliceOp::create(b, loc, matmul.getX(), offsets, sizes, strides);
-    return MatmulOp::create(b, loc, TypeRange{destination.getType()}, last, matmul.getW(), destination, matmul.getPlaceAttr(),
-                            matmul.getScheduleAttr())
+    return MatmulOp::create(b, loc, TypeRange{destination.getType()}, last, matmul.getW(), destination,
+                            matmul.getPlaceAttr(), matmul.getScheduleAttr())
         .getResult(0);
   }
 

@@ -72,7 +72,9 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
       return;
     if (type.getFormat().getEncoding().codec != ::whit::Codec::Plain) {
       remark::missed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
-          << ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() + ": the model has quantized it").str();
+          << ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() +
+              ": the model has quantized it")
+                 .str();
       return;
     }
     auto format = FormatAttr::get(&getContext(), ::whit::nameOf(*::whit::parseEncoding(rule->format, nullptr)));

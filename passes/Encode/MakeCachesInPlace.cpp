@@ -51,15 +51,15 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
     for (unsigned i = 0; i < ret.getNumOperands(); ++i)
       if (!isPresent[i]) {
         results.push_back(ret.getOperand(i));
-        resultAttrs.push_back(func.getResultAttrDict(i) ? func.getResultAttrDict(i) : DictionaryAttr::get(&getContext()));
+        resultAttrs.push_back(func.getResultAttrDict(i) ? func.getResultAttrDict(i)
+                                                        : DictionaryAttr::get(&getContext()));
       }
     for (auto [append, present] : pairs) {
       results.push_back(rewrite(func, append, present, stored));
       resultAttrs.push_back(DictionaryAttr::get(&getContext()));
     }
     ret->setOperands(results);
-    func.setFunctionType(
-        FunctionType::get(&getContext(), func.getBody().getArgumentTypes(), ret->getOperandTypes()));
+    func.setFunctionType(FunctionType::get(&getContext(), func.getBody().getArgumentTypes(), ret->getOperandTypes()));
     func.setResAttrsAttr(ArrayAttr::get(&getContext(), resultAttrs));
   }
 
@@ -68,7 +68,8 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
     for (OpOperand &use : past.getUses()) {
       auto op = dyn_cast<CacheAppendOp>(use.getOwner());
       // Batch, heads and head size are those of the cache as well; the length is not.
-      if (auto dim = dyn_cast<tensor::DimOp>(use.getOwner()); dim && dim.getConstantIndex() && *dim.getConstantIndex() != 2)
+      if (auto dim = dyn_cast<tensor::DimOp>(use.getOwner());
+          dim && dim.getConstantIndex() && *dim.getConstantIndex() != 2)
         continue;
       if (!op || op.getPast() != past || append)
         return std::nullopt;

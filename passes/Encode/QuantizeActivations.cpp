@@ -72,8 +72,8 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
     int64_t groups = ::whit::groupCount(encoding, k), padded = ::whit::solvePlace(encoding, 16, k).paddedGroup;
     Value codes = destination({groups, padded}, b.getI8Type()), scales = destination({groups}, b.getF32Type()),
           sums = destination({groups}, b.getI32Type());
-    return QuantizeOp::create(b, loc, TypeRange{codes.getType(), scales.getType(), sums.getType()}, x, codes, scales, sums,
-                              ::whit::groupSize(encoding, k));
+    return QuantizeOp::create(b, loc, TypeRange{codes.getType(), scales.getType(), sums.getType()}, x, codes, scales,
+                              sums, ::whit::groupSize(encoding, k));
   }
 
   /// One quantized copy of a value for all matmuls with the same group.

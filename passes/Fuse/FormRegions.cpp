@@ -37,7 +37,8 @@ bool isCompute(Operation *op) {
 
 /// Views cost nothing and hide the layout they come from, so each consumer gets its own. Collapsing a slice is a copy.
 bool isView(Operation *op) {
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op); collapse && collapse.getSrc().getDefiningOp<tensor::ExtractSliceOp>())
+  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op);
+      collapse && collapse.getSrc().getDefiningOp<tensor::ExtractSliceOp>())
     return false;
   return isa<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op);
 }
@@ -137,7 +138,8 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
 
   bool mayJoin(Operation *op, const Group &group, Operation *producer, const Group &other, Value operand) {
     auto refuse = [&](StringRef why) {
-      remark::missed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument())) << ("not fused: " + why).str();
+      remark::missed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument()))
+          << ("not fused: " + why).str();
       return false;
     };
     if (producer != other.ops.back())
@@ -179,7 +181,8 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     if (together >= apart)
       return refuse("the cost model prefers two regions");
     remark::passed(op->getLoc(), remark::RemarkOpts::name("region").category(getArgument()))
-        << llvm::formatv("fused with its producer, saving about {0:f2} us each time", (apart - together) * 1e6 / 2).str();
+        << llvm::formatv("fused with its producer, saving about {0:f2} us each time", (apart - together) * 1e6 / 2)
+               .str();
     return true;
   }
 
@@ -234,7 +237,8 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     llvm::SetVector<Value> captured;
     region.getBody().walk([&](Operation *op) {
       for (Value operand : op->getOperands())
-        if (isa<TensorType, EncodedTensorType>(operand.getType()) && !region.getBody().isAncestor(operand.getParentRegion()))
+        if (isa<TensorType, EncodedTensorType>(operand.getType()) &&
+            !region.getBody().isAncestor(operand.getParentRegion()))
           captured.insert(operand);
     });
     region.getCapturedMutable().assign(captured.getArrayRef());

@@ -43,7 +43,9 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
     return cast<QuantizedMatmulOp>(op).getW();
   }
 
-  static Value destinationOf(Operation *op) { return cast<DestinationStyleOpInterface>(op).getDpsInitOperand(0)->get(); }
+  static Value destinationOf(Operation *op) {
+    return cast<DestinationStyleOpInterface>(op).getDpsInitOperand(0)->get();
+  }
 
   /// The weight's format if `op` is a matmul that may be joined with others.
   std::optional<Attribute> joinable(Operation *op, SymbolTable &symbols) {
@@ -98,13 +100,15 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
     IRMapping map;
     map.map(weightOf(siblings.front()), constant);
     map.map(destinationOf(siblings.front()), empty);
-    SmallVector<Value> operands = llvm::map_to_vector(siblings.front()->getOperands(), [&](Value v) { return map.lookupOrDefault(v); });
+    SmallVector<Value> operands =
+        llvm::map_to_vector(siblings.front()->getOperands(), [&](Value v) { return map.lookupOrDefault(v); });
     Operation *matmul = mlir::clone(b, siblings.front(), TypeRange{empty.getType()}, operands);
     matmul->setLoc(loc);
     int64_t offset = 0;
     for (auto [op, weight] : llvm::zip_equal(siblings, weights)) {
       auto result = cast<RankedTensorType>(op->getResult(0).getType());
-      SmallVector<OpFoldResult> from(sizes.size(), b.getIndexAttr(0)), strides(sizes.size(), b.getIndexAttr(1)), part = sizes;
+      SmallVector<OpFoldResult> from(sizes.size(), b.getIndexAttr(0)), strides(sizes.size(), b.getIndexAttr(1)),
+          part = sizes;
       from.back() = b.getIndexAttr(offset);
       part.back() = b.getIndexAttr(result.getShape().back());
       offset += result.getShape().back();

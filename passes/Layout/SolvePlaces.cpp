@@ -38,8 +38,9 @@ struct SolvePlacesPass : mlir::whit::impl::SolvePlacesPassBase<SolvePlacesPass> 
         if (isa<RegionOp>(user)) // only lists it; the use is inside
           continue;
         if (!isa<MatmulOp, QuantizedMatmulOp, GatherOp, DequantizeOp>(user)) {
-          user->emitOpError() << "uses weight '" << constant.getWeight()
-                              << "'; a packed weight can be used by whit.matmul, quantized_matmul, gather and dequantize";
+          user->emitOpError()
+              << "uses weight '" << constant.getWeight()
+              << "'; a packed weight can be used by whit.matmul, quantized_matmul, gather and dequantize";
           return WalkResult::interrupt();
         }
         user->setAttr("place", place);

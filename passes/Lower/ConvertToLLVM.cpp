@@ -65,11 +65,12 @@ struct LowerParallelCall : ConvertOpToLLVMPattern<ParallelOp> {
     }
     StringAttr entry = makeEntry(op, packed, rewriter);
     Value function = LLVM::AddressOfOp::create(rewriter, loc, pointerType(rewriter), entry.getValue());
-    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()),
-                                            {pointerType(rewriter), pointerType(rewriter), pointerType(rewriter),
-                                             rewriter.getI64Type()});
-    LLVM::CallOp::create(rewriter, loc, type,
-                         ValueRange{callback(rewriter, loc, context, 0), context, function, captured, adaptor.getCount()});
+    auto type = LLVM::LLVMFunctionType::get(
+        LLVM::LLVMVoidType::get(rewriter.getContext()),
+        {pointerType(rewriter), pointerType(rewriter), pointerType(rewriter), rewriter.getI64Type()});
+    LLVM::CallOp::create(
+        rewriter, loc, type,
+        ValueRange{callback(rewriter, loc, context, 0), context, function, captured, adaptor.getCount()});
     rewriter.eraseOp(op);
     return success();
   }
@@ -81,7 +82,8 @@ struct LowerParallelCall : ConvertOpToLLVMPattern<ParallelOp> {
     Location loc = op.getLoc();
     auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()),
                                             {pointerType(rewriter), rewriter.getI64Type(), rewriter.getI64Type()});
-    auto entry = LLVM::LLVMFuncOp::create(rewriter, loc, (op.getBody() + "_entry").str(), type, LLVM::Linkage::Internal);
+    auto entry =
+        LLVM::LLVMFuncOp::create(rewriter, loc, (op.getBody() + "_entry").str(), type, LLVM::Linkage::Internal);
     Block *block = entry.addEntryBlock(rewriter);
     rewriter.setInsertionPointToStart(block);
     SmallVector<Value> operands;
@@ -113,14 +115,17 @@ struct LowerObserve : ConvertOpToLLVMPattern<ObserveOp> {
     for (auto [i, descriptor] : llvm::enumerate(adaptor.getBuffers())) {
       Value memory = onStack(rewriter, loc, descriptor.getType());
       LLVM::StoreOp::create(rewriter, loc, descriptor, memory);
-      Value address = LLVM::GEPOp::create(rewriter, loc, pointer, tableType, table, ArrayRef<LLVM::GEPArg>{0, int32_t(i)});
+      Value address =
+          LLVM::GEPOp::create(rewriter, loc, pointer, tableType, table, ArrayRef<LLVM::GEPArg>{0, int32_t(i)});
       LLVM::StoreOp::create(rewriter, loc, memory, address);
     }
     auto i32 = rewriter.getI32Type();
-    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()), {pointer, i32, i32, pointer, i32});
+    auto type =
+        LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()), {pointer, i32, i32, pointer, i32});
     Value count = LLVM::ConstantOp::create(rewriter, loc, i32, rewriter.getI32IntegerAttr(adaptor.getBuffers().size()));
-    LLVM::CallOp::create(rewriter, loc, type,
-                         ValueRange{callback(rewriter, loc, context, 1), context, adaptor.getRegion(), adaptor.getWhen(), table, count});
+    LLVM::CallOp::create(
+        rewriter, loc, type,
+        ValueRange{callback(rewriter, loc, context, 1), context, adaptor.getRegion(), adaptor.getWhen(), table, count});
     rewriter.eraseOp(op);
     return success();
   }

@@ -32,7 +32,8 @@ PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first,
       Value at = k.plus(begin, line * ::whit::kLineBytes);
       Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
       if (prefetchDistance)
-        memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)}, /*isWrite=*/false,
+        memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)},
+                                   /*isWrite=*/false,
                                    /*localityHint=*/3u, /*isDataCache=*/true);
       result.back().push_back(k.bitcast(loaded, k.ints()));
     }
@@ -86,13 +87,14 @@ Value PanelDecoder::storedFloats(Value panel, Value offset) {
   Value magnitude = k.shiftLeft(k.bitAnd(bits, 0x7fff), 13);
   Value finite = k.bitcast(k.mul(k.bitcast(magnitude, k.floats()), k.splat(0x1p112f)), k.ints());
   Value isFinite = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::slt, magnitude, k.splat(0x7c00 << 13));
-  Value either =
-      arith::SelectOp::create(k.b, k.loc, isFinite, finite, k.bitOr(magnitude, k.splat(0x7f800000)));
+  Value either = arith::SelectOp::create(k.b, k.loc, isFinite, finite, k.bitOr(magnitude, k.splat(0x7f800000)));
   return k.bitcast(k.bitOr(either, k.shiftLeft(k.bitAnd(bits, 0x8000), 16)), k.floats());
 }
 
 Value PanelDecoder::scales(Value panel, Value block) { return storedFloats(panel, k.plus(block, place.scaleOffset)); }
-Value PanelDecoder::floatZeros(Value panel, Value block) { return storedFloats(panel, k.plus(block, place.zeroOffset)); }
+Value PanelDecoder::floatZeros(Value panel, Value block) {
+  return storedFloats(panel, k.plus(block, place.zeroOffset));
+}
 
 Value PanelDecoder::integerZeros(Value panel, Value block) {
   Value loaded = k.load(k.bytes(16), packed, {panel, k.plus(block, place.zeroOffset)});

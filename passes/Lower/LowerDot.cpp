@@ -30,7 +30,9 @@ static uint32_t possibleBits(Value lanes) {
   if (matchPattern(lanes, m_ConstantInt(&constant)))
     return constant.getBitWidth() == 32 ? constant.getZExtValue() : ~0u;
   if (isa<vector::BitCastOp>(op))
-    return cast<VectorType>(op->getOperand(0).getType()).getElementType().isInteger(32) ? possibleBits(op->getOperand(0)) : ~0u;
+    return cast<VectorType>(op->getOperand(0).getType()).getElementType().isInteger(32)
+               ? possibleBits(op->getOperand(0))
+               : ~0u;
   if (isa<arith::AndIOp>(op))
     return possibleBits(op->getOperand(0)) & possibleBits(op->getOperand(1));
   if (isa<arith::OrIOp>(op))
@@ -43,7 +45,8 @@ namespace {
 class DotLowering {
 public:
   DotLowering(DotOp op, const TargetFacts &facts)
-      : b(op), loc(op.getLoc()), facts(facts), op(op), lanes(cast<VectorType>(op.getAcc().getType()).getNumElements()) {}
+      : b(op), loc(op.getLoc()), facts(facts), op(op), lanes(cast<VectorType>(op.getAcc().getType()).getNumElements()) {
+  }
 
   Value lower() {
     if (facts.has("avx512vnni") && lanes % 16 == 0)
@@ -64,7 +67,8 @@ public:
 private:
   VectorType type(int64_t count, unsigned bits) { return VectorType::get({count}, b.getIntegerType(bits)); }
   Value splat(VectorType type, int64_t value) {
-    return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(type, b.getIntegerAttr(type.getElementType(), value)));
+    return arith::ConstantOp::create(b, loc,
+                                     DenseElementsAttr::get(type, b.getIntegerAttr(type.getElementType(), value)));
   }
   Value add(Value x, Value y) { return arith::AddIOp::create(b, loc, x, y); }
   Value intrinsic(StringRef name, Type result, ValueRange operands) {
@@ -120,7 +124,8 @@ private:
     StringRef bytes = wide ? "llvm.x86.avx512.pmaddubs.w.512" : "llvm.x86.avx2.pmadd.ub.sw";
     StringRef words = wide ? "llvm.x86.avx512.pmaddw.d.512" : "llvm.x86.avx2.pmadd.wd";
     return assemble(width, [&](int64_t i) {
-      Value pairs = intrinsic(bytes, type(2 * width, 16), {part(op.getU(), i, 4 * width), part(op.getS(), i, 4 * width)});
+      Value pairs =
+          intrinsic(bytes, type(2 * width, 16), {part(op.getU(), i, 4 * width), part(op.getS(), i, 4 * width)});
       Value sums = intrinsic(words, type(width, 32), {pairs, splat(type(2 * width, 16), 1)});
       return add(part(op.getAcc(), i, width), sums);
     });

@@ -53,15 +53,18 @@ public:
     int64_t rows = schedule ? schedule->getRows() : 4, panels = schedule ? schedule->getPanels() : 4;
     panels = std::max<int64_t>(1, std::min(panels, room / rows));
     rows = std::max<int64_t>(1, std::min(rows, room / panels));
-    auto block = [](int64_t rows, int64_t panels) { return llvm::formatv("block of {0} rows x {1} panels", rows, panels).str(); };
+    auto block = [](int64_t rows, int64_t panels) {
+      return llvm::formatv("block of {0} rows x {1} panels", rows, panels).str();
+    };
     auto options = remark::RemarkOpts::name("block").category("whit-lower-matmul");
     if (schedule && rows * panels < schedule->getRows() * schedule->getPanels())
-      remark::missed(k.loc, options) << block(schedule->getRows(), schedule->getPanels()) + " cut to a " + block(rows, panels) +
-                                            ": the target has no registers for more";
+      remark::missed(k.loc, options) << block(schedule->getRows(), schedule->getPanels()) + " cut to a " +
+                                            block(rows, panels) + ": the target has no registers for more";
     else
       remark::passed(k.loc, options) << block(rows, panels);
     Shape many{halvings(rows), dividing(panels)};
-    Shape few{halvings(std::min<int64_t>(rows, 2)), dividing(std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2))))};
+    Shape few{halvings(std::min<int64_t>(rows, 2)),
+              dividing(std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2))))};
     if (rows < kManyRows)
       return overPanels(many);
     k.ifLess(m, k.index(kManyRows), [&] { overPanels(few); }, [&] { overPanels(many); });

@@ -71,7 +71,8 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
                                  << " bytes of stack; at most " << kMaxScratchBytes
                                  << " are allowed, choose smaller tiles in its schedule";
       OpBuilder b(alloc);
-      auto raw = memref::AllocaOp::create(b, alloc.getLoc(), MemRefType::get({bytes}, b.getI8Type()), b.getI64IntegerAttr(64));
+      auto raw =
+          memref::AllocaOp::create(b, alloc.getLoc(), MemRefType::get({bytes}, b.getI8Type()), b.getI64IntegerAttr(64));
       Value zero = arith::ConstantIndexOp::create(b, alloc.getLoc(), 0);
       auto view = memref::ViewOp::create(b, alloc.getLoc(), type, raw, zero, alloc.getDynamicSizes());
       alloc.replaceAllUsesWith(view.getResult());
@@ -87,7 +88,8 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
     for (auto [i, loop] : llvm::enumerate(loops)) {
       if (loop->getNumResults())
         return loop.emitError() << "parallel loop still yields tensors; bufferize before whit-lower-parallel";
-      outline(region, loop, llvm::formatv("{0}_body{1}", region.getSymName(), loops.size() == 1 ? "" : std::to_string(i)).str());
+      outline(region, loop,
+              llvm::formatv("{0}_body{1}", region.getSymName(), loops.size() == 1 ? "" : std::to_string(i)).str());
     }
     return success();
   }

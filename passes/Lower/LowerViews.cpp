@@ -38,14 +38,16 @@ void lowerExpansion(memref::ExpandShapeOp op) {
   for (auto [group, stride] : llvm::zip_equal(op.getReassociationIndices(), source.getConstifiedMixedStrides())) {
     OpFoldResult next = stride;
     for (int64_t dim : llvm::reverse(group)) {
-      strides[dim] = ShapedType::isDynamic(staticStrides[dim]) ? next : OpFoldResult(b.getIndexAttr(staticStrides[dim]));
+      strides[dim] =
+          ShapedType::isDynamic(staticStrides[dim]) ? next : OpFoldResult(b.getIndexAttr(staticStrides[dim]));
       next = affine::makeComposedFoldedAffineApply(b, loc, b.getAffineSymbolExpr(0) * b.getAffineSymbolExpr(1),
                                                    {strides[dim], sizes[dim]});
     }
   }
   OpFoldResult offset = ShapedType::isDynamic(staticOffset) ? source.getConstifiedMixedOffset()
                                                             : OpFoldResult(b.getIndexAttr(staticOffset));
-  Value view = memref::ReinterpretCastOp::create(b, loc, op.getResultType(), source.getBaseBuffer(), offset, sizes, strides);
+  Value view =
+      memref::ReinterpretCastOp::create(b, loc, op.getResultType(), source.getBaseBuffer(), offset, sizes, strides);
   op.replaceAllUsesWith(view);
   op.erase();
 }

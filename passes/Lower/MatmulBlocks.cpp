@@ -85,24 +85,24 @@ SmallVector<Value> IntegerBlocks::group(Value g, ValueRange acc) {
     rowSums.push_back(k.load(sums, {row, g}));
 
   int64_t perUnit = decoder.elementsPerUnit();
-  SmallVector<Value> dots = overUnits(
-      place.paddedGroup, perUnit, kUnrolledDot, startOf(rowSums, block),
-      [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
-        SmallVector<PanelDecoder::Unit> lines;
-        for (Value panel : panelIndices)
-          lines.push_back(decoder.loadUnit(panel, block, first, unit));
-        for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
-          SmallVector<Value> weights;
-          for (const PanelDecoder::Unit &unit : lines)
-            weights.push_back(decoder.quad(unit, quad));
-          Value at = k.plus(k.times(first, perUnit), unit * perUnit + 4 * quad);
-          for (size_t r = 0; r < rows; ++r) {
-            Value x = activations(r, g, at);
-            for (size_t p = 0; p < panels; ++p)
-              dots[r * panels + p] = DotOp::create(k.b, k.loc, k.ints(), dots[r * panels + p], weights[p], x);
-          }
-        }
-      });
+  SmallVector<Value> dots =
+      overUnits(place.paddedGroup, perUnit, kUnrolledDot, startOf(rowSums, block),
+                [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
+                  SmallVector<PanelDecoder::Unit> lines;
+                  for (Value panel : panelIndices)
+                    lines.push_back(decoder.loadUnit(panel, block, first, unit));
+                  for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
+                    SmallVector<Value> weights;
+                    for (const PanelDecoder::Unit &unit : lines)
+                      weights.push_back(decoder.quad(unit, quad));
+                    Value at = k.plus(k.times(first, perUnit), unit * perUnit + 4 * quad);
+                    for (size_t r = 0; r < rows; ++r) {
+                      Value x = activations(r, g, at);
+                      for (size_t p = 0; p < panels; ++p)
+                        dots[r * panels + p] = DotOp::create(k.b, k.loc, k.ints(), dots[r * panels + p], weights[p], x);
+                    }
+                  }
+                });
 
   SmallVector<Value> scalesX, sumsX, next(rows * panels);
   for (size_t r = 0; r < rows; ++r) {

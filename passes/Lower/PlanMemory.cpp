@@ -42,11 +42,16 @@ struct Slot {
 StringRef nameOfType(Type type) {
   if (auto integer = dyn_cast<IntegerType>(type))
     switch (integer.getWidth()) {
-    case 1: return "bool";
-    case 8: return integer.isUnsigned() ? "u8" : "i8";
-    case 16: return "i16";
-    case 32: return "i32";
-    case 64: return "i64";
+    case 1:
+      return "bool";
+    case 8:
+      return integer.isUnsigned() ? "u8" : "i8";
+    case 16:
+      return "i16";
+    case 32:
+      return "i32";
+    case 64:
+      return "i64";
     }
   return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : type.isF64() ? "f64" : "";
 }
@@ -107,7 +112,8 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     for (Buffer &buffer : buffers) {
       Slot *best = nullptr;
       for (Slot &slot : slots)
-        if (slot.freeFrom <= buffer.first && (!best || std::abs(slot.nominal - buffer.nominal) < std::abs(best->nominal - buffer.nominal)))
+        if (slot.freeFrom <= buffer.first &&
+            (!best || std::abs(slot.nominal - buffer.nominal) < std::abs(best->nominal - buffer.nominal)))
           best = &slot;
       if (!best)
         best = &slots.emplace_back(Slot{buffer.nominal, 0, {}});
@@ -209,11 +215,14 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     }
     OpBuilder b(&getContext());
     Value workspace = appendArgument(MemRefType::get({ShapedType::kDynamic}, b.getI8Type()), main.getLoc());
-    arguments.push_back(dictionary({{"name", b.getStringAttr("workspace")}, {"kind", b.getStringAttr("workspace")},
-                                    {"dtype", b.getStringAttr("i8")}, {"shape", b.getArrayAttr({})}}));
+    arguments.push_back(dictionary({{"name", b.getStringAttr("workspace")},
+                                    {"kind", b.getStringAttr("workspace")},
+                                    {"dtype", b.getStringAttr("i8")},
+                                    {"shape", b.getArrayAttr({})}}));
     // A call passes them by kind.
     SmallVector<unsigned> order = llvm::to_vector(llvm::seq<unsigned>(0, arguments.size()));
-    llvm::stable_sort(order, [&](unsigned left, unsigned right) { return rankOf(arguments[left]) < rankOf(arguments[right]); });
+    llvm::stable_sort(
+        order, [&](unsigned left, unsigned right) { return rankOf(arguments[left]) < rankOf(arguments[right]); });
     SmallVector<Attribute> sorted;
     SmallVector<int32_t> places(order.size());
     for (auto [place, i] : llvm::enumerate(order)) {
@@ -237,7 +246,8 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
         return failure();
       for (memref::AllocOp alloc : slot.buffers) {
         OpBuilder at(alloc);
-        auto view = memref::ViewOp::create(at, alloc.getLoc(), alloc.getType(), workspace, offset, alloc.getDynamicSizes());
+        auto view =
+            memref::ViewOp::create(at, alloc.getLoc(), alloc.getType(), workspace, offset, alloc.getDynamicSizes());
         alloc.replaceAllUsesWith(view.getResult());
         alloc.erase();
       }
@@ -321,7 +331,8 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     DenseMap<StringAttr, Value> symbols;
     if (auto known = getOperation()->getAttrOfType<ArrayAttr>("whit.symbols"))
       for (auto [i, symbol] : llvm::enumerate(known)) {
-        Value address = LLVM::GEPOp::create(b, loc, pointer, b.getI64Type(), entry->getArgument(0), ArrayRef<LLVM::GEPArg>{int32_t(i)});
+        Value address = LLVM::GEPOp::create(b, loc, pointer, b.getI64Type(), entry->getArgument(0),
+                                            ArrayRef<LLVM::GEPArg>{int32_t(i)});
         Value value = LLVM::LoadOp::create(b, loc, b.getI64Type(), address);
         symbols[symbolName(symbol)] = arith::IndexCastOp::create(b, loc, b.getIndexType(), value);
       }
@@ -350,7 +361,8 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     }
     int32_t next = 0;
     auto store = [&](Value value) {
-      Value address = LLVM::GEPOp::create(b, loc, pointer, b.getI64Type(), entry->getArgument(1), ArrayRef<LLVM::GEPArg>{next++});
+      Value address =
+          LLVM::GEPOp::create(b, loc, pointer, b.getI64Type(), entry->getArgument(1), ArrayRef<LLVM::GEPArg>{next++});
       LLVM::StoreOp::create(b, loc, arith::IndexCastOp::create(b, loc, b.getI64Type(), value), address);
     };
     store(total);
@@ -394,15 +406,15 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       Attribute none, name = main.getArgAttr(i, "whit.name");
       if (state && state.get("context"))
         getOperation()->setAttr("whit.context", state.get("context"));
-      arguments.push_back(dictionary(
-          {{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
-           {"kind", b.getStringAttr(kindOf(main, i))},
-           {"dtype", b.getStringAttr(nameOfType(type.getElementType()))},
-           {"shape", b.getArrayAttr(shapes[i])},
-           {"past", state ? state.get("past") : none},
-           {"present", state ? state.get("present") : none},
-           {"length", state ? state.get("length") : none},
-           {"layout", state ? Attribute(b.getStringAttr(type.getRank() == 5 ? "BHTD16" : "BHTD")) : none}}));
+      arguments.push_back(
+          dictionary({{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
+                      {"kind", b.getStringAttr(kindOf(main, i))},
+                      {"dtype", b.getStringAttr(nameOfType(type.getElementType()))},
+                      {"shape", b.getArrayAttr(shapes[i])},
+                      {"past", state ? state.get("past") : none},
+                      {"present", state ? state.get("present") : none},
+                      {"length", state ? state.get("length") : none},
+                      {"layout", state ? Attribute(b.getStringAttr(type.getRank() == 5 ? "BHTD16" : "BHTD")) : none}}));
     }
     return arguments;
   }

@@ -23,8 +23,8 @@ static SmallVector<ReassociationIndices> leadingTogether(const RowOperand &opera
 }
 
 /// A view [rows, trailing...] of `operand`, `offset` elements in. The row stride is that of the last leading dimension.
-static Value rowView(KernelBuilder &k, const RowOperand &operand, memref::ExtractStridedMetadataOp metadata, Value offset,
-                     Value rows) {
+static Value rowView(KernelBuilder &k, const RowOperand &operand, memref::ExtractStridedMetadataOp metadata,
+                     Value offset, Value rows) {
   MemRefType type = typeOf(operand);
   int64_t rank = type.getRank(), leading = rank - operand.trailing;
   SmallVector<int64_t> strides;
@@ -86,7 +86,8 @@ void mlir::whit::forRowViews(KernelBuilder &k, ArrayRef<RowOperand> operands, fu
     together = arith::AndIOp::create(k.b, k.loc, together, isCollapsible(k, data, leading));
   for (int64_t i = 0; i + 1 < leading; ++i)
     outer = k.times(outer, Value(sizes[i]));
-  Value rows = arith::SelectOp::create(k.b, k.loc, together, k.times(outer, Value(sizes[leading - 1])), sizes[leading - 1]);
+  Value rows =
+      arith::SelectOp::create(k.b, k.loc, together, k.times(outer, Value(sizes[leading - 1])), sizes[leading - 1]);
   Value passes = arith::SelectOp::create(k.b, k.loc, together, k.index(1), outer);
   k.loop(k.index(0), passes, 1, [&](Value pass) {
     SmallVector<Value> offsets = llvm::map_to_vector(metadata, [](auto data) -> Value { return data.getOffset(); });

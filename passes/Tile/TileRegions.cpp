@@ -54,8 +54,8 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
       sizes.push_back(rewriter.getIndexAttr(size));
     scf::SCFTileAndFuseOptions options;
     options.tilingOptions.setTileSizes(sizes).setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
-    options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer, bool isDestination)
-                                   -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
+    options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
+                                   bool isDestination) -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
       Operation *op = producer.getOwner();
       if (isDestination || op->getBlock() != &body)
         return std::nullopt;

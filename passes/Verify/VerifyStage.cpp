@@ -25,10 +25,11 @@ using Check = LogicalResult (*)(Operation *);
 
 LogicalResult verifyImported(Operation *op) {
   StringRef dialect = op->getName().getDialectNamespace();
-  bool allowed = llvm::StringSwitch<bool>(dialect)
-                     .Cases({"linalg", "tensor", "arith", "math", "func", "whit", "builtin", "affine", "bufferization"}, true)
-                     .Cases({"check", "scf"}, true)
-                     .Default(false);
+  bool allowed =
+      llvm::StringSwitch<bool>(dialect)
+          .Cases({"linalg", "tensor", "arith", "math", "func", "whit", "builtin", "affine", "bufferization"}, true)
+          .Cases({"check", "scf"}, true)
+          .Default(false);
   if (!allowed)
     return op->emitError() << "operation " << op->getName() << " is left after import; the importer must express it in "
                            << "linalg, tensor, arith and whit operations";
@@ -45,8 +46,9 @@ LogicalResult verifyEncoded(Operation *op) {
         return func.getArgAttr(a, "whit.output") && func.getArgAttrOfType<StringAttr>(a, "whit.name") == name;
       });
       if (!found)
-        return func.emitError() << "output '" << name.getValue()
-                                << "' has no destination after stage 'encoded'; whit-add-destinations should have added it";
+        return func.emitError()
+               << "output '" << name.getValue()
+               << "' has no destination after stage 'encoded'; whit-add-destinations should have added it";
     }
   return success();
 }
@@ -62,7 +64,8 @@ LogicalResult verifyFused(Operation *op) {
 LogicalResult verifyLaidOut(Operation *op) {
   for (Type type : op->getResultTypes())
     if (isa<EncodedTensorType>(type))
-      return op->emitError() << "has type " << type << " after stage 'laid-out'; whit-solve-places should have packed it";
+      return op->emitError() << "has type " << type
+                             << " after stage 'laid-out'; whit-solve-places should have packed it";
   return success();
 }
 

@@ -15,7 +15,8 @@ static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the
 
 static void printRow(llvm::StringRef name, llvm::StringRef suffix, llvm::StringRef meaning, llvm::StringRef alias) {
   std::string spelled = (name + suffix).str();
-  llvm::outs() << llvm::left_justify(spelled, 20) << llvm::left_justify(meaning, alias.empty() ? 0 : 34) << alias << "\n";
+  llvm::outs() << llvm::left_justify(spelled, 20) << llvm::left_justify(meaning, alias.empty() ? 0 : 34) << alias
+               << "\n";
 }
 
 static llvm::StringRef meaningOf(llvm::StringRef zeroKind) {
@@ -30,9 +31,10 @@ static void printFormats() {
 #define WHIT_PLAIN_FORMAT(stem, scaleType) printRow(stem, "", "the stored number", "");
 #define WHIT_INT_FORMAT(stem, suffix, bits, zeroKind, alias) printRow(stem "_gN", suffix, meaningOf(#zeroKind), alias);
 #include "whit/Formats.def"
-  llvm::outs() << "\nN: elements along K that share a scale; `_channel` or `_tensor` instead of `_gN` for one scale per row or"
-                  " per matrix.\nScales are f16; a last `_f32` or `_bf16` changes their type. Codes have as many bits as the"
-                  " number in the name.\n";
+  llvm::outs()
+      << "\nN: elements along K that share a scale; `_channel` or `_tensor` instead of `_gN` for one scale per row or"
+         " per matrix.\nScales are f16; a last `_f32` or `_bf16` changes their type. Codes have as many bits as the"
+         " number in the name.\n";
 }
 
 int main(int argc, char **argv) {

@@ -135,8 +135,10 @@ TEST_F(WeightsTest, NarrowsPlainRows) {
 TEST_F(WeightsTest, QuantizesRowsAndColumns) {
   // 50 rows: the last panel is not full; 70 columns: neither is the last group.
   int64_t n = 50, k = 70;
-  for (Encoding encoding : {intEncoding(4, ZeroKind::Constant, ScaleType::F16, 32), intEncoding(3, ZeroKind::Minimum, ScaleType::BF16, 16),
-                            intEncoding(8, ZeroKind::Integer, ScaleType::F32, 0), Encoding{Codec::Plain, 16, ZeroKind::Constant, ScaleType::BF16, Grouping::Tensor, 0}}) {
+  for (Encoding encoding :
+       {intEncoding(4, ZeroKind::Constant, ScaleType::F16, 32), intEncoding(3, ZeroKind::Minimum, ScaleType::BF16, 16),
+        intEncoding(8, ZeroKind::Integer, ScaleType::F32, 0),
+        Encoding{Codec::Plain, 16, ZeroKind::Constant, ScaleType::BF16, Grouping::Tensor, 0}}) {
     std::vector<float> values = randomValues(n * k), transposed(n * k);
     for (int64_t i = 0; i < n; ++i)
       for (int64_t j = 0; j < k; ++j)
@@ -145,19 +147,22 @@ TEST_F(WeightsTest, QuantizesRowsAndColumns) {
     std::string why;
     ASSERT_TRUE(quantize(encoding, values.data(), n, k, matrix, &why)) << why;
     std::string head = type(encoding, n, k) + " = [#whit.source<", tail = "]>]" + at(encoding, n, k);
-    EXPECT_EQ(stream(head + "\"rows\", 50, [" + blob(bytesOf(values), "f32") + tail), packed(matrix)) << nameOf(encoding) << failure;
-    EXPECT_EQ(stream(head + "\"columns\", 50, [" + blob(bytesOf(transposed), "f32") + tail), packed(matrix)) << nameOf(encoding) << failure;
+    EXPECT_EQ(stream(head + "\"rows\", 50, [" + blob(bytesOf(values), "f32") + tail), packed(matrix))
+        << nameOf(encoding) << failure;
+    EXPECT_EQ(stream(head + "\"columns\", 50, [" + blob(bytesOf(transposed), "f32") + tail), packed(matrix))
+        << nameOf(encoding) << failure;
   }
 }
 
 TEST_F(WeightsTest, LooksAtAllPartsForOneScale) {
   int64_t n = 40, k = 32;
   Encoding encoding{Codec::Int, 8, ZeroKind::Constant, ScaleType::F32, Grouping::Tensor, 0};
-  std::vector<float> values = randomValues(n * k), first(values.begin(), values.begin() + 10 * k), second(values.begin() + 10 * k, values.end());
+  std::vector<float> values = randomValues(n * k), first(values.begin(), values.begin() + 10 * k),
+                     second(values.begin() + 10 * k, values.end());
   Matrix matrix;
   ASSERT_TRUE(quantize(encoding, values.data(), n, k, matrix, nullptr));
-  EXPECT_EQ(stream(type(encoding, n, k) + " = [#whit.source<\"rows\", 10, [" + blob(bytesOf(first), "f32") + "]>, #whit.source<\"rows\", 30, [" +
-                   blob(bytesOf(second), "f32") + "]>]" + at(encoding, n, k)),
+  EXPECT_EQ(stream(type(encoding, n, k) + " = [#whit.source<\"rows\", 10, [" + blob(bytesOf(first), "f32") +
+                   "]>, #whit.source<\"rows\", 30, [" + blob(bytesOf(second), "f32") + "]>]" + at(encoding, n, k)),
             packed(matrix))
       << failure;
 }
@@ -171,7 +176,8 @@ TEST_F(WeightsTest, KeepsCodesOfJoinedBlocks) {
   std::string why;
   int64_t begin = 0;
   for (int part = 0; part < 2; ++part) {
-    std::vector<uint8_t> codes = randomBytes(rows[part] * groups * 16), scales = bytesOf(randomValues(rows[part] * groups)),
+    std::vector<uint8_t> codes = randomBytes(rows[part] * groups * 16),
+                         scales = bytesOf(randomValues(rows[part] * groups)),
                          zeros = randomBytes(rows[part] * ((groups + 1) / 2));
     BlockSource source{rows[part], k, 32, 4, codes, scales, ScaleType::F32};
     if (part == 0) {
@@ -179,7 +185,8 @@ TEST_F(WeightsTest, KeepsCodesOfJoinedBlocks) {
       source.zeros = zeros;
     }
     ASSERT_TRUE(readBlocks(source, 0, rows[part], expected, begin, &why)) << why;
-    parts += llvm::formatv("#whit.source<\"blocks\", {0}, [{1}, {2}{3}]>, ", rows[part], blob(codes, "ui8"), blob(scales, "f32"), part == 0 ? ", " + blob(zeros, "ui8") : "");
+    parts += llvm::formatv("#whit.source<\"blocks\", {0}, [{1}, {2}{3}]>, ", rows[part], blob(codes, "ui8"),
+                           blob(scales, "f32"), part == 0 ? ", " + blob(zeros, "ui8") : "");
     begin += rows[part];
   }
   std::vector<float> values = randomValues(rows[2] * k);
@@ -202,7 +209,8 @@ TEST_F(WeightsTest, QuantizesBlocksOfAnotherFormat) {
   dequantize(read, values.data());
   Encoding encoding = intEncoding(5, ZeroKind::Minimum, ScaleType::F16, 64);
   ASSERT_TRUE(quantize(encoding, values.data(), n, k, expected, nullptr));
-  EXPECT_EQ(stream(type(encoding, n, k) + " = [#whit.source<\"blocks\", 17, [" + blob(codes, "ui8") + ", " + blob(scales, "f32") + "]>]" + at(encoding, n, k)),
+  EXPECT_EQ(stream(type(encoding, n, k) + " = [#whit.source<\"blocks\", 17, [" + blob(codes, "ui8") + ", " +
+                   blob(scales, "f32") + "]>]" + at(encoding, n, k)),
             packed(expected))
       << failure;
 }
@@ -211,8 +219,10 @@ TEST_F(WeightsTest, SaysWhatDoesNotFit) {
   std::string short_ = blob(bytesOf(randomValues(10)), "f32");
   stream("tensor<4x4xf16> = [#whit.source<\"rows\", 4, [" + short_ + "]>]");
   EXPECT_EQ(failure, "a blob has 40 bytes; 4 rows of 4 need 64");
-  stream("tensor<33xf32> = [#whit.source<\"rows\", 33, [#whit.blob<\"w.bin\", 1000000 : 132 x f32, \"0000000000000000\">]>]");
+  stream("tensor<33xf32> = [#whit.source<\"rows\", 33, [#whit.blob<\"w.bin\", 1000000 : 132 x f32, "
+         "\"0000000000000000\">]>]");
   EXPECT_NE(failure.find("a weight needs 132 from byte 1000000"), std::string::npos) << failure;
-  stream("tensor<33xf32> = [#whit.source<\"rows\", 33, [#whit.blob<\"../w.bin\", 0 : 132 x f32, \"0000000000000000\">]>]");
+  stream(
+      "tensor<33xf32> = [#whit.source<\"rows\", 33, [#whit.blob<\"../w.bin\", 0 : 132 x f32, \"0000000000000000\">]>]");
   EXPECT_NE(failure.find("leaves the model's folder"), std::string::npos) << failure;
 }

@@ -37,12 +37,14 @@ using namespace mlir;
 using namespace ::whit::test;
 
 static const char *kUpstream =
-    ",canonicalize,cse,func.func(convert-vector-to-scf),expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-math-to-llvm,"
+    ",canonicalize,cse,func.func(convert-vector-to-scf),expand-strided-metadata,lower-affine,convert-scf-to-cf,convert-"
+    "math-to-llvm,"
     "convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,convert-func-to-llvm,"
     "reconcile-unrealized-casts";
 
-std::vector<Machine> (::whit::test::machinesOfHost)() {
-  const std::string sse = "+sse,+sse2", avx2 = sse + ",+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2";
+std::vector<Machine>(::whit::test::machinesOfHost)() {
+  const std::string sse = "+sse,+sse2",
+                    avx2 = sse + ",+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2";
   const std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd";
   std::vector<Machine> all = {{"avx512vnni", avx512 + ",+avx512vnni"},
                               {"avxvnni", avx2 + ",+avxvnni"},
@@ -51,9 +53,8 @@ std::vector<Machine> (::whit::test::machinesOfHost)() {
                               {"x86-64", sse}};
   llvm::StringMap<bool> host = llvm::sys::getHostCPUFeatures();
   llvm::erase_if(all, [&](const Machine &machine) {
-    return llvm::any_of(llvm::split(machine.features, ','), [&](StringRef feature) {
-      return feature != "+sse" && !host.lookup(feature.drop_front());
-    });
+    return llvm::any_of(llvm::split(machine.features, ','),
+                        [&](StringRef feature) { return feature != "+sse" && !host.lookup(feature.drop_front()); });
   });
   return all;
 }
@@ -85,8 +86,8 @@ static void prepareOnce() {
 Kernel::Kernel() {
   DialectRegistry registry;
   registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
-                  linalg::LinalgDialect, math::MathDialect,
-                  memref::MemRefDialect, scf::SCFDialect, vector::VectorDialect, mlir::whit::WhitDialect>();
+                  linalg::LinalgDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
+                  vector::VectorDialect, mlir::whit::WhitDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
@@ -101,8 +102,9 @@ std::unique_ptr<Kernel> Kernel::compile(const std::string &text, const std::stri
   if (!module)
     return nullptr;
   Builder b(context);
-  (*module)->setAttr("whit.target", b.getDictionaryAttr({b.getNamedAttr("cpu", b.getStringAttr("x86-64")),
-                                                         b.getNamedAttr("features", b.getStringAttr(machine.features))}));
+  (*module)->setAttr("whit.target",
+                     b.getDictionaryAttr({b.getNamedAttr("cpu", b.getStringAttr("x86-64")),
+                                          b.getNamedAttr("features", b.getStringAttr(machine.features))}));
   PassManager pm(context);
   if (failed(parsePassPipeline(passes + kUpstream, pm)) || failed(pm.run(*module)))
     return nullptr;

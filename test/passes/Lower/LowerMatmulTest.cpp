@@ -92,20 +92,24 @@ struct Compiled {
   std::unique_ptr<Kernel> kernel;
 
   Compiled(const Problem &problem, const Machine &machine, bool integers, std::mt19937 &random)
-      : problem(problem), matrix(randomMatrix(problem, random)), place(solvePlace(matrix.encoding, problem.n, problem.k)),
-        weights(problem.n * problem.k), packed(place.bytes()) {
+      : problem(problem), matrix(randomMatrix(problem, random)),
+        place(solvePlace(matrix.encoding, problem.n, problem.k)), weights(problem.n * problem.k),
+        packed(place.bytes()) {
     packPanels(place, matrix, packed.data());
     dequantize(matrix, weights.data());
     std::string w = llvm::formatv("memref<{0}x{1}xi8>", place.panels, place.panelBytes);
     std::string y = llvm::formatv("memref<?x{0}xf32, strided<[{1}, 1]>>", problem.n, problem.n + 3);
-    std::string at = llvm::formatv("at <<{0}>, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
+    std::string at =
+        llvm::formatv("at <<{0}>, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
     std::string text;
     if (integers) {
       std::string types = llvm::formatv("memref<?x{0}x{1}xi8>, memref<?x{0}xf32>, memref<?x{0}xi32>, {2}", place.groups,
                                         place.paddedGroup, w);
-      text = llvm::formatv("func.func @f(%c: memref<?x{0}x{1}xi8>, %s: memref<?x{0}xf32>, %t: memref<?x{0}xi32>, %w: {2}, %y: {3}) "
-                           "attributes {{llvm.emit_c_interface} {{ whit.quantized_matmul ins(%c, %s, %t, %w : {4}) outs(%y : {3}) {5} return }",
-                           place.groups, place.paddedGroup, w, y, types, at);
+      text = llvm::formatv(
+          "func.func @f(%c: memref<?x{0}x{1}xi8>, %s: memref<?x{0}xf32>, %t: memref<?x{0}xi32>, %w: {2}, %y: {3}) "
+          "attributes {{llvm.emit_c_interface} {{ whit.quantized_matmul ins(%c, %s, %t, %w : {4}) outs(%y : {3}) {5} "
+          "return }",
+          place.groups, place.paddedGroup, w, y, types, at);
     } else {
       std::string x = llvm::formatv("memref<?x{0}xf32>", problem.k);
       text = llvm::formatv("func.func @f(%x: {0}, %w: {1}, %y: {2}) attributes {{llvm.emit_c_interface} {{ "
@@ -142,7 +146,8 @@ void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
   Guarded<float> scales(m * groups);
   Guarded<int32_t> sums(m * groups);
   for (int64_t i = 0; i < m * groups; ++i) {
-    scales[i] = exact ? std::ldexp(1.0f, int(random() % 4) - 2) : std::uniform_real_distribution<float>(0, 0.1f)(random);
+    scales[i] =
+        exact ? std::ldexp(1.0f, int(random() % 4) - 2) : std::uniform_real_distribution<float>(0, 0.1f)(random);
     sums[i] = 0;
     for (int64_t j = 0; j < padded; ++j) {
       bool real = j < std::min(place.group, k - i % groups * place.group);
@@ -279,10 +284,11 @@ TEST(LowerMatmul, IntegerFormats) { checkFormats(true); }
 TEST(LowerMatmul, FloatFormats) { checkFormats(false); }
 
 TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
-  for (const char *schedule : {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3"})
+  for (const char *schedule :
+       {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3"})
     for (bool integers : {true, false})
-      check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"}, machinesOfHost().front(),
-            integers, kRows);
+      check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"},
+            machinesOfHost().front(), integers, kRows);
 }
 
 /// Rows of a batch, seen through strides: collapsible only at run time, not collapsible, and none at all.
@@ -305,7 +311,8 @@ TEST(LowerMatmul, BatchesOfStridedRows) {
     func.func @one(%x: memref<40xf32>, %w: memref<2x{0}xi8>, %y: memref<20xf32>) attributes {{llvm.emit_c_interface} {{
       whit.matmul ins(%x, %w : memref<40xf32>, memref<2x{0}xi8>) outs(%y : memref<20xf32>) at <<uint4_g32_min_f32>, 20 by 40>
       return
-    })", place.panelBytes);
+    })",
+                                   place.panelBytes);
   auto kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
   ASSERT_TRUE(kernel);
   MemRef w(packed.data(), {place.panels, place.panelBytes});
@@ -325,7 +332,8 @@ TEST(LowerMatmul, BatchesOfStridedRows) {
             for (int64_t e = 0; e < k; ++e)
               expected += x[at * k + e] * weights[column * k + e];
           }
-          ASSERT_EQ(y[at * n + column], float(expected)) << "row " << at << " of batches of " << rows << " in " << between;
+          ASSERT_EQ(y[at * n + column], float(expected))
+              << "row " << at << " of batches of " << rows << " in " << between;
         }
     }
   std::vector<float> single(n);
@@ -365,12 +373,14 @@ TEST(LowerMatmul, SubviewsOfPanels) {
           outs(%ys : memref<?x?xf32, strided<[100, 1], offset: ?>>) at <<int4_g32>, 100 by 64>
       }
       return
-    })", "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
+    })",
+                                "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
   ASSERT_TRUE(kernel);
   Guarded<float> x(m * k), y(m * n);
   for (int64_t i = 0; i < m * k; ++i)
     x[i] = int(random() % 9) - 4;
-  kernel->call("f", {MemRef(x.data(), {m, k}), MemRef(packed.data(), {place.panels, place.panelBytes}), MemRef(y.data(), {m, n})});
+  kernel->call("f", {MemRef(x.data(), {m, k}), MemRef(packed.data(), {place.panels, place.panelBytes}),
+                     MemRef(y.data(), {m, n})});
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = 0; column < n; ++column) {
       double expected = 0;
