@@ -37,6 +37,7 @@ class Whit_ComputeOp<string mnemonic, list<string> alsoDeclared = []> : Whit_Op<
     DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let hasVerifier = 1;
+  let hasFolder = 1;
 }
 
 // --------------------------------------------------------------------------------------------------- weights
@@ -90,7 +91,6 @@ def Whit_DequantizeOp : Whit_ComputeOp<"dequantize"> {
   let assemblyFormat = [{`ins` `(` $w `:` type($w) `)` `outs` `(` $y `:` type($y) `)` (`at` $place^)? attr-dict
     (`->` type($results)^)?}];
   let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
-  let hasFolder = 0;
 }
 
 // --------------------------------------------------------------------------------------------------- matmul, gather

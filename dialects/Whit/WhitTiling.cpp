@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Tiling and memory effects of the compute operations, all derived from one table per operation: which dimension of which
+// Tiling, folding and memory effects of the compute operations, all derived from one table per operation: which dimension of which
 // operand moves with which parallel loop (RowwiseOpInterface). Contracted dimensions and tables are taken whole, so a tile
 // never changes the order in which a value is summed.
 
@@ -259,6 +259,7 @@ static void effectsOf(DestinationStyleOpInterface op,
       tiled->tiledValues = {tiled->tiledValues[result]};                                                               \
     return tiled;                                                                                                      \
   }                                                                                                                    \
+  LogicalResult Op::fold(FoldAdaptor, SmallVectorImpl<OpFoldResult> &) { return memref::foldMemRefCast(*this); }       \
   void Op::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {                  \
     effectsOf(*this, effects);                                                                                         \
   }

@@ -35,3 +35,14 @@ func.func @memory(%x: memref<2x32xf32>, %w: memref<32xf32>, %y: memref<2x32xf32>
   whit.rms_norm ins(%y, %w : memref<2x32xf32>, memref<32xf32>) outs(%x : memref<2x32xf32>) epsilon = 1.0e-5
   return
 }
+
+// What a cast has forgotten is remembered: kernels see static sizes.
+// CHECK-LABEL: func.func @cast
+// CHECK-SAME: %[[X:[a-z0-9]+]]: memref<2x32xf32>, %[[V:[a-z0-9]+]]: memref<32xf32>, %[[Y:[a-z0-9]+]]: memref<2x32xf32>
+// CHECK-NEXT: whit.rms_norm ins(%[[X]], %[[V]] : memref<2x32xf32>, memref<32xf32>) outs(%[[Y]] : memref<2x32xf32>)
+func.func @cast(%x: memref<2x32xf32>, %v: memref<32xf32>, %y: memref<2x32xf32>) {
+  %0 = memref.cast %x : memref<2x32xf32> to memref<?x32xf32>
+  %1 = memref.cast %y : memref<2x32xf32> to memref<?x32xf32>
+  whit.rms_norm ins(%0, %v : memref<?x32xf32>, memref<32xf32>) outs(%1 : memref<?x32xf32>) epsilon = 1.0e-5
+  return
+}
