@@ -23,13 +23,17 @@ Binding::Binding(const Module &module)
     : module(module), values(module.manifest->symbols.size(), -1), overrides(values.size(), -1), origins(values.size()),
       tensors(module.manifest->arguments.size()) {}
 
-whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cached, bool pastsOnly) {
+void Binding::clear(int64_t cached) {
   std::fill(values.begin(), values.end(), -1);
   std::fill(origins.begin(), origins.end(), Origin{});
   std::fill(tensors.begin(), tensors.end(), nullptr);
   firstPast = nullptr;
   pastCount = 0;
   pastLength = cached;
+}
+
+whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cached, bool pastsOnly) {
+  clear(cached);
   for (int32_t i = 0; i < count; ++i)
     if (whit_status status = bindTensor(inputs[i], pastsOnly))
       return status;
@@ -52,12 +56,7 @@ whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cach
 }
 
 whit_status Binding::bindDims(const whit_dim *dims, int32_t count, int64_t cached) {
-  std::fill(values.begin(), values.end(), -1);
-  std::fill(origins.begin(), origins.end(), Origin{});
-  std::fill(tensors.begin(), tensors.end(), nullptr);
-  firstPast = nullptr;
-  pastCount = 0;
-  pastLength = cached;
+  clear(cached);
   for (int32_t i = 0; i < count; ++i) {
     if (!dims[i].name)
       return fail(WHIT_USAGE, "dimension %d has no name", int(i));

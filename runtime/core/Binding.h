@@ -37,6 +37,8 @@ public:
   const whit_tensor *tensorOf(int32_t argument) const { return tensors[argument]; }
 
 private:
+  /// Forgets the call before; `cached` tokens are in the session's caches.
+  void clear(int64_t cached);
   whit_status bindTensor(const whit_tensor &tensor, bool pastsOnly);
   whit_status checkTensor(const whit_tensor &tensor, const Value &value);
   whit_status bindDimension(int32_t symbol, int64_t found, const whit_tensor &tensor, int32_t dimension);

@@ -163,12 +163,16 @@ whit_status Session::checkBatch() const {
   return WHIT_OK;
 }
 
-whit_status Session::execute(const whit_tensor *inputs, int32_t count) {
+whit_status Session::prepare(const whit_tensor *inputs, int32_t count) {
   if (whit_status status = binding.bind(inputs, count, cachedTokens))
     return status;
   if (whit_status status = layOut())
     return status;
-  if (whit_status status = checkBatch())
+  return checkBatch();
+}
+
+whit_status Session::execute(const whit_tensor *inputs, int32_t count) {
+  if (whit_status status = prepare(inputs, count))
     return status;
   if (!fits())
     return fail(WHIT_NEEDS_RESERVE,
@@ -177,11 +181,7 @@ whit_status Session::execute(const whit_tensor *inputs, int32_t count) {
 }
 
 whit_status Session::run(const whit_tensor *inputs, int32_t count) {
-  if (whit_status status = binding.bind(inputs, count, cachedTokens))
-    return status;
-  if (whit_status status = layOut())
-    return status;
-  if (whit_status status = checkBatch())
+  if (whit_status status = prepare(inputs, count))
     return status;
   if (!fits())
     if (whit_status status = allocate())

@@ -56,6 +56,8 @@ private:
   whit_status allocate();
   whit_status launch();
   whit_status checkBatch() const;
+  /// Binds, lays out and checks a call: what `execute` and `run` do before they differ.
+  whit_status prepare(const whit_tensor *inputs, int32_t count);
   void importCaches();
   void fillMask(Slot &slot);
   void fillPositions(Slot &slot);
