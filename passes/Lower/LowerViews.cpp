@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-lower-views: strided copies and expansions into several dynamic dimensions (upstream's expand-strided-metadata assumes
-// one of them per group).
+// whit-lower-views: expansions into several dynamic dimensions (upstream's expand-strided-metadata assumes one per group).
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Dialect/Linalg/IR/Linalg.h"
-#include "mlir/Dialect/Linalg/Utils/Utils.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Pass/Pass.h"
 
@@ -18,15 +15,6 @@ namespace mlir::whit {
 using namespace mlir;
 
 namespace {
-
-void lowerCopy(memref::CopyOp copy) {
-  auto isPlain = [](Value v) { return cast<MemRefType>(v.getType()).getLayout().isIdentity(); };
-  if (isPlain(copy.getSource()) && isPlain(copy.getTarget()))
-    return;
-  OpBuilder b(copy);
-  linalg::makeMemRefCopyOp(b, copy.getLoc(), copy.getSource(), copy.getTarget());
-  copy.erase();
-}
 
 /// A group that was one dimension of stride s has, from the inside out, strides s, s * size, ...
 void lowerExpansion(memref::ExpandShapeOp op) {
@@ -54,17 +42,10 @@ void lowerExpansion(memref::ExpandShapeOp op) {
 
 struct LowerViewsPass : mlir::whit::impl::LowerViewsPassBase<LowerViewsPass> {
   void runOnOperation() override {
-    SmallVector<Operation *> ops;
-    getOperation().walk([&](Operation *op) {
-      if (isa<memref::CopyOp, memref::ExpandShapeOp>(op))
-        ops.push_back(op);
-    });
-    for (Operation *op : ops) {
-      if (auto copy = dyn_cast<memref::CopyOp>(op))
-        lowerCopy(copy);
-      else
-        lowerExpansion(cast<memref::ExpandShapeOp>(op));
-    }
+    SmallVector<memref::ExpandShapeOp> ops;
+    getOperation().walk([&](memref::ExpandShapeOp op) { ops.push_back(op); });
+    for (memref::ExpandShapeOp op : ops)
+      lowerExpansion(op);
   }
 };
 } // namespace

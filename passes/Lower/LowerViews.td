@@ -4,18 +4,16 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerViewsPass : Pass<"whit-lower-views", "mlir::func::FuncOp"> {
-  let summary = "lowers the views and copies that upstream cannot";
+  let summary = "lowers the views that upstream cannot";
   let description = [{
-    Strided copies become loops, not calls of a runtime library that compiled models do not link; a copy between contiguous
-    buffers becomes a memcpy later on and stays. An expansion of one dimension into several dynamic ones becomes a
-    reinterpret_cast of computed strides.
+    An expansion of one dimension into several dynamic ones becomes a reinterpret_cast of computed strides.
 
     ```mlir
-    memref.copy %slice, %row : memref<?x64xf32, strided<[128, 1]>> to memref<?x64xf32>
+    %e = memref.expand_shape %x [[0, 1], [2]] output_shape [%b, %s, 64] : memref<?x64xf32> into memref<?x?x64xf32>
     // becomes
-    linalg.generic {...} ins(%slice : ...) outs(%row : ...) { linalg.yield %in : f32 }
+    %e = memref.reinterpret_cast %base to offset: [0], sizes: [%b, %s, 64], strides: [%s * 64, 64, 1]
     ```
   }];
-  let dependentDialects = ["mlir::linalg::LinalgDialect", "mlir::affine::AffineDialect"];
+  let dependentDialects = ["mlir::affine::AffineDialect"];
 }
 #endif

@@ -76,3 +76,16 @@ func.func @scalar(%x: memref<4x?xf32>, %y: memref<?x4xf32>, %i: memref<8xi64>) {
   }
   return
 }
+
+// Copies, strided or not, are loops over vectors: compiled models link no library that copies.
+// CHECK-LABEL: @copies
+// CHECK-NOT: memref.copy
+// CHECK: scf.for
+// CHECK: vector
+// CHECK-NOT: memref.copy
+// CHECK: return
+func.func @copies(%s: memref<?x64xf32, strided<[128, 1]>>, %r: memref<?x64xf32>, %t: memref<?x64xf32>) {
+  memref.copy %s, %r : memref<?x64xf32, strided<[128, 1]>> to memref<?x64xf32>
+  memref.copy %r, %t : memref<?x64xf32> to memref<?x64xf32>
+  return
+}
