@@ -78,7 +78,8 @@ static llvm::Error fillCache(const llvm::Twine &name, const Tensor &past, Tensor
   return llvm::Error::success();
 }
 
-llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const NamedTensors &inputs, const Sizes &sizes) {
+static llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const NamedTensors &inputs,
+                                         const Sizes &sizes) {
   auto type = dyn_cast<RankedTensorType>(function.getArgument(i).getType());
   std::string name = nameOf(function.getArgAttrDict(i), "arg", i);
   if (!type)
@@ -116,6 +117,17 @@ llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, const Named
                 "only caches may be left out; they are empty then");
   std::fill(tensor.integers.begin(), tensor.integers.end(), 1);
   return tensor;
+}
+
+llvm::Expected<std::vector<Datum>> argumentsOf(func::FuncOp function, const NamedTensors &inputs, const Sizes &sizes) {
+  std::vector<Datum> arguments;
+  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
+    auto argument = argumentOf(function, i, inputs, sizes);
+    if (!argument)
+      return argument.takeError();
+    arguments.push_back(makeDatum(std::move(*argument)));
+  }
+  return arguments;
 }
 
 // ---------------------------------------------------------------------------------------------------- the whole model
@@ -169,14 +181,10 @@ llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTens
     if (!llvm::is_contained(names, name))
       return fail(Exit::Invalid, "the model has no input '" + name + "'; it has " + llvm::join(names, ", "));
   Sizes sizes = sizesOf(*loaded.module, function, inputs);
-  std::vector<Datum> arguments;
-  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-    auto argument = argumentOf(function, i, inputs, sizes);
-    if (!argument)
-      return argument.takeError();
-    arguments.push_back(makeDatum(std::move(*argument)));
-  }
-  auto results = interpreter.call(function, std::move(arguments));
+  auto arguments = argumentsOf(function, inputs, sizes);
+  if (!arguments)
+    return arguments.takeError();
+  auto results = interpreter.call(function, std::move(*arguments));
   if (failed(results))
     return fail(Exit::Invalid, "the model could not be run to its end; see the messages above");
 

@@ -20,10 +20,10 @@ using Sizes = std::map<std::string, int64_t>;
 /// the model's output names. `bounds`: results carry the error bound of a correct f32 program.
 llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTensors &inputs, bool bounds, int threads);
 
-/// The argument `i` of @main: an input by its name, a cache that holds its past, a destination of the right size, or
+/// The arguments of @main, each an input by its name, a cache that holds its past, a destination of the right size, or
 /// what the runtime fills in (a mask of ones). Dimensions that `inputs` do not show come from `sizes`.
-llvm::Expected<Tensor> argumentOf(mlir::func::FuncOp function, unsigned i, const NamedTensors &inputs,
-                                  const Sizes &sizes);
+llvm::Expected<std::vector<Datum>> argumentsOf(mlir::func::FuncOp function, const NamedTensors &inputs,
+                                               const Sizes &sizes);
 
 /// The value whose memory `value` is written to, as far as destinations lead; a cache's argument for what was appended
 /// to it.

@@ -243,14 +243,10 @@ llvm::Expected<std::vector<RegionReport>> Regions::replay(const NamedTensors &in
         report.nodes.push_back(node.str());
     return replayOne(op, frame, records[report.id], report);
   };
-  std::vector<Datum> arguments;
-  for (unsigned i = 0; i < function.getNumArguments(); ++i) {
-    auto argument = argumentOf(function, i, inputs, sizes);
-    if (!argument)
-      return argument.takeError();
-    arguments.push_back(makeDatum(std::move(*argument)));
-  }
-  if (failed(interpreter.call(function, std::move(arguments))))
+  auto arguments = argumentsOf(function, inputs, sizes);
+  if (!arguments)
+    return arguments.takeError();
+  if (failed(interpreter.call(function, std::move(*arguments))))
     return fail(Exit::Invalid, "the regions could not be replayed; see the messages above");
   return reports;
 }
