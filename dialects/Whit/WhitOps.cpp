@@ -274,6 +274,17 @@ LogicalResult AttentionOp::verify() {
   if (ShapedType::isDynamic(q[2]) || ShapedType::isDynamic(kvHeads) || q[2] % kvHeads)
     return emitOpError() << "q has " << q[2] << " heads and v has " << kvHeads
                          << "; both must be static and the first a multiple of the second";
+  if (Value mask = getMask()) {
+    if (failed(verifyRank(*this, mask, "mask", 4)))
+      return failure();
+    for (auto [dim, wanted] : llvm::enumerate(ArrayRef<int64_t>{q[0], q[2], q[1]}))
+      if (!maskIsShared(dim) && failed(verifyDim(*this, mask, "mask", dim, wanted)))
+        return failure();
+    int64_t masked = shapeOf(mask)[3], tokens = shapeOf(getV())[2];
+    if (!ShapedType::isDynamic(masked) && !ShapedType::isDynamic(tokens) && masked > tokens)
+      return emitOpError() << "mask has size " << masked << " in dimension 3; v has " << tokens
+                           << " tokens, and it must have no more than those";
+  }
   if (int64_t(getWindow()) < 0) // the accessor is unsigned
     return emitOpError() << "window is " << int64_t(getWindow()) << "; it must be 0 (unlimited) or positive";
   return success();

@@ -191,18 +191,34 @@ def Whit_CacheAppendOp : Whit_ComputeOp<"cache_append"> {
 }
 
 def Whit_AttentionOp : Whit_ComputeOp<"attention", ["getPositionLoop"]> {
-  let summary = "causal attention over a cache, heads in groups that share keys and values";
+  let summary = "attention over a cache, heads in groups that share keys and values";
   let description = [{
     q, y [B, S, HQ, D] f32; k [B, HK, T, D] or blocked [B, HK, T/16, D, 16]; v [B, HK, T, D]; HQ a multiple of HK; start [B]
-    i32; first index. Row s of batch b stands at position p = start[b] + first + s and sees the tokens t with t <= p, t < T and,
-    if `window` > 0, t > p - window. Scores are scale * q.k, capped to softcap * tanh(score / softcap) if softcap > 0; a row
-    that sees nothing gives 0. Softmax is online and in f32. "FlashAttention", 2022; "GQA", 2023.
+    i32; first index. Row s of batch b stands at position p = start[b] + first + s and sees the tokens t with t < T, t <= p
+    unless `bidirectional` and, if `window` > 0, t > p - window. Scores are scale * q.k, capped to
+    softcap * tanh(score / softcap) if softcap > 0. Softmax is online and in f32. "FlashAttention", 2022; "GQA", 2023.
+
+    mask [B|1, HQ|1, S|1, T'] f32, T' <= T, is added to the scores; tokens t >= T' are not seen. A size that is statically 1
+    is used for all of B, HQ or S. A row that sees nothing, or all of whose scores are -infinity, gives 0. A finite mask is
+    only a number: a row of nothing but the lowest float weighs all its tokens alike.
+
+    ```mlir
+    %y = whit.attention ins(%q, %k, %v mask %m : tensor<?x?x12x32xf32>, tensor<?x12x?x32xf32>, tensor<?x12x?x32xf32>,
+                            tensor<?x1x1x?xf32>) from %start + %c0 : tensor<?xi32> outs(%e : tensor<?x?x12x32xf32>)
+                        scale = 0.18 bidirectional -> tensor<?x?x12x32xf32>
+    ```
   }];
-  let arguments = (ins Whit_F32:$q, Whit_Float:$k, Whit_Float:$v, Whit_I32:$start, Index:$first, Whit_F32:$y,
-                       F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$softcap, DefaultValuedAttr<I64Attr, "0">:$window);
-  let assemblyFormat = [{`ins` `(` $q `,` $k `,` $v `:` type($q) `,` type($k) `,` type($v) `)` `from` $start `+` $first `:`
-    type($start) `outs` `(` $y `:` type($y) `)` `scale` `=` $scale attr-dict (`->` type($results)^)?}];
-  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+  let arguments = (ins Whit_F32:$q, Whit_Float:$k, Whit_Float:$v, Optional<Whit_F32>:$mask, Whit_I32:$start, Index:$first,
+                       Whit_F32:$y, F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$softcap,
+                       DefaultValuedAttr<I64Attr, "0">:$window, UnitAttr:$bidirectional);
+  let assemblyFormat = [{`ins` `(` $q `,` $k `,` $v (`mask` $mask^)? `:` type($q) `,` type($k) `,` type($v)
+    (`,` type($mask)^)? `)` `from` $start `+` $first `:` type($start) `outs` `(` $y `:` type($y) `)` `scale` `=` $scale
+    (`bidirectional` $bidirectional^)? attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{
+    MutableOperandRange getDpsInitsMutable() { return getYMutable(); }
+    /// Whether dimension `dim` of the mask is one row that stands for all.
+    bool maskIsShared(int64_t dim) { return ::llvm::cast<::mlir::ShapedType>(getMask().getType()).getDimSize(dim) == 1; }
+  }];
 }
 
 // --------------------------------------------------------------------------------------------------- regions

@@ -101,7 +101,16 @@ int64_t AttentionOp::getPositionLoop() { return 2; }
 Uses AttentionOp::getDimUses() {
   int64_t shared = cast<ShapedType>(getQ().getType()).getDimSize(2) / cast<ShapedType>(getV().getType()).getDimSize(1);
   SmallVector<DimUse> heads{{.loop = 0}, {.loop = 2}, {.loop = 1, .multiply = shared}, {}};
-  return {heads, rowsThenWhole(getK(), 2), rowsThenWhole(getV(), 2), rowsThenWhole(getStart(), 1), {}, heads};
+  Uses uses{heads, rowsThenWhole(getK(), 2), rowsThenWhole(getV(), 2)};
+  if (getMask()) {
+    SmallVector<DimUse> moves{heads[0], heads[2], heads[1], {}}; // [B, HQ, S, T]
+    for (int64_t dim = 0; dim < 3; ++dim)
+      if (maskIsShared(dim))
+        moves[dim] = {};
+    uses.push_back(moves);
+  }
+  uses.append({rowsThenWhole(getStart(), 1), {}, heads});
+  return uses;
 }
 
 // ---------------------------------------------------------------------------------------------------- from the tables

@@ -4,6 +4,9 @@
 
 #include "Interpret/Interpreter.h"
 
+#include "llvm/ADT/STLExtras.h"
+
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -65,16 +68,31 @@ static LogicalResult runCacheAppend(CacheAppendOp op, Frame &frame) {
 }
 
 namespace {
-/// One head of one row of q.
-struct Head {
+/// What all rows share.
+struct Attention {
   const Tensor &q, &k, &v;
+  const Tensor *mask;
   CacheShape kShape, vShape;
   double scale, softcap, unit;
+
+  /// Where the masks of a row's tokens begin. A size of 1 stands for all.
+  int64_t maskAt(int64_t b, int64_t h, int64_t s) const {
+    int64_t at = 0;
+    for (auto [dim, index] : llvm::enumerate(std::array<int64_t, 3>{b, h, s}))
+      at = at * mask->shape[dim] + (mask->shape[dim] == 1 ? 0 : index);
+    return at * mask->shape[3];
+  }
+};
+
+/// One head of one row of q.
+struct Row {
+  int64_t qAt, batch, kvHead, maskAt;
 };
 } // namespace
 
-/// scale * q.k, capped, with its bound.
-static Scalar scoreOf(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int64_t t) {
+/// scale * q.k, capped and masked, with its bound.
+static Scalar scoreOf(const Attention &head, const Row &row, int64_t t) {
+  auto [qAt, b, kvHead, maskAt] = row;
   double sum = 0, magnitude = 0, error = 0;
   for (int64_t d = 0; d < head.kShape.depth; ++d) {
     Scalar q = head.q.get(qAt + d), k = head.k.get(head.kShape.at(b, kvHead, t, d));
@@ -88,20 +106,32 @@ static Scalar scoreOf(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, 
     double capped = head.softcap * std::tanh(score.f / head.softcap);
     score = Scalar{capped, 0, score.bound + 10 * head.unit * std::fabs(capped)};
   }
+  if (head.mask) {
+    Scalar mask = head.mask->get(maskAt + t);
+    score.f += mask.f;
+    score.bound = std::isinf(score.f) ? 0 : score.bound + mask.bound + head.unit * std::fabs(score.f);
+  }
   return score;
 }
 
 /// Softmax over tokens [begin, end) and the sum of values under it. Compiled code keeps a running maximum over blocks
 /// of 16 tokens; each block may rescale what was summed before it by one more exp and one more product.
-static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int64_t begin, int64_t end, Tensor &y) {
+static void attend(const Attention &head, const Row &row, int64_t begin, int64_t end, Tensor &y) {
   int64_t depth = head.vShape.depth, tokens = end - begin;
   std::vector<Scalar> scores;
   double largest = -std::numeric_limits<double>::infinity(), largestBound = 0;
   for (int64_t t = begin; t < end; ++t) {
-    scores.push_back(scoreOf(head, qAt, b, kvHead, t));
+    scores.push_back(scoreOf(head, row, t));
     largest = std::max(largest, scores.back().f);
-    largestBound = std::max(largestBound, std::fabs(scores.back().f));
   }
+  if (std::isinf(largest) && largest < 0) { // all that the row sees is masked
+    std::fill_n(y.floats.begin() + row.qAt, depth, 0.0);
+    return;
+  }
+  // Of the scores that matter: a masked one, however low, has the weight 0.
+  for (const Scalar &score : scores)
+    if (largest - score.f < 1000)
+      largestBound = std::max(largestBound, std::fabs(score.f));
   double unit = head.unit, blocks = double((tokens + 15) / 16);
   double total = 0, totalError = 0;
   for (Scalar &score : scores) { // becomes a weight, with its relative error in `bound`
@@ -115,7 +145,7 @@ static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int
   for (int64_t d = 0; d < depth; ++d) {
     double sum = 0, magnitude = 0, error = 0;
     for (int64_t t = begin; t < end; ++t) {
-      Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(b, kvHead, t, d));
+      Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(row.batch, row.kvHead, t, d));
       sum += weight.f * v.f;
       magnitude += std::fabs(weight.f * v.f);
       error += weight.f * (weight.bound * std::fabs(v.f) + v.bound) +
@@ -123,7 +153,7 @@ static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int
     }
     error += (tokens + kOtherRoundings) * unit * magnitude;
     double value = sum / total;
-    y.set(qAt + d,
+    y.set(row.qAt + d,
           Scalar{value, 0, unit ? (error + std::fabs(value) * totalError) / total + 2 * unit * std::fabs(value) : 0});
   }
 }
@@ -131,29 +161,32 @@ static void attend(const Head &head, int64_t qAt, int64_t b, int64_t kvHead, int
 static LogicalResult runAttention(AttentionOp op, Frame &frame) {
   const Tensor &q = frame.tensor(op.getQ()), &k = frame.tensor(op.getK()), &v = frame.tensor(op.getV());
   const Tensor &start = frame.tensor(op.getStart());
-  Head head{q,
-            k,
-            v,
-            CacheShape(k),
-            CacheShape(v),
-            op.getScale().convertToDouble(),
-            op.getSoftcap().convertToDouble(),
-            frame.interpreter.unit};
+  Attention head{q,
+                 k,
+                 v,
+                 op.getMask() ? &frame.tensor(op.getMask()) : nullptr,
+                 CacheShape(k),
+                 CacheShape(v),
+                 op.getScale().convertToDouble(),
+                 op.getSoftcap().convertToDouble(),
+                 frame.interpreter.unit};
   Tensor y(frame.tensor(op.getY()).element, q.shape);
   int64_t batches = q.shape[0], rows = q.shape[1], heads = q.shape[2], depth = q.shape[3];
   int64_t shared = heads / std::max<int64_t>(head.vShape.heads, 1), first = frame.integer(op.getFirst()),
           window = op.getWindow();
   int64_t capacity = std::min(head.kShape.capacity, head.vShape.capacity);
+  if (head.mask)
+    capacity = std::min(capacity, head.mask->last());
   for (int64_t row = 0; row < batches * rows; ++row) {
     int64_t b = row / rows, position = start.integers[b] + first + row % rows;
-    int64_t end = std::min(position + 1, capacity),
+    int64_t end = op.getBidirectional() ? capacity : std::min(position + 1, capacity),
             begin = window > 0 ? std::max<int64_t>(position - window + 1, 0) : 0;
     for (int64_t h = 0; h < heads; ++h) {
       int64_t at = (row * heads + h) * depth;
       if (begin >= end)
         std::fill_n(y.floats.begin() + at, depth, 0.0);
       else
-        attend(head, at, b, h / shared, begin, end, y);
+        attend(head, {at, b, h / shared, head.mask ? head.maskAt(b, h, row % rows) : 0}, begin, end, y);
     }
   }
   frame.set(op.getResult(0), std::move(y));

@@ -256,3 +256,22 @@ Value LaneBuilder::reduce(Value vector, function_ref<Value(Value, Value)> combin
 Value LaneBuilder::sum(Value vector) {
   return reduce(vector, [&](Value a, Value b) { return addf(a, b); });
 }
+
+// Four rounds that interleave lanes of rows n apart.
+void LaneBuilder::transpose(SmallVector<Value> &rows) {
+  for (int64_t n = kLanes / 2; n >= 1; n /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < kLanes; ++i) {
+      int64_t within = i % (2 * n), base = i - within;
+      low.push_back(within < n ? base + within : kLanes + base + within - n);
+      high.push_back(low.back() + n);
+    }
+    for (int64_t i = 0; i < kLanes; ++i) {
+      if (i & n)
+        continue;
+      Value a = rows[i], c = rows[i + n];
+      rows[i] = vector::ShuffleOp::create(*this, a, c, low);
+      rows[i + n] = vector::ShuffleOp::create(*this, a, c, high);
+    }
+  }
+}

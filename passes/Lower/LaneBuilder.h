@@ -93,6 +93,8 @@ public:
   /// Folds lane i + n into lane i for n = 8, 4, 2, 1, so that the order of a sum is always the same.
   Value reduce(Value vector, function_ref<Value(Value, Value)> combine);
   Value sum(Value vector);
+  /// Columns of a 16 x 16 matrix given by its rows, in place.
+  void transpose(SmallVector<Value> &rows);
 
   // ------------------------------------------------------------------------------------------------ functions
   // On f32 scalars and vectors. Errors are bounds over all f32 arguments, measured by the tests.

@@ -26,7 +26,7 @@ def LowerAttentionPass : Pass<"whit-lower-attention", "mlir::func::FuncOp"> {
 
     A row's blocks, chains and sums do not depend on the tile it is in, so it has the same bits alone and in a batch. Scores
     of tokens that a row may not see are replaced, not multiplied by 0, and values of such tokens are not added, so whatever
-    an unused cache position holds, NaN included, does not matter. exp is a polynomial; multiply and add are fused if
+    an unused cache position holds, NaN included, does not matter. A mask is added to 16 scores at a time before that. exp is a polynomial; multiply and add are fused if
     `whit.target` has `fma`. Keys in [B, H, T, D] form are transposed into a block on the stack first.
 
     `whit.cache_append` copies rows, narrowing to f16 or bf16 by rounding to nearest even; 16 tokens that fill a block of a

@@ -79,9 +79,10 @@ CachedAttentionResults cachedAttention(ImplicitLocOpBuilder &b, const CachedAtte
   };
   Tensor q = rotate(a.q), k = append(rotate(a.k), a.pastK), v = append(a.v, a.pastV);
   Value y = empty(b, q.sizes, q.element());
-  auto op = mlir::whit::AttentionOp::create(b, y.getType(), q.value, k.value, v.value, a.start.value, first, y,
-                                            b.getF32FloatAttr(a.scale), b.getF32FloatAttr(a.softcap),
-                                            b.getI64IntegerAttr(a.window));
+  auto op =
+      mlir::whit::AttentionOp::create(b, y.getType(), q.value, k.value, v.value, a.mask ? a.mask->value : Value(),
+                                      a.start.value, first, y, b.getF32FloatAttr(a.scale), b.getF32FloatAttr(a.softcap),
+                                      b.getI64IntegerAttr(a.window), a.bidirectional ? b.getUnitAttr() : nullptr);
   return {{op.getResult(0), q.sizes}, k, v};
 }
 

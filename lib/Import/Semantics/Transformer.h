@@ -38,6 +38,8 @@ struct CachedAttention {
   bool interleaved = false;
   double scale = 1, softcap = 0; ///< softcap 0: none
   int64_t window = 0;            ///< 0: unlimited
+  std::optional<Tensor> mask;    ///< f32 [B|1, HQ|1, S|1, T'], T' <= total, added to the scores
+  bool bidirectional = false;    ///< rows see tokens behind them, too
 };
 struct CachedAttentionResults {
   Tensor y;                  ///< [B, S, HQ, D]

@@ -193,6 +193,34 @@ func.func @f(%q: tensor<1x2x4x8xf32>, %k: tensor<1x2x64x8xf32>, %start: tensor<1
 
 // -----
 
+func.func @f(%q: tensor<2x3x4x8xf32>, %k: tensor<2x2x64x8xf32>, %m: tensor<3x64xf32>, %start: tensor<2xi32>, %first: index) {
+  // expected-error@+1 {{'whit.attention' op mask has rank 2; it must have rank 4}}
+  %0 = whit.attention ins(%q, %k, %k mask %m : tensor<2x3x4x8xf32>, tensor<2x2x64x8xf32>, tensor<2x2x64x8xf32>, tensor<3x64xf32>)
+    from %start + %first : tensor<2xi32> outs(%q : tensor<2x3x4x8xf32>) scale = 1.0 -> tensor<2x3x4x8xf32>
+  return
+}
+
+// -----
+
+// The heads of a mask are those of the queries, not those of the keys.
+func.func @f(%q: tensor<2x3x4x8xf32>, %k: tensor<2x2x64x8xf32>, %m: tensor<1x2x3x64xf32>, %start: tensor<2xi32>, %first: index) {
+  // expected-error@+1 {{'whit.attention' op mask has size 2 in dimension 1; it must be 4}}
+  %0 = whit.attention ins(%q, %k, %k mask %m : tensor<2x3x4x8xf32>, tensor<2x2x64x8xf32>, tensor<2x2x64x8xf32>, tensor<1x2x3x64xf32>)
+    from %start + %first : tensor<2xi32> outs(%q : tensor<2x3x4x8xf32>) scale = 1.0 -> tensor<2x3x4x8xf32>
+  return
+}
+
+// -----
+
+func.func @f(%q: tensor<2x3x4x8xf32>, %k: tensor<2x2x64x8xf32>, %m: tensor<1x1x1x65xf32>, %start: tensor<2xi32>, %first: index) {
+  // expected-error@+1 {{'whit.attention' op mask has size 65 in dimension 3; v has 64 tokens, and it must have no more than those}}
+  %0 = whit.attention ins(%q, %k, %k mask %m : tensor<2x3x4x8xf32>, tensor<2x2x64x8xf32>, tensor<2x2x64x8xf32>, tensor<1x1x1x65xf32>)
+    from %start + %first : tensor<2xi32> outs(%q : tensor<2x3x4x8xf32>) scale = 1.0 -> tensor<2x3x4x8xf32>
+  return
+}
+
+// -----
+
 func.func @f(%a: vector<16xi32>, %u: vector<32xi8>, %s: vector<64xi8>) {
   // expected-error@+1 {{'whit.dot' op u has 32 elements; it must have 4 for each of the 16 lanes of acc}}
   %0 = whit.dot %a, %u, %s : vector<16xi32>, vector<32xi8>, vector<64xi8>

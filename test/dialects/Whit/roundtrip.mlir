@@ -83,7 +83,8 @@ func.func @norms(%x: tensor<?x32xf32>, %v: tensor<32xf32>) {
 
 // CHECK-LABEL: func.func @attention
 func.func @attention(%x: tensor<1x?x4x8xf32>, %t: tensor<64x4xf32>, %start: tensor<1xi32>, %first: index,
-                     %new: tensor<1x?x2x8xf32>, %past: tensor<1x2x?x8xf32>, %k: tensor<1x2x4x8x16xf16>, %v: tensor<1x2x64x8xf32>) {
+                     %new: tensor<1x?x2x8xf32>, %past: tensor<1x2x?x8xf32>, %k: tensor<1x2x4x8x16xf16>, %v: tensor<1x2x64x8xf32>,
+                     %mask: tensor<1x4x?x60xf32>) {
   // CHECK: whit.rotary ins({{.*}}) from %{{.*}} + %{{.*}} : tensor<1xi32> outs({{.*}}) interleaved -> tensor<1x?x4x8xf32>
   %0 = whit.rotary ins(%x, %t, %t : tensor<1x?x4x8xf32>, tensor<64x4xf32>, tensor<64x4xf32>) from %start + %first : tensor<1xi32>
     outs(%x : tensor<1x?x4x8xf32>) interleaved -> tensor<1x?x4x8xf32>
@@ -97,6 +98,10 @@ func.func @attention(%x: tensor<1x?x4x8xf32>, %t: tensor<64x4xf32>, %start: tens
   // CHECK-SAME: {softcap = 5.000000e+01 : f32, window = 128 : i64} -> tensor<1x?x4x8xf32>
   %3 = whit.attention ins(%x, %2, %1 : tensor<1x?x4x8xf32>, tensor<1x2x4x8x16xf16>, tensor<1x2x64x8xf32>) from %start + %first
     : tensor<1xi32> outs(%x : tensor<1x?x4x8xf32>) scale = 0.125 {softcap = 50.0 : f32, window = 128 : i64} -> tensor<1x?x4x8xf32>
+  // CHECK: whit.attention ins(%{{.*}}, %{{.*}}, %{{.*}} mask %{{.*}} : tensor<1x?x4x8xf32>, {{.*}}, {{.*}}, tensor<1x4x?x60xf32>)
+  // CHECK-SAME: scale = 1.250000e-01 bidirectional -> tensor<1x?x4x8xf32>
+  %4 = whit.attention ins(%x, %2, %1 mask %mask : tensor<1x?x4x8xf32>, tensor<1x2x4x8x16xf16>, tensor<1x2x64x8xf32>, tensor<1x4x?x60xf32>)
+    from %start + %first : tensor<1xi32> outs(%x : tensor<1x?x4x8xf32>) scale = 0.125 bidirectional -> tensor<1x?x4x8xf32>
   return
 }
 

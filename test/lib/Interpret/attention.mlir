@@ -93,3 +93,41 @@ func.func @attention_on_blocked_keys() {
   check.expect_eq %one, %two : tensor<1x1x1x2xf32>
   return
 }
+
+// Without the causal limit row 0 sees what row 1 sees. A mask of -infinity takes token 1 away again, for row 0 of head 1 only.
+func.func @attention_bidirectional_and_masked() {
+  %q = arith.constant dense<1.0> : tensor<1x2x2x1xf32>
+  %k = arith.constant dense<[[[[0.0], [1.0986122886681098], [100.0]]]]> : tensor<1x1x3x1xf32>
+  %v = arith.constant dense<[[[[4.0], [8.0], [100.0]]]]> : tensor<1x1x3x1xf32>
+  %zero = arith.constant dense<0> : tensor<1xi32>
+  %first = arith.constant 0 : index
+  %e = tensor.empty() : tensor<1x2x2x1xf32>
+  // Token 2 has no mask and is not seen.
+  %mask = arith.constant dense<[[[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0xFF800000], [0.0, 0.0]]]]> : tensor<1x2x2x2xf32>
+  %y = whit.attention ins(%q, %k, %v mask %mask : tensor<1x2x2x1xf32>, tensor<1x1x3x1xf32>, tensor<1x1x3x1xf32>, tensor<1x2x2x2xf32>)
+    from %zero + %first : tensor<1xi32> outs(%e : tensor<1x2x2x1xf32>) scale = 1.0 bidirectional -> tensor<1x2x2x1xf32>
+  %wanted = arith.constant dense<[[[[7.0], [4.0]], [[7.0], [7.0]]]]> : tensor<1x2x2x1xf32>
+  check.expect_close %y, %wanted ulps = 2 : tensor<1x2x2x1xf32>
+  return
+}
+
+// One row of mask for all: a row whose scores are all -infinity gives 0, one of the lowest floats weighs its tokens alike,
+// and a mask of ln 3 counts a token three times. Causal rows keep their limit.
+func.func @attention_masks_are_added() {
+  %q = arith.constant dense<0.5> : tensor<2x2x1x1xf32>
+  %k = arith.constant dense<[[[[1.0], [-2.0]]], [[[0.0], [0.0]]]]> : tensor<2x1x2x1xf32>
+  %v = arith.constant dense<[[[[4.0], [8.0]]], [[[4.0], [8.0]]]]> : tensor<2x1x2x1xf32>
+  %zero = arith.constant dense<0> : tensor<2xi32>
+  %first = arith.constant 0 : index
+  %e = tensor.empty() : tensor<2x2x1x1xf32>
+  %none = arith.constant dense<0xFF800000> : tensor<1x1x1x2xf32>
+  %y = whit.attention ins(%q, %k, %v mask %none : tensor<2x2x1x1xf32>, tensor<2x1x2x1xf32>, tensor<2x1x2x1xf32>, tensor<1x1x1x2xf32>)
+    from %zero + %first : tensor<2xi32> outs(%e : tensor<2x2x1x1xf32>) scale = 1.0 -> tensor<2x2x1x1xf32>
+  check.expect_eq_const %y, dense<0.0> : tensor<2x2x1x1xf32>
+  %mask = arith.constant dense<[[[[0xFF7FFFFF, 0xFF7FFFFF]]], [[[0.0, 1.0986122886681098]]]]> : tensor<2x1x1x2xf32>
+  %z = whit.attention ins(%q, %k, %v mask %mask : tensor<2x2x1x1xf32>, tensor<2x1x2x1xf32>, tensor<2x1x2x1xf32>, tensor<2x1x1x2xf32>)
+    from %zero + %first : tensor<2xi32> outs(%e : tensor<2x2x1x1xf32>) scale = 1.0 -> tensor<2x2x1x1xf32>
+  %wanted = arith.constant dense<[[[[4.0]], [[6.0]]], [[[4.0]], [[7.0]]]]> : tensor<2x2x1x1xf32>
+  check.expect_close %z, %wanted ulps = 2 : tensor<2x2x1x1xf32>
+  return
+}

@@ -33,6 +33,8 @@ struct Shape {
   float softcap = 0;
   bool blocked = true;
   std::string type = "f32";
+  bool bidirectional = false;
+  std::vector<int64_t> mask = {}; ///< sizes [B|1, HQ|1, S|1, T'], empty for none
 };
 
 /// Stored numbers of an element type, read and written as f32.
@@ -66,6 +68,8 @@ struct Problem {
         k(shape.type, shape.batch * shape.heads * (shape.tokens + 15) / 16 * 16 * shape.depth +
                           16 * shape.depth * shape.batch * shape.heads),
         v(shape.type, shape.batch * shape.heads * shape.tokens * shape.depth) {
+    if (!shape.mask.empty())
+      fillMask();
     std::vector<float> fresh = randomFloats(2 * shape.batch * shape.heads * shape.tokens * shape.depth, 2);
     float nan = std::numeric_limits<float>::quiet_NaN();
     for (int64_t i = 0, n = k.bytes.size() / k.size(); i < n; ++i)
@@ -75,10 +79,34 @@ struct Problem {
       for (int64_t h = 0; h < shape.heads; ++h)
         for (int64_t t = 0; t < shape.tokens; ++t)
           for (int64_t d = 0; d < shape.depth; ++d) {
-            bool used = t <= shape.start[b] + shape.first + shape.rows - 1;
+            bool used = t < highOf(shape.start[b] + shape.first + shape.rows - 1);
             k.set(keyAt(b, h, t, d), used ? fresh[next++] : nan);
             v.set(valueAt(b, h, t, d), used ? fresh[next++] : nan);
           }
+  }
+
+  /// Numbers of all sizes, rows that are hidden entirely, and rows of nothing but the lowest float.
+  void fillMask() {
+    mask = randomFloats(shape.mask[0] * shape.mask[1] * shape.mask[2] * shape.mask[3], 9);
+    float lowest = std::numeric_limits<float>::lowest(), infinity = std::numeric_limits<float>::infinity();
+    for (int64_t i = 0, n = mask.size(), width = shape.mask[3]; i < n; ++i) {
+      int64_t row = i / width, t = i % width;
+      if (row % 5 == 1)
+        mask[i] = -infinity;
+      else if (row % 5 == 2)
+        mask[i] = lowest;
+      else if ((t * 7 + row) % 5 < 2)
+        mask[i] = t % 2 ? -infinity : lowest;
+    }
+  }
+  int64_t maskAt(int64_t b, int64_t h, int64_t s) const {
+    auto of = [&](int dim, int64_t i) { return shape.mask[dim] == 1 ? 0 : i; };
+    return ((of(0, b) * shape.mask[1] + of(1, h)) * shape.mask[2] + of(2, s)) * shape.mask[3];
+  }
+  /// One past the last token that a position sees.
+  int64_t highOf(int64_t position) const {
+    int64_t tokens = shape.mask.empty() ? shape.tokens : shape.mask[3];
+    return shape.bidirectional ? tokens : std::min(position + 1, tokens);
   }
 
   int64_t blocks() const { return (shape.tokens + 15) / 16; }
@@ -99,14 +127,19 @@ struct Problem {
     std::string query = "memref<?x?x" + std::to_string(shape.queryHeads) + "x" + depth + "xf32>";
     std::string key = "memref<?x" + heads + "x?x" + depth + (shape.blocked ? "x16x" : "x") + shape.type + ">";
     std::string value = "memref<?x" + heads + "x?x" + depth + "x" + shape.type + ">";
+    std::string hidden;
+    for (size_t dim = 0; dim < shape.mask.size(); ++dim)
+      hidden += shape.mask[dim] == 1 ? "1x" : dim == 1 ? std::to_string(shape.queryHeads) + "x" : "?x";
+    hidden = hidden.empty() ? "memref<1xf32>" : "memref<" + hidden + "f32, strided<[?, ?, ?, 1]>>";
+    bool masked = !shape.mask.empty();
     return "func.func @f(%q: " + query + ", %k: " + key + ", %v: " + value +
-           ", %start: memref<?xi32>, %at: memref<1xi64>, %y: " + query +
+           ", %start: memref<?xi32>, %at: memref<1xi64>, %mask: " + hidden + ", %y: " + query +
            ") attributes {llvm.emit_c_interface} {\n  %c0 = arith.constant 0 : index\n" +
            "  %0 = memref.load %at[%c0] : memref<1xi64>\n  %first = arith.index_cast %0 : i64 to index\n" +
-           "  whit.attention ins(%q, %k, %v : " + query + ", " + key + ", " + value +
-           ") from %start + %first : memref<?xi32>" + " outs(%y : " + query +
-           ") scale = 0.25 {softcap = " + number(shape.softcap) + " : f32, window = " + std::to_string(shape.window) +
-           " : i64}\n  return\n}\n";
+           "  whit.attention ins(%q, %k, %v " + (masked ? "mask %mask" : "") + " : " + query + ", " + key + ", " +
+           value + (masked ? ", " + hidden : "") + ") from %start + %first : memref<?xi32>" + " outs(%y : " + query +
+           ") scale = 0.25 " + (shape.bidirectional ? "bidirectional" : "") + " {softcap = " + number(shape.softcap) +
+           " : f32, window = " + std::to_string(shape.window) + " : i64}\n  return\n}\n";
   }
 
   /// Rows [begin, begin + count) of batches [batch, batch + batches).
@@ -120,17 +153,24 @@ struct Problem {
     std::vector<int64_t> keySizes{batches, shape.heads, shape.tokens, shape.depth}, valueSizes = keySizes;
     if (shape.blocked)
       keySizes = {batches, shape.heads, blocks(), shape.depth, 16};
+    std::vector<float> none(1);
+    MemRef hidden(none.data(), {1});
+    if (!shape.mask.empty()) {
+      const std::vector<int64_t> &m = shape.mask;
+      hidden =
+          MemRef(mask.data() + maskAt(batch, 0, begin), {m[0] == 1 ? 1 : batches, m[1], m[2] == 1 ? 1 : count, m[3]},
+                 {m[1] * m[2] * m[3], m[2] * m[3], m[3], 1});
+    }
     kernel.call("f", {rows(q), MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes),
                       MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes),
-                      MemRef(shape.start.data() + batch, {batches}), MemRef(&at, {1}), rows(y)});
+                      MemRef(shape.start.data() + batch, {batches}), MemRef(&at, {1}), hidden, rows(y)});
     return y;
   }
 
   /// Checks one row of one head against f64.
   void check(const std::vector<float> &y, int64_t b, int64_t s, int64_t head) const {
     int64_t kv = head / (shape.queryHeads / shape.heads), position = shape.start[b] + shape.first + s;
-    int64_t high = std::min(position + 1, shape.tokens),
-            low = shape.window ? std::max<int64_t>(0, position - shape.window + 1) : 0;
+    int64_t high = highOf(position), low = shape.window ? std::max<int64_t>(0, position - shape.window + 1) : 0;
     std::vector<double> score, error;
     double largest = -INFINITY;
     for (int64_t t = low; t < high; ++t) {
@@ -142,11 +182,22 @@ struct Problem {
       double bound = (shape.depth + 2) * kUnit * terms;
       if (shape.softcap > 0)
         sum = shape.softcap * std::tanh(sum / shape.softcap), bound += 6 * kUnit * std::abs(sum);
+      if (!shape.mask.empty()) {
+        float added = mask[maskAt(b, head, s) + t];
+        sum += added;
+        // What is added to an infinity is lost, and so is what is added to the lowest float.
+        bound = std::abs(added) > 1e30f ? 0 : bound + kUnit * std::abs(sum);
+      }
       score.push_back(sum), error.push_back(bound), largest = std::max(largest, sum);
+    }
+    if (largest == -INFINITY) {
+      for (int64_t d = 0; d < shape.depth; ++d)
+        ASSERT_EQ(y[queryAt(b, s, head, d)], 0) << "row " << s << " sees nothing";
+      return;
     }
     double total = 0, worst = 0;
     for (size_t i = 0; i < score.size(); ++i) {
-      double distance = largest - score[i];
+      double distance = largest - score[i] < 110 ? largest - score[i] : 0; // beyond it, the weight is 0
       worst = std::max(worst, 2 * *std::max_element(error.begin(), error.end()) + (distance + 5) * kUnit);
       total += std::exp(score[i] - largest);
     }
@@ -171,7 +222,7 @@ struct Problem {
   }
 
   Shape shape;
-  std::vector<float> q;
+  std::vector<float> q, mask;
   Buffer k, v;
 };
 
@@ -214,6 +265,26 @@ TEST(LowerAttention, HalfCache) { check({1, 7, 9, 3, 20, 75, {60}, 0, 0, 0, true
 TEST(LowerAttention, BrainCache) { check({1, 7, 9, 3, 20, 75, {60}, 0, 0, 0, false, "bf16"}); }
 TEST(LowerAttention, PastTheCache) { check({1, 7, 3, 1, 20, 40, {36}}); }
 TEST(LowerAttention, SeesNothing) { check({1, 7, 3, 1, 20, 40, {-4}}); }
+
+// Encoders: all rows see all tokens.
+TEST(LowerAttention, Bidirectional) { check({2, 33, 12, 12, 32, 33, {0, 0}, 0, 0, 0, true, "f32", true}); }
+TEST(LowerAttention, BidirectionalPlainKeys) { check({2, 7, 4, 2, 20, 75, {0, 0}, 0, 0, 0, false, "f32", true}); }
+TEST(LowerAttention, BidirectionalWindow) { check({1, 33, 2, 2, 20, 100, {10}, 0, 30, 0, true, "f32", true}); }
+TEST(LowerAttention, BidirectionalOneRow) { check({1, 1, 3, 1, 20, 130, {0}, 0, 0, 0, true, "f32", true}); }
+// Masks of every breadth, also shorter than the cache; -infinity, the lowest float, and numbers in between.
+TEST(LowerAttention, MaskOfAll) { check({2, 33, 6, 3, 20, 70, {0, 9}, 0, 0, 0, true, "f32", true, {2, 6, 33, 70}}); }
+TEST(LowerAttention, MaskOfHeads) { check({2, 13, 6, 3, 20, 70, {0, 9}, 0, 0, 0, false, "f32", true, {1, 6, 1, 67}}); }
+TEST(LowerAttention, MaskOfRows) { check({2, 13, 9, 3, 64, 150, {0, 9}, 0, 0, 0, true, "f32", true, {1, 1, 13, 141}}); }
+TEST(LowerAttention, MaskOfBatches) {
+  check({7, 13, 2, 2, 32, 75, {0, 0, 0, 0, 0, 0, 0}, 0, 0, 0, true, "f32", true, {7, 1, 1, 70}});
+}
+TEST(LowerAttention, MaskAndLimit) {
+  check({2, 33, 6, 3, 20, 70, {0, 30}, 0, 0, 0, true, "f32", false, {2, 1, 33, 63}});
+}
+TEST(LowerAttention, MaskAndWindow) {
+  check({1, 33, 6, 3, 20, 70, {30}, 0, 17, 3.0f, true, "f16", false, {1, 6, 1, 66}});
+}
+TEST(LowerAttention, MaskOfNothing) { check({1, 7, 6, 3, 20, 70, {30}, 0, 0, 0, true, "f32", true, {1, 1, 7, 0}}); }
 TEST(LowerAttention, WindowBehindTheCache) { check({1, 7, 3, 1, 20, 40, {45}, 0, 8}); }
 
 // ---------------------------------------------------------------------------------------------------- cache_append

@@ -52,6 +52,24 @@ func.func @positions(%q: tensor<?x?x4x16xf32>, %k: tensor<?x2x4x16x16xf32>, %v: 
 
 // -----
 
+// Of a mask, each tile gets its rows and the heads of its keys; a single row for all is given to each.
+// CHECK-LABEL: func @mask
+// CHECK-SAME: %[[MASK:[a-z0-9]+]]: tensor<1x4x?x60xf32>
+func.func @mask(%q: tensor<?x?x4x16xf32>, %k: tensor<?x2x64x16xf32>, %mask: tensor<1x4x?x60xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> tensor<?x?x4x16xf32> {
+  %c0 = arith.constant 0 : index
+  // CHECK: scf.forall (%{{.*}}, %{{.*}}, %[[S:[a-z0-9]+]]) = (0, 0, 0)
+  // CHECK: %[[TILE:.*]] = tensor.extract_slice %[[MASK]][0, %{{.*}}, %[[S]], 0] [1, 2, %{{.*}}, 60]
+  // CHECK: whit.attention ins(%{{.*}}, %{{.*}}, %{{.*}} mask %[[TILE]]
+  %r = whit.region "attention" schedule <tile = [1, 1, 32]> {
+    %a = whit.attention ins(%q, %k, %k mask %mask : tensor<?x?x4x16xf32>, tensor<?x2x64x16xf32>, tensor<?x2x64x16xf32>, tensor<1x4x?x60xf32>)
+      from %start + %c0 : tensor<?xi32> outs(%y : tensor<?x?x4x16xf32>) scale = 0.25 bidirectional -> tensor<?x?x4x16xf32>
+    whit.yield %a : tensor<?x?x4x16xf32>
+  } -> tensor<?x?x4x16xf32>
+  return %r : tensor<?x?x4x16xf32>
+}
+
+// -----
+
 func.func @wrong_schedule(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
   // expected-error @below {{schedule of region 'norm' has 2 tile sizes; its root whit.rms_norm has 1 loops}}
   %r = whit.region "norm" schedule <tile = [8, 8]> {

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// "FlashAttention", 2022, with the loop over queries outside: a tile of query rows stays on the stack with its running
+// maximum, sum and output while blocks of keys and values stream by. Both products are one small matrix kernel: a scalar
+// of the left side in all lanes, times a vector of 16 tokens (scores) or of 16 features (output), in as many
+// accumulators as the target has registers for.
+
+#include "Lower/AttentionKernel.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::whit;
+
+static constexpr int64_t kLanes = LaneBuilder::kLanes;
+/// Tokens of a block of keys.
+static constexpr int64_t kKeys = 64;
+
+static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).getRank(); }
+
+namespace {
+/// Query rows that are computed together: `positions` consecutive tokens times `heads` heads of one key-value head.
+struct Tile {
+  int64_t positions, heads;
+  Value batch, kvHead, firstRow, firstHead;
+  Value position; ///< of the first row
+
+  int64_t rows() const { return positions * heads; }
+};
+
+class AttentionKernel {
+public:
+  AttentionKernel(LaneBuilder &b, AttentionOp op)
+      : b(b), op(op), depth(cast<MemRefType>(op.getQ().getType()).getDimSize(3)),
+        shared(cast<MemRefType>(op.getQ().getType()).getDimSize(2) /
+               cast<MemRefType>(op.getV().getType()).getDimSize(1)),
+        vectors(llvm::divideCeil(depth, kLanes)), blockedKeys(rankOf(op.getK()) == 5) {
+    int64_t maxRows = b.facts.accumulators() >= 24 ? 6 : 3;
+    int64_t chunks = llvm::divideCeil(shared, maxRows);
+    heads = llvm::divideCeil(shared, chunks);
+    positions = std::max<int64_t>(1, maxRows / shared);
+  }
+
+  /// The choices made, for remarks.
+  std::string describe() const {
+    return llvm::formatv("tiles of {0} positions x {1} heads, keys {2}", positions, heads,
+                         blockedKeys ? "in blocks of 16 tokens" : "transposed block by block");
+  }
+  void emit();
+
+private:
+  using Accumulators = SmallVector<Value>;
+
+  void emitHeads(Value batch, Value kvHead, Value row, int64_t positions);
+  void emitTile(Tile tile);
+  void loadQueries(const Tile &tile);
+  void packKeys(const Tile &tile, Value from, Value blocks);
+  void scores(const Tile &tile, Value from, Value blocks);
+  void softmax(const Tile &tile, Value from);
+  Value maskOf(const Tile &tile, Value row, Value token);
+  void output(const Tile &tile, Value from);
+  void outputChunk(const Tile &tile, Value from, Value chunk, int64_t width, Value lastMask);
+  void finish(const Tile &tile);
+
+  /// The tokens [low, high) that the rows at a position see.
+  Value lowOf(Value position);
+  Value highOf(Value position);
+
+  int64_t columnsFor(int64_t rows, int64_t most) const {
+    return std::clamp<int64_t>(b.facts.accumulators() / rows, 1, most);
+  }
+  int64_t maxTileRows() const { return positions * heads; }
+
+  LaneBuilder &b;
+  AttentionOp op;
+  int64_t depth, shared, vectors;
+  bool blockedKeys;
+  int64_t heads, positions; ///< of a full tile
+  Value tokens;             ///< T, or T' if there is a mask
+  Value queries, weights, sums, maxima, factors, outputs, keys;
+};
+} // namespace
+
+Value AttentionKernel::lowOf(Value position) {
+  if (!op.getWindow())
+    return b.index(0);
+  return b.max(b.index(0), b.sub(position, b.index(op.getWindow() - 1)));
+}
+
+Value AttentionKernel::highOf(Value position) {
+  return op.getBidirectional() ? tokens : b.min(b.add(position, 1), tokens);
+}
+
+void AttentionKernel::emit() {
+  int64_t rows = maxTileRows(), padded = vectors * kLanes;
+  Type f32 = b.getF32Type();
+  auto buffer = [&](ArrayRef<int64_t> shape) { return MemRefType::get(shape, f32); };
+  SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}), buffer({rows, kLanes}),
+                                buffer({rows}),         buffer({rows}),        buffer({rows, padded})};
+  if (!blockedKeys)
+    types.push_back(buffer({kKeys / kLanes, padded, kLanes}));
+  tokens = b.dim(op.getV(), 2);
+  if (op.getMask())
+    tokens = b.min(tokens, b.dim(op.getMask(), 3));
+  b.scratch(types, [&](ValueRange buffers) {
+    queries = buffers[0], weights = buffers[1], sums = buffers[2];
+    maxima = buffers[3], factors = buffers[4], outputs = buffers[5];
+    if (!blockedKeys)
+      keys = buffers[6];
+    Value rowCount = b.dim(op.getQ(), 1);
+    b.loops({b.dim(op.getQ(), 0), b.dim(op.getV(), 1)}, [&](ValueRange at) {
+      std::optional<int64_t> known = getConstantIntValue(rowCount);
+      Value whole = b.mul(b.div(rowCount, positions), positions);
+      auto step = [&](Value from, Value to, int64_t count) {
+        b.loop(from, to, b.index(count), {}, [&](Value row, ValueRange) -> SmallVector<Value> {
+          emitHeads(at[0], at[1], row, count);
+          return {};
+        });
+      };
+      if (positions > 1 && (!known || *known >= positions))
+        step(b.index(0), whole, positions);
+      if (positions == 1)
+        step(b.index(0), rowCount, 1);
+      else if (!known || *known % positions)
+        step(whole, rowCount, 1);
+    });
+  });
+}
+
+void AttentionKernel::emitHeads(Value batch, Value kvHead, Value row, int64_t count) {
+  Value start = b.toIndex(b.read(op.getStart(), batch));
+  Tile tile{count, heads, batch, kvHead, row, nullptr, b.add(b.add(start, op.getFirst()), row)};
+  Value base = b.mul(kvHead, shared);
+  int64_t full = shared / heads;
+  b.loop(b.index(0), b.index(full), [&](Value chunk) {
+    tile.firstHead = b.add(base, b.mul(chunk, heads));
+    emitTile(tile);
+  });
+  if (int64_t rest = shared % heads) {
+    tile.heads = rest;
+    tile.firstHead = b.add(base, full * heads);
+    emitTile(tile);
+  }
+}
+
+void AttentionKernel::emitTile(Tile tile) {
+  loadQueries(tile);
+  Value low = lowOf(tile.position), high = highOf(b.add(tile.position, tile.positions - 1));
+  Value firstBlock = b.mul(b.div(low, kKeys), kKeys);
+  b.loop(firstBlock, high, b.index(kKeys), {}, [&](Value from, ValueRange) -> SmallVector<Value> {
+    Value blocks = b.div(b.add(b.min(b.sub(high, from), b.index(kKeys)), kLanes - 1), kLanes);
+    if (!blockedKeys)
+      packKeys(tile, from, blocks);
+    scores(tile, from, blocks);
+    softmax(tile, from);
+    output(tile, from);
+    return {};
+  });
+  finish(tile);
+}
+
+/// Index of row r of a tile in q and y.
+static SmallVector<Value> rowAt(LaneBuilder &b, const Tile &tile, int64_t r, Value d) {
+  return {tile.batch, b.add(tile.firstRow, r / tile.heads), b.add(tile.firstHead, r % tile.heads), d};
+}
+
+void AttentionKernel::loadQueries(const Tile &tile) {
+  for (int64_t r = 0; r < tile.rows(); ++r) {
+    Value row = b.index(r);
+    b.lanes(b.index(depth), [&](Value d, Value mask) {
+      b.store(b.load(op.getQ(), rowAt(b, tile, r, d), mask), queries, {row, d}, nullptr);
+      b.store(b.splat(0.0f), outputs, {row, d}, nullptr);
+    });
+    b.write(b.f32(-std::numeric_limits<float>::infinity()), maxima, row);
+    b.store(b.splat(0.0f), sums, {row, b.index(0)}, nullptr);
+  }
+}
+
+/// keys[block][d][lane] of the next tokens. Past the last token its row is repeated: in bounds, and masked later.
+void AttentionKernel::packKeys(const Tile &tile, Value from, Value blocks) {
+  Value last = b.sub(tokens, b.index(1));
+  b.loop(b.index(0), blocks, [&](Value block) {
+    b.lanes(b.index(depth), [&](Value d, Value mask) {
+      SmallVector<Value> rows;
+      for (int64_t i = 0; i < kLanes; ++i) {
+        Value token = b.min(b.add(b.add(from, b.mul(block, kLanes)), i), last);
+        rows.push_back(b.loadFloat(op.getK(), {tile.batch, tile.kvHead, token, d}, mask));
+      }
+      b.transpose(rows);
+      for (int64_t i = 0; i < kLanes; ++i)
+        b.store(rows[i], keys, {block, b.add(d, i), b.index(0)}, nullptr);
+    });
+  });
+}
+
+void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
+  // Six rows of two vectors are chains enough to hide latency, and compute less behind the causal limit than four
+  // would.
+  int64_t rows = tile.rows(), columns = llvm::bit_floor(uint64_t(columnsFor(rows, rows >= 6 ? 2 : 4)));
+  Value zero = b.index(0), lastBlock = b.sub(blocks, b.index(1)), firstBlock = b.div(from, kLanes);
+  b.loop(zero, blocks, b.index(columns), {}, [&](Value block, ValueRange) -> SmallVector<Value> {
+    // Past the last block it is computed again: in bounds, and masked later.
+    SmallVector<Value> at;
+    for (int64_t j = 0; j < columns; ++j) {
+      Value clamped = b.min(b.add(block, j), lastBlock);
+      at.push_back(blockedKeys ? b.add(firstBlock, clamped) : clamped);
+    }
+    Accumulators sums = b.loop(
+        zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)),
+        [&](Value d, ValueRange carried) {
+          SmallVector<Value> keyVectors;
+          for (Value each : at)
+            keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
+                                             : b.load(keys, {each, d, zero}, nullptr));
+          Accumulators next;
+          for (int64_t r = 0; r < rows; ++r) {
+            Value query = b.splat(b.read(queries, {b.index(r), d}));
+            for (int64_t j = 0; j < columns; ++j)
+              next.push_back(b.fma(query, keyVectors[j], carried[r * columns + j]));
+          }
+          return next;
+        });
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t j = 0; j < columns; ++j)
+        b.store(sums[r * columns + j], weights, {b.index(r), b.mul(b.add(block, j), kLanes)}, nullptr);
+    return {};
+  });
+}
+
+/// The mask of a row of the tile for 16 tokens; 0 past the last.
+Value AttentionKernel::maskOf(const Tile &tile, Value row, Value token) {
+  Value at[] = {tile.batch, b.add(tile.firstHead, b.rem(row, tile.heads)),
+                b.add(tile.firstRow, b.div(row, tile.heads))};
+  SmallVector<Value> from;
+  for (int64_t dim = 0; dim < 3; ++dim)
+    from.push_back(op.maskIsShared(dim) ? b.index(0) : at[dim]);
+  from.push_back(token);
+  return b.load(op.getMask(), from, b.maskOf(b.sub(b.dim(op.getMask(), 3), token)));
+}
+
+/// Scores of a block to weights, and the running maximum and sum of each row.
+void AttentionKernel::softmax(const Tile &tile, Value from) {
+  using Predicate = arith::CmpIPredicate;
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  Value zero = b.index(0);
+  b.loop(zero, b.index(tile.rows()), [&](Value row) {
+    Value position = b.add(tile.position, tile.positions == 1 ? zero : b.div(row, tile.heads));
+    Value low = lowOf(position), high = highOf(position);
+    SmallVector<Value> values;
+    Value largest;
+    for (int64_t j = 0; j < kKeys / kLanes; ++j) {
+      Value score =
+          b.mulf(b.load(weights, {row, b.index(j * kLanes)}, nullptr), b.splat(op.getScale().convertToFloat()));
+      if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
+        score = b.mulf(b.tanh(b.divf(score, b.splat(cap))), b.splat(cap));
+      if (op.getMask())
+        score = b.addf(score, maskOf(tile, row, b.add(from, j * kLanes)));
+      Value lanes = arith::AddIOp::create(b, b.splat(b.toI32(b.add(from, j * kLanes))), b.iota());
+      Value seen = b.cmp(Predicate::slt, lanes, b.splat(b.toI32(high)));
+      if (op.getWindow())
+        seen = arith::AndIOp::create(b, seen, b.cmp(Predicate::sge, lanes, b.splat(b.toI32(low))));
+      values.push_back(b.select(seen, score, b.splat(kNone)));
+      largest = largest ? b.greater(largest, values.back()) : values.back();
+    }
+    Value before = b.read(maxima, row);
+    Value now = b.greater(before, b.reduce(largest, [&](Value a, Value c) { return b.greater(a, c); }));
+    b.write(now, maxima, row);
+    // A row that has seen nothing yet subtracts 0, so that its weights are exp(-inf) = 0 and not NaN.
+    Value base = b.select(b.cmp(arith::CmpFPredicate::OEQ, now, b.f32(kNone)), b.f32(0.0f), now);
+    Value factor = b.exp(b.subf(before, base));
+    b.write(factor, factors, row);
+    Value sum = b.mulf(b.load(sums, {row, zero}, nullptr), b.splat(factor));
+    for (auto [j, value] : llvm::enumerate(values)) {
+      Value weight = b.exp(b.subf(value, b.splat(base)));
+      b.store(weight, weights, {row, b.index(j * kLanes)}, nullptr);
+      sum = b.addf(sum, weight);
+    }
+    b.store(sum, sums, {row, zero}, nullptr);
+  });
+}
+
+void AttentionKernel::output(const Tile &tile, Value from) {
+  int64_t width = columnsFor(tile.rows(), vectors);
+  Value lastMask = depth % kLanes ? b.maskOf(b.index(depth % kLanes)) : Value();
+  int64_t whole = (lastMask ? vectors - 1 : vectors) / width;
+  b.loop(b.index(0), b.index(whole),
+         [&](Value chunk) { outputChunk(tile, from, b.mul(chunk, width * kLanes), width, nullptr); });
+  if (int64_t rest = vectors - whole * width)
+    outputChunk(tile, from, b.index(whole * width * kLanes), rest, lastMask);
+}
+
+/// `width` vectors of features from `chunk` on. Tokens that only some rows of the tile see stand before and behind
+/// those that all rows see, and are added under a select.
+void AttentionKernel::outputChunk(const Tile &tile, Value from, Value chunk, int64_t width, Value lastMask) {
+  int64_t rows = tile.rows();
+  Accumulators sums;
+  for (int64_t r = 0; r < rows; ++r) {
+    Value factor = b.splat(b.read(factors, b.index(r)));
+    for (int64_t j = 0; j < width; ++j)
+      sums.push_back(b.mulf(b.load(outputs, {b.index(r), b.add(chunk, j * kLanes)}, nullptr), factor));
+  }
+  auto accumulate = [&](Value begin, Value end, bool partial) {
+    sums = b.loop(begin, end, b.index(1), sums, [&](Value t, ValueRange carried) {
+      SmallVector<Value> values;
+      for (int64_t j = 0; j < width; ++j)
+        values.push_back(b.loadFloat(op.getV(), {tile.batch, tile.kvHead, t, b.add(chunk, j * kLanes)},
+                                     j == width - 1 ? lastMask : Value()));
+      Accumulators next;
+      Value seen;
+      for (int64_t r = 0; r < rows; ++r) {
+        Value weight = b.splat(b.read(weights, {b.index(r), b.sub(t, from)}));
+        if (partial && r % tile.heads == 0) {
+          Value position = b.add(tile.position, r / tile.heads);
+          seen = arith::AndIOp::create(b, b.cmp(arith::CmpIPredicate::sge, t, lowOf(position)),
+                                       b.cmp(arith::CmpIPredicate::slt, t, highOf(position)));
+        }
+        for (int64_t j = 0; j < width; ++j) {
+          Value sum = b.fma(weight, values[j], carried[r * width + j]);
+          next.push_back(partial ? b.select(seen, sum, carried[r * width + j]) : sum);
+        }
+      }
+      return next;
+    });
+  };
+  Value lastPosition = b.add(tile.position, tile.positions - 1);
+  Value begin = b.max(lowOf(tile.position), from), end = b.min(highOf(lastPosition), b.add(from, kKeys));
+  if (tile.positions == 1 || (op.getBidirectional() && !op.getWindow())) {
+    accumulate(begin, end, false);
+  } else {
+    Value allFrom = begin;
+    if (op.getWindow()) {
+      allFrom = b.min(b.max(lowOf(lastPosition), begin), end);
+      accumulate(begin, allFrom, true);
+    }
+    Value allTo = op.getBidirectional() ? end : b.min(b.max(highOf(tile.position), allFrom), end);
+    accumulate(allFrom, allTo, false);
+    if (allTo != end)
+      accumulate(allTo, end, true);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < width; ++j)
+      b.store(sums[r * width + j], outputs, {b.index(r), b.add(chunk, j * kLanes)}, nullptr);
+}
+
+void AttentionKernel::finish(const Tile &tile) {
+  for (int64_t r = 0; r < tile.rows(); ++r) {
+    Value row = b.index(r), sum = b.sum(b.load(sums, {row, b.index(0)}, nullptr));
+    // Only a row that saw nothing has the sum 0; its output is 0 already.
+    sum = b.splat(b.select(b.cmp(arith::CmpFPredicate::OEQ, sum, b.f32(0.0f)), b.f32(1.0f), sum));
+    b.lanes(b.index(depth), [&](Value d, Value mask) {
+      b.store(b.divf(b.load(outputs, {row, d}, nullptr), sum), op.getY(), rowAt(b, tile, r, d), mask);
+    });
+  }
+}
+
+std::string mlir::whit::emitAttention(LaneBuilder &b, AttentionOp op) {
+  AttentionKernel kernel(b, op);
+  kernel.emit();
+  return kernel.describe();
+}
