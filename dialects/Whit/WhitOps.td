@@ -251,6 +251,19 @@ def Whit_YieldOp : Whit_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"Re
   let assemblyFormat = "($operands^ `:` type($operands))? attr-dict";
 }
 
+// --------------------------------------------------------------------------------------------------- elements
+
+def Whit_GeluOp : Whit_Op<"gelu", !listconcat([Pure, AllTypesMatch<["x", "y"]>], ElementwiseMappable.traits)> {
+  let summary = "x / 2 * (1 + erf(x / sqrt(2))), on single elements";
+  let description = [{
+    With `tanh`: x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))). Stands in the body of a linalg operation, as the functions
+    of `math` do. "Gaussian Error Linear Units", 2016.
+  }];
+  let arguments = (ins AnyTypeOf<[F32, VectorOfAnyRankOf<[F32]>]>:$x, UnitAttr:$tanh);
+  let results = (outs AnyTypeOf<[F32, VectorOfAnyRankOf<[F32]>]>:$y);
+  let assemblyFormat = "(`tanh` $tanh^)? $x attr-dict `:` type($x)";
+}
+
 // --------------------------------------------------------------------------------------------------- inside kernels
 
 def Whit_DotOp : Whit_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// arith, math and affine.apply on one element, with the error each operation adds and passes on.
+// arith, math, affine.apply and whit.gelu on one element, with the error each operation adds and passes on.
 
 #include "Interpret/Scalars.h"
+
+#include "Whit/Whit.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -147,6 +149,20 @@ static ScalarFunction floatArith(Operation *op, double u) {
       .Default([](Operation *) { return ScalarFunction(); });
 }
 
+/// x/2 (1 + f(inner)), f being erf or tanh: the sum cancels for negative x, so the error is relative to x, not to the result.
+static ScalarFunction gelu(double u, bool byTanh) {
+  static const double rootTwoOverPi = std::sqrt(2 / M_PI);
+  auto share = [=](double x) {
+    return byTanh ? (1 + std::tanh(rootTwoOverPi * (x + 0.044715 * x * x * x))) / 2 : (1 + std::erf(x * M_SQRT1_2)) / 2;
+  };
+  return real(
+      u, [=](const double *x) { return x[0] * share(x[0]); },
+      [=](const Scalar *x, double) {
+        // The slope of either form is within [-0.13, 1.13].
+        return 1.13 * x[0].bound + 2 * kFunctionUlps * u * std::fabs(x[0].f);
+      });
+}
+
 static ScalarFunction mathFunction(Operation *op, double u) {
   static const double twoOverRootPi = 2 / std::sqrt(M_PI);
   return TypeSwitch<Operation *, ScalarFunction>(op)
@@ -162,6 +178,7 @@ static ScalarFunction mathFunction(Operation *op, double u) {
       .Case([&](math::ErfOp) {
         return smooth(u, std::erf, [](double x, double) { return twoOverRootPi * std::exp(-x * x); });
       })
+      .Case([&](mlir::whit::GeluOp op) { return gelu(u, op.getTanh()); })
       .Case([&](math::SinOp) { return smooth(u, std::sin, [](double, double) { return 1; }); })
       .Case([&](math::CosOp) { return smooth(u, std::cos, [](double, double) { return 1; }); })
       .Case([&](math::AbsFOp) {
@@ -407,8 +424,9 @@ ScalarFunction scalarFunction(Operation *op, bool bounds) {
     return affineFunction(min.getAffineMap(), [](int64_t a, int64_t b) { return std::min(a, b); });
   if (auto max = dyn_cast<affine::AffineMaxOp>(op))
     return affineFunction(max.getAffineMap(), [](int64_t a, int64_t b) { return std::max(a, b); });
-  if (!isa_and_present<arith::ArithDialect, math::MathDialect>(op->getDialect()) || op->getNumResults() != 1 ||
-      op->getNumOperands() == 0)
+  bool isScalar =
+      isa_and_present<arith::ArithDialect, math::MathDialect>(op->getDialect()) || isa<mlir::whit::GeluOp>(op);
+  if (!isScalar || op->getNumResults() != 1 || op->getNumOperands() == 0)
     return {};
   Type type = getElementTypeOrSelf(op->getResult(0));
   if (ScalarFunction function = conversion(op, bounds))

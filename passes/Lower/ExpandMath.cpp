@@ -5,6 +5,7 @@
 #include "Lower/ExpandMath.h"
 
 #include "Lower/LaneBuilder.h"
+#include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -72,6 +73,18 @@ static LogicalResult expandRareFunctions(Operation *root) {
   return success();
 }
 
+/// As the operation defines it. For negative x the sum cancels, and the error is some units in the last place of x.
+static Value expandGelu(LaneBuilder &b, GeluOp op) {
+  Value x = op.getX(), share;
+  if (op.getTanh()) {
+    Value cubic = b.mulf(b.mulf(b.mulf(x, x), x), b.like(x, 0.044715));
+    share = b.tanh(b.mulf(b.addf(x, cubic), b.like(x, 0.797884560802865356)));
+  } else {
+    share = b.erf(b.mulf(x, b.like(x, 0.707106781186547524)));
+  }
+  return b.mulf(b.mulf(x, b.like(x, 0.5)), b.addf(share, b.like(x, 1)));
+}
+
 /// The value of a function of f32, null for operations that stay.
 static Value expand(LaneBuilder &b, Operation *op) {
   Type type = op->getNumResults() == 1 ? getElementTypeOrSelf(op->getResult(0).getType()) : Type();
@@ -107,6 +120,7 @@ static Value expand(LaneBuilder &b, Operation *op) {
       .Case([&](math::LogOp) { return b.log(x); })
       .Case([&](math::Log2Op) { return b.log(x, 2); })
       .Case([&](math::Log10Op) { return b.log(x, 10); })
+      .Case([&](GeluOp gelu) { return expandGelu(b, gelu); })
       .Case([&](math::SinOp) { return b.sine(x, 0); })
       .Case([&](math::CosOp) { return b.sine(x, 1); })
       .Case([&](math::PowFOp) { return b.pow(x, op->getOperand(1)); })
@@ -124,7 +138,7 @@ LogicalResult mlir::whit::expandMath(Operation *root) {
     return failure();
   SmallVector<Operation *> ops;
   root->walk([&](Operation *op) {
-    if (isa<math::MathDialect, arith::ArithDialect>(op->getDialect()))
+    if (isa<math::MathDialect, arith::ArithDialect>(op->getDialect()) || isa<GeluOp>(op))
       ops.push_back(op);
   });
   for (Operation *op : ops) {

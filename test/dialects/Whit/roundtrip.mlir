@@ -136,3 +136,12 @@ func.func @dot(%a: vector<16xi32>, %u: vector<64xi8>) -> vector<16xi32> {
   %0 = whit.dot %a, %u, %u : vector<16xi32>, vector<64xi8>, vector<64xi8>
   return %0 : vector<16xi32>
 }
+
+// CHECK-LABEL: func.func @gelu
+func.func @gelu(%x: f32, %v: vector<16xf32>) -> (f32, vector<16xf32>) {
+  // CHECK: whit.gelu %{{.*}} : f32
+  %0 = whit.gelu %x : f32
+  // CHECK: whit.gelu tanh %{{.*}} : vector<16xf32>
+  %1 = whit.gelu tanh %v : vector<16xf32>
+  return %0, %1 : f32, vector<16xf32>
+}

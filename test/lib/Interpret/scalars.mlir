@@ -148,3 +148,16 @@ func.func private @twice(%a: index) -> index {
   %b = arith.addi %a, %a : index
   return %b : index
 }
+
+// Tables of the normal distribution: gelu(1) = P(Z < 1), gelu(-2) = -2 P(Z < -2).
+func.func @gelu() {
+  %one = arith.constant 1.0 : f32
+  %0 = whit.gelu %one : f32
+  check.expect_eq_const %0, 0.84134474606854293 : f32
+  %minusTwo = arith.constant -2.0 : f32
+  %1 = whit.gelu %minusTwo : f32
+  check.expect_eq_const %1, -0.04550026389635842 : f32
+  %2 = whit.gelu tanh %one : f32
+  check.expect_eq_const %2, 0.84119199060827681 : f32
+  return
+}

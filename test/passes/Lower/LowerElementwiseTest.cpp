@@ -58,6 +58,27 @@ double ulp(long double expected) {
   return std::ldexp(1.0, std::max(exponent - 24, -149));
 }
 
+/// The sum of the formula cancels for negative x: the error is one of x, not of the result.
+void checkGelu(const std::string &form, std::function<long double(long double)> reference) {
+  std::vector<float> x = arguments(10);
+  for (const Machine &machine : machines()) {
+    SCOPED_TRACE(form + " on " + machine.name);
+    auto kernel = Kernel::compile(unary("    %r = whit.gelu " + form + " %a : f32"), kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> y(x.size(), 7);
+    int64_t size = x.size();
+    kernel->call("f", {MemRef(x.data(), {size}), MemRef(y.data(), {size})});
+    for (size_t i = 0; i < x.size(); ++i) {
+      if (std::isnan(x[i]) || std::isinf(x[i])) {
+        ASSERT_TRUE(x[i] > 0 ? y[i] == x[i] : std::isnan(y[i])) << x[i] << " gives " << y[i];
+        continue;
+      }
+      ASSERT_LE(std::fabs(y[i] - reference(x[i])), 4 * 0x1p-24 * std::fabs(x[i]) + 0x1p-149)
+          << x[i] << " gives " << y[i];
+    }
+  }
+}
+
 void checkFunction(const std::string &op, float range, double bound, std::function<long double(long double)> reference,
                    double largest = INFINITY) {
   std::vector<float> x = arguments(range);
@@ -110,6 +131,12 @@ TEST(LowerElementwise, Tanh) {
 }
 TEST(LowerElementwise, Erf) {
   checkFunction("erf", 3, 2, [](long double x) { return std::erf(x); });
+}
+TEST(LowerElementwise, Gelu) {
+  checkGelu("", [](long double x) { return x / 2 * (1 + std::erf(x * std::sqrt(0.5L))); });
+  checkGelu("tanh", [](long double x) {
+    return x / 2 * (1 + std::tanh(std::sqrt(2 / acosl(-1)) * (x + 0.044715L * x * x * x)));
+  });
 }
 TEST(LowerElementwise, Log) {
   checkFunction("log", 4, 1, [](long double x) { return std::log(x); });

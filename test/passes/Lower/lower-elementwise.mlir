@@ -34,6 +34,7 @@ func.func @bias(%x: memref<?x40xf32>, %b: memref<40xf32>, %y: memref<?x40xf32>) 
 // CHECK-NOT: math.erf
 // CHECK-NOT: math.powf
 // CHECK-NOT: math.fma
+// CHECK-NOT: whit.gelu
 // CODE-LABEL: functions:
 func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
@@ -47,7 +48,9 @@ func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
     %5 = math.powf %4, %a : f32
     %6 = math.floor %5 : f32
     %7 = math.rsqrt %6 : f32
-    %8 = math.atan2 %7, %a : f32
+    %gelu = whit.gelu %7 : f32
+    %approximate = whit.gelu tanh %gelu : f32
+    %8 = math.atan2 %approximate, %a : f32
     %9 = math.sinh %8 : f32
     %10 = math.roundeven %9 : f32
     %11 = arith.truncf %10 : f32 to f16
