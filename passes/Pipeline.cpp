@@ -27,7 +27,13 @@ static void clean(OpPassManager &manager) {
   manager.addPass(createCSEPass());
 }
 
-static void raise(OpPassManager &manager, const PipelineOptions &) { clean(manager); }
+static void raise(OpPassManager &manager, const PipelineOptions &) {
+  // Patterns compare values, so that equal ones must be one.
+  clean(manager);
+  manager.addNestedPass<func::FuncOp>(createRaiseGeluPass());
+  manager.addNestedPass<func::FuncOp>(createRaiseNormsPass());
+  clean(manager);
+}
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep}));
