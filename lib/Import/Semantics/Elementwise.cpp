@@ -3,6 +3,7 @@
 // Elementwise operators as linalg.generic: one loop per dimension of the result, a broadcast operand reads index 0 of
 // the dimensions that it stretches.
 
+#include "Import/Semantics/Scalars.h"
 #include "Import/Semantics/Tensor.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -106,37 +107,11 @@ Value exponential(ImplicitLocOpBuilder &b, ValueRange v) { return math::ExpOp::c
 Value tangensHyperbolicus(ImplicitLocOpBuilder &b, ValueRange v) { return math::TanhOp::create(b, v[0]); }
 Value squareRoot(ImplicitLocOpBuilder &b, ValueRange v) { return math::SqrtOp::create(b, v[0]); }
 
-static Value convertScalar(ImplicitLocOpBuilder &b, Value x, Type to) {
-  Type from = x.getType();
-  if (from == to)
-    return x;
-  bool fromBool = from.isInteger(1), toBool = to.isInteger(1);
-  if (auto f = dyn_cast<FloatType>(from)) {
-    if (toBool)
-      return arith::CmpFOp::create(b, arith::CmpFPredicate::UNE, x, arith::ConstantOp::create(b, b.getZeroAttr(from)));
-    if (auto t = dyn_cast<FloatType>(to)) {
-      if (f.getWidth() < t.getWidth())
-        return arith::ExtFOp::create(b, to, x);
-      if (f.getWidth() == t.getWidth()) // f16 and bf16
-        x = arith::ExtFOp::create(b, b.getF32Type(), x);
-      return arith::TruncFOp::create(b, to, x);
-    }
-    return arith::FPToSIOp::create(b, to, x);
-  }
-  if (toBool)
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, x, arith::ConstantOp::create(b, b.getZeroAttr(from)));
-  if (isa<FloatType>(to))
-    return fromBool ? Value(arith::UIToFPOp::create(b, to, x)) : Value(arith::SIToFPOp::create(b, to, x));
-  if (from.getIntOrFloatBitWidth() < to.getIntOrFloatBitWidth())
-    return fromBool ? Value(arith::ExtUIOp::create(b, to, x)) : Value(arith::ExtSIOp::create(b, to, x));
-  return arith::TruncIOp::create(b, to, x);
-}
-
 Tensor convert(ImplicitLocOpBuilder &b, const Tensor &x, Type element) {
   if (x.element() == element)
     return x;
   return elementwise(b, x, x.sizes, element,
-                     [&](ImplicitLocOpBuilder &at, ValueRange v) { return convertScalar(at, v[0], element); });
+                     [&](ImplicitLocOpBuilder &at, ValueRange v) { return convert(at, v[0], element); });
 }
 
 } // namespace whit::semantics

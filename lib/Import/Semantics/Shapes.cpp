@@ -167,28 +167,4 @@ Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_
   return {tensor::ExtractSliceOp::create(b, x.value, offsets, sizes, strides), sizes};
 }
 
-Tensor reduceSum(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t> axes, bool keep) {
-  Sizes sizes, kept;
-  SmallVector<AffineExpr> exprs;
-  SmallVector<utils::IteratorType> loops;
-  for (int64_t i = 0; i < x.rank(); ++i) {
-    bool reduced = llvm::is_contained(axes, i);
-    loops.push_back(reduced ? utils::IteratorType::reduction : utils::IteratorType::parallel);
-    kept.push_back(reduced ? OpFoldResult(b.getIndexAttr(1)) : x.sizes[i]);
-    if (reduced)
-      continue;
-    sizes.push_back(x.sizes[i]);
-    exprs.push_back(b.getAffineDimExpr(i));
-  }
-  Value init = zeros(b, sizes, x.element());
-  AffineMap maps[] = {b.getMultiDimIdentityMap(x.rank()), AffineMap::get(x.rank(), 0, exprs, b.getContext())};
-  auto generic = linalg::GenericOp::create(b, init.getType(), x.value, init, maps, loops,
-                                           [](OpBuilder &inner, Location loc, ValueRange v) {
-                                             ImplicitLocOpBuilder at(loc, inner);
-                                             linalg::YieldOp::create(at, add(at, {v[1], v[0]}));
-                                           });
-  Tensor result{generic.getResult(0), sizes};
-  return keep ? reshape(b, result, kept) : result;
-}
-
 } // namespace whit::semantics

@@ -77,7 +77,18 @@ Tensor reshape(ImplicitLocOpBuilder &b, const Tensor &x, Sizes sizes);
 Tensor transpose(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<int64_t> permutation);
 /// Elements [begin, begin + size) of the last dimension.
 Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_t size);
-/// The sum over `axes`, which stay with size 1 if `keep`.
-Tensor reduceSum(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<int64_t> axes, bool keep);
+
+// ------------------------------------------------------------------------------------------------ reductions
+
+/// Max and Min of bools are "any" and "all". Of nothing: 0, 1, the smallest and the largest value.
+enum class Reduction { Sum, Product, Max, Min };
+/// All elements along `axes`, which stay with size 1 if `keep`.
+Tensor reduce(ImplicitLocOpBuilder &b, const Tensor &x, Reduction kind, llvm::ArrayRef<int64_t> axes, bool keep);
+
+/// Sums of products of two activations: result[batch..., free dimensions of x..., of y...]. Pairs are dimensions of x
+/// and y that have one size, or are 1 in a batch. Sums of elements narrower than f32 are made in f32, then rounded.
+using DimPair = std::pair<int64_t, int64_t>;
+Tensor contract(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &y, llvm::ArrayRef<DimPair> batch,
+                llvm::ArrayRef<DimPair> contracted, mlir::Type element);
 
 } // namespace whit::semantics

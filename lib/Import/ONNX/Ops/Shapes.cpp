@@ -338,7 +338,7 @@ static LogicalResult importReduceSum(Node &node) {
     return node.set(0, *x);
   if (over.empty())
     over = llvm::to_vector(llvm::seq<int64_t>(0, x->rank()));
-  return node.set(0, reduceSum(node.b, *x, over, *keep));
+  return node.set(0, reduce(node.b, *x, Reduction::Sum, over, *keep));
 }
 
 static constexpr Operator kOperators[] = {
