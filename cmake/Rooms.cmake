@@ -4,13 +4,16 @@
 # folder (ninja looks again before each build), so a new file needs no edit anywhere.
 #
 #   whit_library(NAME folder... [LINK target...])   plain C++, no LLVM
-#   whit_shared_abi(NAME library)                    its C functions as a shared library
+#   whit_shared_library(NAME OF library...)           the objects of some of them, as one shared library
 #   whit_dialects()      dialects/<Name>/*.td and *.cpp               -> WhitDialects
 #   whit_passes()        passes/<Stage>/<Name>.td and *.cpp           -> WhitPasses, Passes.h, registerWhitPasses()
-#   whit_lib()           lib/**.cpp                                   -> WhitLib
+#   whit_lib()           lib/**.cpp                                   -> WhitLib, libwhit_compiler.so
 #   whit_tools(name...)  tools/<name>/*.cpp; those named link only the runtime
 #   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests
 
+set(WHIT_COMPILER_INCLUDES
+  ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
+  ${CMAKE_BINARY_DIR}/dialects ${CMAKE_BINARY_DIR}/passes ${CMAKE_SOURCE_DIR})
 set(WHIT_TABLEGEN_INCLUDES -I${CMAKE_SOURCE_DIR}/dialects -I${CMAKE_SOURCE_DIR}/passes)
 
 function(whit_sources out)
@@ -34,13 +37,22 @@ function(whit_library name)
   target_link_libraries(${name} PUBLIC ${arg_LINK})
 endfunction()
 
-# The shared library around a static one; only the C functions of include/whit are visible from outside.
-function(whit_shared_abi name library)
-  add_library(${name} SHARED ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
-  target_link_libraries(${name} PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,${library}>)
-  target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/exports.map)
-  set_target_properties(${name} PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/exports.map)
-  target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR}/include)
+# One shared library made of the objects of static ones. `MAP`: a version script that names what is visible from outside;
+# without it, everything is, but for the libraries named by `HIDE`.
+function(whit_shared_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "MAP" "OF;LINK;HIDE")
+  list(TRANSFORM arg_OF REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  add_library(${name} SHARED ${objects})
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION})
+  target_link_libraries(${name} PRIVATE ${arg_LINK})
+  target_include_directories(${name} INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> $<INSTALL_INTERFACE:include>)
+  if(arg_MAP)
+    target_link_options(${name} PRIVATE -Wl,--version-script=${arg_MAP})
+    set_target_properties(${name} PROPERTIES LINK_DEPENDS ${arg_MAP})
+  endif()
+  foreach(hidden IN LISTS arg_HIDE)
+    target_link_options(${name} PRIVATE -Wl,--exclude-libs,lib${hidden}.a)
+  endforeach()
 endfunction()
 
 # A room of the compiler: sees MLIR through the shared precompiled header.
@@ -50,9 +62,7 @@ function(whit_compiler_library name)
     set(arg_SOURCES ${CMAKE_SOURCE_DIR}/cmake/Empty.cpp)
   endif()
   add_library(${name} STATIC ${arg_SOURCES})
-  target_include_directories(${name} PUBLIC
-    ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
-    ${CMAKE_BINARY_DIR}/dialects ${CMAKE_BINARY_DIR}/passes ${CMAKE_SOURCE_DIR})
+  target_include_directories(${name} PUBLIC ${WHIT_COMPILER_INCLUDES})
   target_link_libraries(${name} PUBLIC ${arg_LINK} WhitMLIR)
   target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
 endfunction()
@@ -78,6 +88,7 @@ function(whit_dialect_part dialect part kind)
   if(EXISTS ${td})
     set(output ${CMAKE_BINARY_DIR}/dialects/${dialect}/${dialect}${part})
     whit_tablegen(${td} ${output}.h.inc -gen-${kind}-decls)
+    set_property(GLOBAL APPEND PROPERTY WHIT_GENERATED_HEADERS ${output}.h.inc)
     whit_tablegen(${td} ${output}.cpp.inc -gen-${kind}-defs)
   endif()
 endfunction()
@@ -121,6 +132,8 @@ function(whit_passes)
     # The first inclusion declares the options and create functions; a pass that defines itself needs them, a source that
     # also includes Passes.h has them already.
     string(TOUPPER ${name} upper)
+    set_property(GLOBAL APPEND PROPERTY WHIT_GENERATED_HEADERS ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.h.inc
+                 ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.tblgen.inc)
     file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/passes/${stage}/${name}.h.inc @ONLY CONTENT "${banner}#undef GEN_PASS_DECL
 #undef GEN_PASS_DECL_${upper}PASS
 #ifndef WHIT_DECLARED_${stage}_${name}
@@ -135,6 +148,7 @@ function(whit_passes)
   endforeach()
   set(header ${CMAKE_BINARY_DIR}/passes/Passes.h)
   set(source ${CMAKE_BINARY_DIR}/passes/Register.cpp)
+  set_property(GLOBAL APPEND PROPERTY WHIT_GENERATED_HEADERS ${header})
   file(CONFIGURE OUTPUT ${header} @ONLY CONTENT "${banner}#pragma once
 #include \"mlir/IR/BuiltinOps.h\"
 #include \"mlir/Pass/Pass.h\"
@@ -160,11 +174,17 @@ ${calls}}
   add_dependencies(WhitPasses WhitPassesGenerated)
 endfunction()
 
+# The compiler is also one shared library, which all tools but whit-run link: a pass that a tool loads as a plugin finds the
+# dialects there that the tool itself uses (docs/decisions/013).
 function(whit_lib)
   whit_sources(sources ${CMAKE_SOURCE_DIR}/lib)
-  whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json
-                        CLI11::CLI11)
-  whit_shared_abi(whit_compiler WhitLib)
+  set(libraries WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json CLI11::CLI11)
+  whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust ${libraries})
+  whit_shared_library(whit_compiler OF WhitLib WhitPasses WhitDialects WhitTrust WhitEncoding
+                      LINK ${libraries} HIDE WhitOnnxProto lldELF lldCommon)
+  target_link_libraries(whit_compiler PUBLIC $<BUILD_INTERFACE:WhitMLIR>)
+  target_include_directories(whit_compiler INTERFACE "$<BUILD_INTERFACE:${WHIT_COMPILER_INCLUDES}>"
+                             $<INSTALL_INTERFACE:include/whit-compiler>)
 endfunction()
 
 function(whit_tools)
@@ -178,7 +198,9 @@ function(whit_tools)
       target_link_libraries(${name} PRIVATE WhitRunTool)
     elseif(WHIT_COMPILER)
       add_executable(${name} ${sources})
-      target_link_libraries(${name} PRIVATE WhitLib WhitRunTool) # replays run artifacts
+      target_link_libraries(${name} PRIVATE whit_compiler WhitRunTool) # replays run artifacts
+      set_target_properties(${name} PROPERTIES LINK_DEPENDS_NO_SHARED ON)
+      set_property(GLOBAL APPEND PROPERTY WHIT_COMPILER_TOOLS ${name})
       target_precompile_headers(${name} REUSE_FROM WhitPrecompiled)
     endif()
   endforeach()
@@ -223,11 +245,9 @@ function(whit_python)
     get_filename_component(name ${source} NAME_WE)
     string(TOLOWER ${name} lower)
     nanobind_add_module(_${lower} NB_STATIC ${source})
-    if(lower STREQUAL "compiler")
-      target_link_libraries(_${lower} PRIVATE whit_compiler)
-    else()
-      target_link_libraries(_${lower} PRIVATE whit_runtime)
-    endif()
+    target_link_libraries(_${lower} PRIVATE WhitRuntime)
+    target_link_options(_${lower} PRIVATE -Wl,--exclude-libs,ALL)
+    set_property(GLOBAL APPEND PROPERTY WHIT_PYTHON_MODULES _${lower})
     set_target_properties(_${lower} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_SOURCE_DIR}/python/whit)
   endforeach()
 endfunction()
