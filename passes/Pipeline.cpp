@@ -53,7 +53,7 @@ static void fuse(OpPassManager &manager, const PipelineOptions &) {
   manager.addPass(createJoinMatmulsPass());
   // Chains of elementwise operations first become one, so that a region computes each of their inputs once.
   manager.addPass(createLinalgGeneralizeNamedOpsPass());
-  manager.addPass(createLinalgElementwiseOpFusionPass());
+  manager.addNestedPass<func::FuncOp>(createFuseElementwisePass());
   clean(manager);
   manager.addNestedPass<func::FuncOp>(createFormRegionsPass());
 }

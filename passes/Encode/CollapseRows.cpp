@@ -90,7 +90,23 @@ struct CollapseRowwise : OpInterfaceRewritePattern<RowwiseOpInterface> {
   }
 };
 
-/// Elementwise operations on operands of one shape: all leading dimensions together.
+/// How an elementwise operation of `rank` loops reads an operand: all of its leading dimensions as they are, or none of them.
+enum class Leading { All, None, Some };
+
+Leading leadingOf(AffineMap map, int64_t rows) {
+  int64_t together = 0;
+  while (together < map.getNumResults() && together < rows &&
+         map.getResult(together) == getAffineDimExpr(together, map.getContext()))
+    ++together;
+  bool others = llvm::any_of(map.getResults().drop_front(together), [&](AffineExpr e) {
+    return llvm::any_of(llvm::seq<int64_t>(0, rows), [&](int64_t d) { return e.isFunctionOfDim(d); });
+  });
+  if (others)
+    return Leading::Some;
+  return together == rows ? Leading::All : together == 0 ? Leading::None : Leading::Some;
+}
+
+/// Elementwise operations whose operands have all leading dimensions or none, as a bias: leading dimensions together.
 struct CollapseElementwise : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -98,22 +114,38 @@ struct CollapseElementwise : OpRewritePattern<linalg::GenericOp> {
     int64_t rank = op.getNumLoops();
     if (rank < 3 || op.getNumParallelLoops() != rank || !op.hasPureTensorSemantics())
       return rewriter.notifyMatchFailure(op, "is not elementwise on rank 3 or more");
-    if (!llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); }))
-      return rewriter.notifyMatchFailure(op, "an operand is broadcast");
+    int64_t rows = rank - 1;
+    for (OpOperand &operand : op->getOpOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(&operand);
+      if (op.isDpsInit(&operand) && !map.isIdentity())
+        return rewriter.notifyMatchFailure(op, "the result is permuted");
+      if (leadingOf(map, rows) == Leading::Some)
+        return rewriter.notifyMatchFailure(op, "an operand is broadcast along some of the leading dimensions");
+    }
     if (op.hasIndexSemantics())
       return rewriter.notifyMatchFailure(op, "the body reads its indices");
     if (llvm::none_of(op.getInputs(), [](Value v) { return v.getDefiningOp<tensor::ExpandShapeOp>(); }))
       return rewriter.notifyMatchFailure(op, "no operand was collapsed before");
-    int64_t rows = rank - 1;
     SmallVector<Value> inputs, inits;
     SmallVector<Type> types;
-    for (Value input : op.getInputs())
-      inputs.push_back(collapse(rewriter, op.getLoc(), input, rows));
+    SmallVector<AffineMap> maps;
+    // What is left of an index: one dimension for all rows, then the last one.
+    SmallVector<AffineExpr> left(rows, rewriter.getAffineDimExpr(0));
+    left.push_back(rewriter.getAffineDimExpr(1));
+    for (OpOperand *input : op.getDpsInputOperands()) {
+      AffineMap map = op.getMatchingIndexingMap(input);
+      bool moves = leadingOf(map, rows) == Leading::All;
+      inputs.push_back(moves ? collapse(rewriter, op.getLoc(), input->get(), rows) : input->get());
+      SmallVector<AffineExpr> results;
+      for (AffineExpr e : map.getResults().drop_front(moves ? rows - 1 : 0))
+        results.push_back(e.replaceDims(left));
+      maps.push_back(AffineMap::get(2, 0, results, rewriter.getContext()));
+    }
     for (Value init : op.getOutputs()) {
       inits.push_back(collapseDestination(rewriter, op.getLoc(), init, rows));
       types.push_back(inits.back().getType());
+      maps.push_back(rewriter.getMultiDimIdentityMap(2));
     }
-    SmallVector<AffineMap> maps(inputs.size() + inits.size(), rewriter.getMultiDimIdentityMap(2));
     SmallVector<utils::IteratorType> loops(2, utils::IteratorType::parallel);
     auto flat = linalg::GenericOp::create(rewriter, op.getLoc(), types, inputs, inits, maps, loops);
     rewriter.inlineRegionBefore(op.getRegion(), flat.getRegion(), flat.getRegion().begin());

@@ -18,7 +18,8 @@ def CollapseRowsPass : Pass<"whit-collapse-rows", "mlir::func::FuncOp"> {
     %y = tensor.expand_shape %s [[0, 1], [2]] ...
     ```
 
-    Elementwise operations are rewritten when every operand has the result's shape. Operations of rank 2 and less stay.
+    Elementwise operations are rewritten when each operand has all leading dimensions of the result or none, as a bias.
+    Operations of rank 2 and less stay.
   }];
   let dependentDialects = ["mlir::tensor::TensorDialect", "mlir::linalg::LinalgDialect", "mlir::arith::ArithDialect"];
 }

@@ -45,3 +45,41 @@ func.func @heads(%x: tensor<?x?x2x16xf32>, %t: tensor<8x8xf32>, %start: tensor<?
   %y = whit.rotary ins(%x, %t, %t : tensor<?x?x2x16xf32>, tensor<8x8xf32>, tensor<8x8xf32>) from %start + %c0 : tensor<?xi32> outs(%e : tensor<?x?x2x16xf32>) -> tensor<?x?x2x16xf32>
   return %y : tensor<?x?x2x16xf32>
 }
+
+// -----
+
+// A bias has none of the leading dimensions and stays as it is.
+// CHECK-LABEL: func @bias
+// CHECK-SAME: %[[BIAS:[a-z0-9]+]]: tensor<64xf32>
+func.func @bias(%bias: tensor<64xf32>, %x: tensor<?x?x64xf32>, %w: tensor<64xf32>, %b: index, %s: index) -> tensor<?x?x64xf32> {
+  // CHECK: %[[N:.*]] = whit.rms_norm {{.*}} -> tensor<?x64xf32>
+  // CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel"]} ins(%[[N]], %[[BIAS]] : tensor<?x64xf32>, tensor<64xf32>)
+  %e = tensor.empty(%b, %s) : tensor<?x?x64xf32>
+  %n = whit.rms_norm ins(%x, %w : tensor<?x?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x?x64xf32>) epsilon = 1.0e-5 -> tensor<?x?x64xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(a, b, c) -> (a, b, c)>, affine_map<(a, b, c) -> (c)>, affine_map<(a, b, c) -> (a, b, c)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%n, %bias : tensor<?x?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x?x64xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %p = arith.addf %l, %r : f32
+    linalg.yield %p : f32
+  } -> tensor<?x?x64xf32>
+  return %y : tensor<?x?x64xf32>
+}
+
+// -----
+
+// What has one row for each sequence of the batch would need copies: it stays.
+// CHECK-LABEL: func @row_of_each_sequence
+func.func @row_of_each_sequence(%each: tensor<?x64xf32>, %x: tensor<?x?x64xf32>, %w: tensor<64xf32>, %b: index, %s: index) -> tensor<?x?x64xf32> {
+  // CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "parallel", "parallel"]
+  %e = tensor.empty(%b, %s) : tensor<?x?x64xf32>
+  %n = whit.rms_norm ins(%x, %w : tensor<?x?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x?x64xf32>) epsilon = 1.0e-5 -> tensor<?x?x64xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(a, b, c) -> (a, b, c)>, affine_map<(a, b, c) -> (a, c)>, affine_map<(a, b, c) -> (a, b, c)>],
+                       iterator_types = ["parallel", "parallel", "parallel"]}
+      ins(%n, %each : tensor<?x?x64xf32>, tensor<?x64xf32>) outs(%e : tensor<?x?x64xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %p = arith.addf %l, %r : f32
+    linalg.yield %p : f32
+  } -> tensor<?x?x64xf32>
+  return %y : tensor<?x?x64xf32>
+}
