@@ -24,9 +24,11 @@ namespace {
 std::vector<std::string> symbolsOf(mlir::ModuleOp module) {
   std::vector<std::string> names;
   if (auto listed = module->getAttrOfType<mlir::ArrayAttr>("whit.symbols"))
-    for (mlir::Attribute name : listed)
-      if (auto text = dyn_cast<mlir::StringAttr>(name))
+    for (mlir::Attribute symbol : listed) {
+      auto described = dyn_cast<mlir::DictionaryAttr>(symbol);
+      if (auto text = described ? described.getAs<mlir::StringAttr>("name") : dyn_cast<mlir::StringAttr>(symbol))
         names.push_back(text.str());
+    }
   return names;
 }
 

@@ -6,7 +6,10 @@
 
 #include "Import/ONNX/Graph.h"
 
+#include "Import/ONNX/KnownValues.h"
+
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/JSON.h"
 
 using namespace mlir;
@@ -16,12 +19,13 @@ namespace whit {
 using semantics::Sizes;
 using semantics::Tensor;
 
-static constexpr int64_t kMaxKnownElements = 64;
 static constexpr size_t kMaxTensorRank = 6;
+static constexpr int64_t kMaxConstantIntegers = 65536;
+static constexpr int64_t kMaxSum = int64_t(1) << 40;
 
 Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings,
              MLIRContext &context)
-    : source(source), files(files), diagnostics(diagnostics), context(context), bindings(bindings) {}
+    : source(source), files(files), diagnostics(diagnostics), context(context), algebra(&context), bindings(bindings) {}
 
 void Graph::report(DiagnosticCode code, const Twine &message, StringRef value) {
   Diagnostic diagnostic{code, Severity::Error, "", {}, "", message.str(), ""};
@@ -61,6 +65,21 @@ OwningOpRef<ModuleOp> Graph::build() {
 
 // ------------------------------------------------------------------------------------------------ values
 
+/// What integers along one dimension count.
+static std::optional<Progression> countedBy(MLIRContext *context, const StoredTensor &tensor) {
+  const auto *along = llvm::find(tensor.dims, tensor.count);
+  if (tensor.type->kind != OnnxType::Signed || along == tensor.dims.end() || tensor.count > kMaxConstantIntegers)
+    return std::nullopt;
+  std::optional<SmallVector<int64_t>> values = tensor.integers();
+  if (!values)
+    return std::nullopt;
+  uint64_t first = (*values)[0], step = (*values)[1] - first;
+  for (auto [i, value] : llvm::enumerate(*values))
+    if (uint64_t(value) != first + i * step)
+      return std::nullopt;
+  return Progression{along - tensor.dims.begin(), Builder(context).getIndexAttr(first), int64_t(step)};
+}
+
 GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
   Builder b(&context);
   GraphValue value;
@@ -68,12 +87,12 @@ GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
   value.element = valueType(&context, tensor->type->number);
   for (int64_t dim : tensor->dims)
     value.sizes.push_back(b.getIndexAttr(dim));
-  bool isInteger = value.element && value.element.isInteger() && tensor->type->kind != OnnxType::Bool;
-  if (isInteger && tensor->dims.size() <= 1 && tensor->count <= kMaxKnownElements) {
-    value.elements.emplace();
-    SmallVector<int64_t> elements = *tensor->integers();
-    for (int64_t element : elements)
-      value.elements->push_back(b.getIndexAttr(element));
+  if (value.element && tensor->count <= kMaxKnownElements) {
+    value.elements = storedElements(*tensor, value.element);
+  } else if (std::optional<Progression> counted =
+                 countedBy(&context, *tensor)) { // positions, that models like to store
+    value.progression = counted;
+    value.stored = nullptr;
   }
   return value;
 }
@@ -84,6 +103,8 @@ GraphValue *Graph::find(StringRef name) {
 }
 
 LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
+  for (OpFoldResult &size : value.sizes)
+    size = algebra.canonical(node.b, size);
   if (value.rank() > int64_t(kMaxTensorRank))
     return node.unsupported("output '" + shown(name) + "' has rank " + Twine(value.rank()) + "; at most " +
                             Twine(kMaxTensorRank) + " is supported");
@@ -105,52 +126,38 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
                        : "has elements of a type that is not supported";
     return failure();
   }
+  if (value.progression) {
+    value.value = semantics::iota(b, value.sizes, value.element, value.progression->dim, value.progression->start,
+                                  value.progression->step)
+                      .value;
+    return Tensor{value.value, value.sizes};
+  }
   auto type = RankedTensorType::get(semantics::shapeOf(value.sizes), value.element);
-  if (value.elements) {
-    SmallVector<Attribute> constants;
-    for (OpFoldResult element : *value.elements)
-      if (std::optional<int64_t> constant = getConstantIntValue(element))
-        constants.push_back(
-            b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), *constant, true, true)));
-    if (constants.size() == value.elements->size()) {
-      value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, constants));
-    } else {
-      SmallVector<Value> elements;
-      for (OpFoldResult element : *value.elements)
-        elements.push_back(arith::IndexCastOp::create(b, value.element, semantics::asValue(b, element)));
-      value.value = tensor::FromElementsOp::create(b, type, elements);
-    }
+  auto floats = dyn_cast<FloatType>(value.element);
+  // Floats of the file stay weights, unless they are one number.
+  bool isWeight = floats && value.stored && value.stored->count > 1;
+  if (value.elements && !isWeight) {
+    value.value = knownTensor(b, type, *value.elements);
     return Tensor{value.value, value.sizes};
   }
   const StoredTensor &stored = *value.stored;
-  if (auto floats = dyn_cast<FloatType>(value.element)) {
-    if (stored.count == 1) {
-      APFloat number((*stored.floats())[0]);
-      bool loses;
-      number.convert(floats.getFloatSemantics(), APFloat::rmNearestTiesToEven, &loses);
-      value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, number));
-    } else if (stored.count == 0 || stored.file.empty()) {
+  if (floats) {
+    if (stored.count == 0 || stored.file.empty()) {
       why = stored.count ? "has its values in a field that cannot be mapped; save the model with raw_data"
                          : "has no elements";
       return failure();
-    } else {
-      auto blob = weights->blob(stored.file, stored.offset, stored.length, storedType(&context, stored.type->number));
-      auto part = mlir::whit::SourceAttr::get(&context, "rows", type.getRank() ? type.getDimSize(0) : 1, blob);
-      value.value = weights->constant(b, stored.name, type, part);
     }
+    auto blob = weights->blob(stored.file, stored.offset, stored.length, storedType(&context, stored.type->number));
+    auto part = mlir::whit::SourceAttr::get(&context, "rows", type.getRank() ? type.getDimSize(0) : 1, blob);
+    value.value = weights->constant(b, stored.name, type, part);
     return Tensor{value.value, value.sizes};
   }
-  if (stored.count > kMaxKnownElements) {
+  if (stored.count > kMaxConstantIntegers) {
     why = "is a constant of " + std::to_string(stored.count) + " integers; at most " +
-          std::to_string(kMaxKnownElements) + " are supported";
+          std::to_string(kMaxConstantIntegers) + " are supported";
     return failure();
   }
-  SmallVector<Attribute> elements;
-  SmallVector<int64_t> integers = *stored.integers();
-  for (int64_t element : integers)
-    elements.push_back(
-        b.getIntegerAttr(value.element, APInt(value.element.getIntOrFloatBitWidth(), element, true, true)));
-  value.value = arith::ConstantOp::create(b, DenseElementsAttr::get(type, elements));
+  value.value = knownTensor(b, type, storedElements(stored, value.element));
   return Tensor{value.value, value.sizes};
 }
 
@@ -162,9 +169,21 @@ bool Graph::bind(OpFoldResult size, int64_t wanted) {
   auto name = symbolNames.find(cast<Value>(size));
   if (name == symbolNames.end())
     return false; // computed while the model runs
-  auto [known, isNew] = bindings.try_emplace(name->second, wanted);
+  auto [known, isNew] = bindings.sizes.try_emplace(name->second, wanted);
   learned |= isNew;
   return known->second == wanted;
+}
+
+bool Graph::unify(OpFoldResult x, OpFoldResult y) {
+  if (std::optional<bool> equal = algebra.equal(x, y))
+    return *equal;
+  auto bound = algebra.boundOf(x, y);
+  if (!bound)
+    return false;
+  auto [known, isNew] = bindings.most.try_emplace(bound->first, bound->second);
+  learned |= isNew || bound->second < known->second;
+  known->second = std::min(known->second, bound->second);
+  return true;
 }
 
 // ------------------------------------------------------------------------------------------------ operators
@@ -172,8 +191,8 @@ bool Graph::bind(OpFoldResult size, int64_t wanted) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows :
-         {attentionOperators(), elementwiseOperators(), matmulOperators(), normOperators(), shapeOperators()})
+    for (ArrayRef<Operator> rows : {knownOperators(), attentionOperators(), elementwiseOperators(), matmulOperators(),
+                                    moveOperators(), normOperators(), shapeOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;
@@ -192,7 +211,7 @@ bool Graph::checkOperators() {
   OpBuilder plain(&context);
   ImplicitLocOpBuilder b(UnknownLoc::get(&context), plain);
   for (auto [i, proto] : llvm::enumerate(source.graph.node())) {
-    Node node(*this, proto, i, b);
+    Node node(*this, proto, i, source.nodes[i], b);
     std::string name = proto.name().empty() && proto.output_size() ? proto.output(0) : proto.name();
     auto add = [&](DiagnosticCode code, const std::string &message, const std::string &help) {
       auto [place, isNew] = placeOf.try_emplace(node.opName() + "\n" + message, problems.size());
@@ -255,18 +274,133 @@ bool Graph::checkOperators() {
 
 // ------------------------------------------------------------------------------------------------ inputs, outputs
 
-OpFoldResult Graph::symbol(StringRef name, BlockArgument argument, int64_t dim) {
-  Value &value = symbols[name];
-  if (!value) {
-    OpBuilder head = OpBuilder::atBlockBegin(argument.getOwner());
-    if (lastSymbol)
-      head.setInsertionPointAfter(lastSymbol);
-    ImplicitLocOpBuilder b(argument.getLoc(), head);
-    value = tensor::DimOp::create(b, argument, dim);
-    lastSymbol = value.getDefiningOp();
-    symbolNames[value] = name;
+/// The parts of a dimension that is called like a sum, "past + sequence".
+static SmallVector<StringRef> partsOf(StringRef name) {
+  SmallVector<StringRef> parts;
+  name.split(parts, '+');
+  for (StringRef &part : parts)
+    part = part.trim();
+  return parts.size() > 1 && !llvm::is_contained(parts, "") ? parts : SmallVector<StringRef>();
+}
+
+/// Dimensions of the inputs that are called like sums say what else is known. False if they contradict one another.
+bool Graph::solveSums() {
+  llvm::StringSet<> names;
+  SmallVector<StringRef> sums;
+  for (const auto &input : source.graph.input())
+    for (const auto &dim : input.type().tensor_type().shape().dim())
+      if (names.insert(dim.dim_param()).second && !partsOf(dim.dim_param()).empty())
+        sums.push_back(dim.dim_param());
+  for (StringRef name : sums) {
+    int64_t rest = 0;
+    SmallVector<StringRef> open;
+    bool isSum = true;
+    for (StringRef part : partsOf(name)) {
+      int64_t number;
+      auto bound = bindings.sizes.find(part);
+      if (!part.getAsInteger(10, number) && number >= 0 && number <= kMaxSum)
+        rest += number;
+      else if (bound != bindings.sizes.end())
+        rest += bound->second;
+      else if (names.contains(part) && partsOf(part).empty())
+        open.push_back(part);
+      else
+        isSum = false;
+    }
+    if (!isSum)
+      continue;
+    auto whole = bindings.sizes.find(name);
+    if (open.empty() && whole == bindings.sizes.end())
+      bindings.sizes[name] = rest;
+    else if (open.size() == 1 && whole != bindings.sizes.end() && whole->second >= rest)
+      bindings.sizes[open[0]] = whole->second - rest;
+    else if (whole != bindings.sizes.end() && (open.size() < 2 ? !open.empty() || whole->second != rest : true)) {
+      report(code::Graph, "dimension '" + shown(name) + "' is fixed at " + Twine(whole->second) +
+                              (open.size() < 2 ? "; its parts make at least " + Twine(rest)
+                                               : Twine("; fix the others in its name as well, all but one")));
+      return false;
+    }
+    if (!open.empty() && whole == bindings.sizes.end())
+      sumsOfDims.push_back(name);
   }
-  return value;
+  return true;
+}
+
+/// Gives the names of dimensions their values. A dimension "a + b" is the sum of the dimensions a and b. If `a` counts
+/// the tokens of caches and nothing else, it is (a + b) - b: the caches can then be updated in place, since nothing asks
+/// for the length of the past.
+void Graph::addSymbols(ArrayRef<SmallVector<Attribute>> dims) {
+  Block &entry = function.getBody().front();
+  llvm::StringMap<bool> countsTokens;
+  for (auto [i, names] : llvm::enumerate(dims))
+    for (auto [d, name] : llvm::enumerate(names))
+      if (auto text = dyn_cast<StringAttr>(name)) {
+        auto type = cast<RankedTensorType>(entry.getArgument(i).getType());
+        bool ofCache = type.getRank() == 4 && d == 2 && isa<FloatType>(type.getElementType());
+        bool &only = countsTokens.try_emplace(text.getValue(), true).first->second;
+        only &= ofCache;
+        symbols.insert({text.getValue(), {}});
+      }
+  llvm::StringMap<StringRef> sumOf; // of what follows from a sum
+  for (StringRef name : sumsOfDims)
+    for (StringRef part : partsOf(name))
+      if (countsTokens.lookup(part) && !sumOf.count(part) && llvm::count(partsOf(name), part) == 1) {
+        sumOf[part] = name;
+        break;
+      }
+  OpBuilder head = OpBuilder::atBlockBegin(&entry);
+  Operation *last = nullptr;
+  for (auto [i, names] : llvm::enumerate(dims))
+    for (auto [d, attribute] : llvm::enumerate(names)) {
+      auto text = dyn_cast<StringAttr>(attribute);
+      if (!text || sumOf.count(text.getValue()) || symbols[text.getValue()])
+        continue;
+      auto size = tensor::DimOp::create(head, entry.getArgument(i).getLoc(), entry.getArgument(i), d);
+      last = size;
+      symbols[text.getValue()] = size.getResult();
+      if (!llvm::is_contained(sumsOfDims, text.getValue()))
+        addSymbol(text.getValue(), size);
+    }
+  algebra.setHead(&entry, last);
+  ImplicitLocOpBuilder b(function.getLoc(), head);
+  for (StringRef name : sumsOfDims) {
+    Value whole = cast<Value>(symbols[name]), open;
+    symbolNames[whole] = name;
+    StringRef openName;
+    SmallVector<OpFoldResult> parts;
+    OpFoldResult rest = b.getIndexAttr(0);
+    for (StringRef part : partsOf(name)) {
+      int64_t number;
+      if (auto known = sumOf.find(part); known != sumOf.end() && known->second == name) {
+        openName = part;
+        continue;
+      }
+      OpFoldResult size = symbols.lookup(part);
+      if (!part.getAsInteger(10, number))
+        size = b.getIndexAttr(number);
+      else if (auto bound = bindings.sizes.find(part); bound != bindings.sizes.end())
+        size = b.getIndexAttr(bound->second);
+      parts.push_back(size);
+      rest = algebra.add(b, rest, size);
+    }
+    if (!openName.empty()) {
+      b.setInsertionPointAfter(algebra.lastOfHead());
+      Value others = semantics::asValue(b, rest);
+      open = arith::SubIOp::create(b, whole, others);
+      algebra.setHead(&entry, open.getDefiningOp());
+      symbols[openName] = open;
+      addSymbol(symbols.find(openName)->first, open);
+      parts.push_back(open);
+    }
+    algebra.addSum(whole, parts);
+    computed.insert({b.getStringAttr(name), algebra.expressionOf(whole)});
+  }
+}
+
+void Graph::addSymbol(StringRef name, Value size) {
+  auto most = bindings.most.find(name);
+  algebra.addSymbol(size, name, most == bindings.most.end() ? -1 : most->second);
+  symbolNames[size] = name;
 }
 
 bool Graph::addInputs() {
@@ -275,9 +409,9 @@ bool Graph::addInputs() {
   SmallVector<Location> locations;
   SmallVector<const ::onnx::ValueInfoProto *> inputs;
   SmallVector<SmallVector<Attribute>> dims;
-  bool ok = true;
+  bool ok = solveSums();
   for (const auto &input : source.graph.input()) {
-    if (GraphValue *known = find(input.name()); known && known->stored)
+    if (find(input.name()))
       continue; // an initializer with a default input of its name, as files before IR version 4 have them
     auto refuse = [&](DiagnosticCode code, const Twine &message) {
       report(code, "input " + message, input.name());
@@ -310,9 +444,9 @@ bool Graph::addInputs() {
         names.push_back(b.getI64IntegerAttr(dim.dim_value()));
       } else {
         std::string name = dim.dim_param().empty() ? input.name() + ".dim" + std::to_string(i) : dim.dim_param();
-        auto bound = bindings.find(name);
-        names.push_back(bound == bindings.end() ? Attribute(b.getStringAttr(name))
-                                                : b.getI64IntegerAttr(bound->second));
+        auto bound = bindings.sizes.find(name);
+        names.push_back(bound == bindings.sizes.end() ? Attribute(b.getStringAttr(name))
+                                                      : b.getI64IntegerAttr(bound->second));
       }
       auto size = dyn_cast<IntegerAttr>(names.back());
       shape.push_back(size ? size.getInt() : ShapedType::kDynamic);
@@ -333,17 +467,19 @@ bool Graph::addInputs() {
   OpBuilder atModule = OpBuilder::atBlockEnd(module->getBody());
   function = func::FuncOp::create(atModule, module->getLoc(), "main", b.getFunctionType(types, {}));
   Block &entry = *function.addEntryBlock();
+  for (auto [argument, location] : llvm::zip(entry.getArguments(), locations))
+    argument.setLoc(location);
+  addSymbols(dims);
   for (auto [i, input] : llvm::enumerate(inputs)) {
     BlockArgument argument = entry.getArgument(i);
-    argument.setLoc(locations[i]);
     function.setArgAttr(i, "whit.name", b.getStringAttr(input->name()));
     function.setArgAttr(i, "whit.dims", b.getArrayAttr(dims[i]));
     GraphValue value;
     value.value = argument;
     value.element = cast<RankedTensorType>(types[i]).getElementType();
-    for (auto [d, name] : llvm::enumerate(dims[i])) {
+    for (Attribute name : dims[i]) {
       if (auto text = dyn_cast<StringAttr>(name))
-        value.sizes.push_back(symbol(text.getValue(), argument, d));
+        value.sizes.push_back(symbols[text.getValue()]);
       else
         value.sizes.push_back(b.getIndexAttr(cast<IntegerAttr>(name).getInt()));
     }
@@ -355,11 +491,16 @@ bool Graph::addInputs() {
   return ok;
 }
 
+static LogicalResult importNode(Node &node, const Operator &row) {
+  std::optional<LogicalResult> known = foldKnown(node);
+  return known ? *known : row.import(node);
+}
+
 void Graph::addNodes() {
   OpBuilder plain = OpBuilder::atBlockEnd(&function.getBody().front());
   ImplicitLocOpBuilder b(UnknownLoc::get(&context), plain);
   for (auto [i, proto] : llvm::enumerate(source.graph.node())) {
-    Node node(*this, proto, i, b);
+    Node node(*this, proto, i, source.nodes[i], b);
     std::string name = !proto.name().empty() ? proto.name() : proto.output_size() ? proto.output(0) : "";
     b.setLoc(NameLoc::get(b.getStringAttr(name)));
     bool failed = false;
@@ -378,7 +519,7 @@ void Graph::addNodes() {
       unsigned last = 0;
       for (int k = 0; k < proto.input_size(); ++k)
         last = proto.input(k).empty() ? last : k + 1;
-      failed = last > row->maxInputs || row->import(node).failed();
+      failed = last > row->maxInputs || importNode(node, *row).failed();
     }
     if (!failed)
       continue;
@@ -396,6 +537,44 @@ Attribute Graph::nameOf(OpFoldResult size) const {
     return b.getI64IntegerAttr(*constant);
   auto name = symbolNames.find(cast<Value>(size));
   return name == symbolNames.end() ? Attribute() : b.getStringAttr(name->second);
+}
+
+/// How an expression reads, as the name of a dimension.
+static std::string textOf(Attribute expression) {
+  if (auto number = dyn_cast<IntegerAttr>(expression))
+    return std::to_string(number.getInt());
+  if (auto name = dyn_cast<StringAttr>(expression))
+    return name.str();
+  auto list = cast<ArrayAttr>(expression);
+  StringRef op = cast<StringAttr>(list[0]).getValue();
+  bool isCall = op == "min" || op == "max";
+  std::string text;
+  for (auto [i, operand] : llvm::enumerate(list.getValue().drop_front())) {
+    std::string part = textOf(operand);
+    bool minus = op == "+" && i && StringRef(part).starts_with("-");
+    if (minus)
+      part.erase(0, 1);
+    if (isa<ArrayAttr>(operand) && !isCall && op != "+")
+      part = "(" + part + ")";
+    text += i ? (isCall ? ", " : minus ? " - " : (" " + op + " ").str()) + part : part;
+  }
+  return isCall ? (op + "(" + text + ")").str() : text;
+}
+
+/// The name or number of an output's dimension. A size that follows from others gets a name that says how.
+Attribute Graph::outputDim(OpFoldResult size) {
+  if (Attribute known = nameOf(size))
+    return known;
+  Attribute expression = algebra.expressionOf(size);
+  if (!expression)
+    return {};
+  Builder b(&context);
+  std::string text = textOf(expression);
+  while (symbols.count(text)) // as an input calls a dimension of its own
+    text += "'";
+  auto name = b.getStringAttr(text);
+  computed.insert({name, expression});
+  return name;
 }
 
 bool Graph::addOutputs() {
@@ -438,13 +617,14 @@ bool Graph::addOutputs() {
     }
     SmallVector<Attribute> dims;
     for (auto [i, size] : llvm::enumerate(tensor->sizes)) {
-      Attribute name = nameOf(size);
+      Attribute name = outputDim(size);
       const auto *dim = declared.has_shape() ? &declared.shape().dim(i) : nullptr;
       if (dim && dim->has_dim_value() && !bind(size, dim->dim_value()))
         refuse(code::Graph, "is declared with size " + Twine(dim->dim_value()) + " in dimension " + Twine(i) +
                                 "; its node computes another");
       if (!name)
-        refuse(code::NoFeature, "has a size in dimension " + Twine(i) + " that is no dimension of an input");
+        refuse(code::NoFeature, "has a size in dimension " + Twine(i) +
+                                    " that depends on data; it must follow from the sizes of the inputs");
       dims.push_back(name);
     }
     results.push_back(tensor->value);
@@ -478,8 +658,19 @@ void Graph::addRoles() {
         roles.append("logits", name);
     }
   SmallVector<Attribute> names;
-  for (auto &[name, value] : symbols)
-    names.push_back(b.getStringAttr(name));
+  for (auto &[name, value] : symbols) {
+    auto text = b.getStringAttr(name);
+    auto most = bindings.most.find(name);
+    if (computed.count(text))
+      continue;
+    if (most == bindings.most.end())
+      names.push_back(text);
+    else
+      names.push_back(b.getDictionaryAttr(
+          {b.getNamedAttr("name", text), b.getNamedAttr("max", b.getI64IntegerAttr(most->second))}));
+  }
+  for (auto &[name, expression] : computed)
+    names.push_back(b.getDictionaryAttr({b.getNamedAttr("name", name), b.getNamedAttr("value", expression)}));
   (*module)->setAttr("whit.model", b.getStringAttr(source.name));
   (*module)->setAttr("whit.directory", b.getStringAttr(files.getFolder()));
   (*module)->setAttr("whit.symbols", b.getArrayAttr(names));

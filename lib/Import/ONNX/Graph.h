@@ -6,6 +6,7 @@
 #pragma once
 
 #include "Import/ONNX/Node.h"
+#include "Import/ONNX/SizeAlgebra.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -23,8 +24,10 @@ struct OnnxModel {
   std::vector<std::shared_ptr<const StoredTensor>> initializers;
 };
 
-/// Sizes that symbols were found to have.
-using Bindings = llvm::StringMap<int64_t>;
+/// What is known of the model's symbols: their sizes, and sizes that they must not exceed for the nodes to fit together.
+struct Bindings {
+  llvm::StringMap<int64_t> sizes, most;
+};
 
 class Graph {
 public:
@@ -43,6 +46,8 @@ public:
   mlir::FailureOr<semantics::Tensor> materialize(GraphValue &value, mlir::ImplicitLocOpBuilder &b, std::string &why);
   /// Learns the size of a symbol; false if it is known to be another.
   bool bind(mlir::OpFoldResult size, int64_t wanted);
+  /// Learns what makes two sizes equal for all values of the symbols that remain; false if nothing does.
+  bool unify(mlir::OpFoldResult x, mlir::OpFoldResult y);
   /// The number of a size, or the name of its symbol; null for computed ones.
   mlir::Attribute nameOf(mlir::OpFoldResult size) const;
   /// A value that is known from a stored tensor.
@@ -54,6 +59,7 @@ public:
   mlir::MLIRContext &context;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::optional<semantics::Weights> weights;
+  SizeAlgebra algebra;
   int64_t opset = 1; ///< of the default domain
   /// Start positions made before, by their lengths and number of new tokens: every layer asks for the same.
   llvm::DenseMap<std::pair<mlir::Value, void *>, semantics::Tensor> starts;
@@ -64,15 +70,19 @@ private:
   void addNodes();
   bool addOutputs();
   void addRoles();
-  mlir::OpFoldResult symbol(llvm::StringRef name, mlir::BlockArgument argument, int64_t dim);
+  bool solveSums();
+  void addSymbols(llvm::ArrayRef<llvm::SmallVector<mlir::Attribute>> dims);
+  void addSymbol(llvm::StringRef name, mlir::Value size);
+  mlir::Attribute outputDim(mlir::OpFoldResult size);
   void report(DiagnosticCode code, const llvm::Twine &message, llvm::StringRef value = "");
 
   Bindings &bindings;
   mlir::func::FuncOp function;
-  mlir::Operation *lastSymbol = nullptr;
   llvm::StringMap<GraphValue> values;
-  llvm::MapVector<llvm::StringRef, mlir::Value> symbols; ///< in the order of the inputs; null until used
+  llvm::MapVector<llvm::StringRef, mlir::OpFoldResult> symbols; ///< in the order of the inputs
+  llvm::SmallVector<llvm::StringRef> sumsOfDims;                ///< names of symbols "a + b"
   llvm::DenseMap<mlir::Value, llvm::StringRef> symbolNames;
+  llvm::MapVector<mlir::Attribute, mlir::Attribute> computed; ///< names of sizes that follow from others, and how
 };
 
 } // namespace whit

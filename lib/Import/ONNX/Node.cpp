@@ -13,8 +13,8 @@ namespace whit {
 using semantics::Sizes;
 using semantics::Tensor;
 
-Node::Node(Graph &graph, const ::onnx::NodeProto &proto, size_t index, ImplicitLocOpBuilder &b)
-    : graph(graph), b(b), proto(proto), index(index) {}
+Node::Node(Graph &graph, const ::onnx::NodeProto &proto, size_t index, ByteRange bytes, ImplicitLocOpBuilder &b)
+    : graph(graph), b(b), proto(proto), index(index), bytes(bytes) {}
 
 /// Every node is called something: by its name, its first output or its place.
 static std::string calledName(const ::onnx::NodeProto &proto, size_t index) {
@@ -87,26 +87,52 @@ FailureOr<SmallVector<int64_t>> Node::integers(unsigned i, StringRef role) {
                      ") is not known before the model runs; it must be a constant");
 }
 
+FailureOr<Sizes> Node::sizes(unsigned i, StringRef role) {
+  if (!has(i))
+    return badOperand("input " + Twine(i) + " (" + role + ") is missing");
+  GraphValue &value = input(i);
+  if (!value.element || !value.element.isInteger() || value.rank() > 1)
+    return badOperand("input '" + shown(proto.input(i)) + "' (" + role + ") must have integers in one dimension");
+  if (value.elements)
+    return *value.elements;
+  return unsupported("input '" + shown(proto.input(i)) + "' (" + role +
+                     ") is computed from data; it must be made of constants and sizes of inputs");
+}
+
+std::string shownSize(const Graph &graph, OpFoldResult size) {
+  Attribute name = graph.nameOf(size);
+  if (auto symbol = dyn_cast_or_null<StringAttr>(name))
+    return "'" + shown(symbol.getValue()) + "'";
+  return name ? std::to_string(cast<IntegerAttr>(name).getInt()) : std::string("a computed size");
+}
+
 FailureOr<Sizes> Node::broadcast(ArrayRef<Tensor> operands) {
-  bool isSymbolic = false;
-  std::string why;
-  auto text = [&](OpFoldResult size) {
-    Attribute name = graph.nameOf(size);
-    isSymbolic |= !isa_and_nonnull<IntegerAttr>(name);
-    if (auto symbol = dyn_cast_or_null<StringAttr>(name))
-      return "'" + shown(symbol.getValue()) + "'";
-    return name ? std::to_string(cast<IntegerAttr>(name).getInt()) : std::string("a computed size");
-  };
-  std::optional<Sizes> sizes = semantics::broadcast(operands, [&](OpFoldResult a, OpFoldResult b, int64_t dim) {
-    why = text(a) + " and " + text(b) + " meet in dimension " + std::to_string(dim) +
-          "; they must be equal, or one of them 1";
-  });
-  if (sizes)
-    return *sizes;
-  if (isSymbolic)
-    return unsupported(
-        why, "if they are always equal, export the model with one name for both, or fix them with --dim NAME=N");
-  return badOperand(why);
+  SmallVector<Tensor> list(operands);
+  while (true) {
+    std::pair<OpFoldResult, OpFoldResult> clash;
+    std::string why;
+    std::optional<Sizes> sizes = semantics::broadcast(list, [&](OpFoldResult x, OpFoldResult y, int64_t dim) {
+      clash = {x, y};
+      why = shownSize(graph, x) + " and " + shownSize(graph, y) + " meet in dimension " + std::to_string(dim) +
+            "; they must be equal, or one of them 1";
+    });
+    if (sizes)
+      return *sizes;
+    auto [x, y] = clash;
+    if (!graph.unify(x, y)) {
+      if (getConstantIntValue(x) && getConstantIntValue(y))
+        return badOperand(why);
+      return unsupported(
+          why, "if they are always equal, export the model with one name for both, or fix them with --dim NAME=N");
+    }
+    // Equal from now on; each round replaces one value, so this ends.
+    if (!isa_and_nonnull<StringAttr>(graph.nameOf(x)))
+      std::swap(x, y);
+    for (Tensor &operand : list)
+      for (OpFoldResult &size : operand.sizes)
+        if (semantics::sameSize(size, y))
+          size = x;
+  }
 }
 
 LogicalResult Node::requireDim(unsigned i, StringRef role, int64_t dim, int64_t size) {
@@ -166,6 +192,19 @@ FailureOr<SmallVector<int64_t>> Node::integerList(StringRef name) {
   if (attribute->type() != ::onnx::AttributeProto::INTS)
     return badAttribute("attribute '" + name + "' must be a list of integers");
   return SmallVector<int64_t>(attribute->ints().begin(), attribute->ints().end());
+}
+
+FailureOr<std::shared_ptr<const StoredTensor>> Node::tensorAttribute(StringRef name) {
+  const auto *attribute = find(name);
+  WireTensor wire;
+  if (!attribute || attribute->type() != ::onnx::AttributeProto::TENSOR ||
+      !cutAttributeTensor(graph.source.bytes, bytes, name, wire))
+    return badAttribute("attribute '" + name + "' must be a tensor");
+  std::shared_ptr<const StoredTensor> tensor =
+      readTensor(wire, proto.output(0), graph.source.file, graph.files, graph.diagnostics);
+  if (!tensor)
+    return failure();
+  return tensor;
 }
 
 LogicalResult Node::requireOnly(StringRef name, ArrayRef<int64_t> allowed) {

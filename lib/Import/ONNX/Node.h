@@ -22,12 +22,22 @@ namespace whit {
 
 class Graph;
 
+/// start + i * step along dimension `dim`, the same along all others.
+struct Progression {
+  int64_t dim;
+  mlir::OpFoldResult start;
+  int64_t step;
+};
+
 /// A value of the graph, in as many forms as are known. A tensor is built from them when it is first needed.
 struct GraphValue {
   mlir::Type element; ///< null: a stored type that is not computed with
   semantics::Sizes sizes;
-  mlir::Value value;                        ///< null until needed, for constants and shapes
-  std::optional<semantics::Sizes> elements; ///< integer tensors of rank 0 or 1 whose elements are known as index values
+  mlir::Value value; ///< null until needed, for constants and shapes
+  /// The elements of small tensors that are known while importing, in row-major order: index attributes or index values
+  /// for integers, 0 or 1 for bools, float attributes of the element type.
+  std::optional<semantics::Sizes> elements;
+  std::optional<Progression> progression;     ///< integers that count
   std::shared_ptr<const StoredTensor> stored; ///< constants; `dims` of a reshaped one are `sizes`
   bool failed = false;                        ///< its node was reported; nothing more is said about its uses
 
@@ -36,12 +46,13 @@ struct GraphValue {
 
 class Node {
 public:
-  Node(Graph &graph, const ::onnx::NodeProto &proto, size_t index, mlir::ImplicitLocOpBuilder &b);
+  Node(Graph &graph, const ::onnx::NodeProto &proto, size_t index, ByteRange bytes, mlir::ImplicitLocOpBuilder &b);
 
   Graph &graph;
   mlir::ImplicitLocOpBuilder &b;
   const ::onnx::NodeProto &proto;
   size_t index;
+  ByteRange bytes; ///< of the file, where the node lies
 
   /// Problems of this node; always failure.
   mlir::LogicalResult report(DiagnosticCode code, const llvm::Twine &message, const llvm::Twine &help = "");
@@ -62,6 +73,8 @@ public:
   mlir::FailureOr<std::shared_ptr<const StoredTensor>> stored(unsigned i, llvm::StringRef role);
   /// Integers that are known at compile time.
   mlir::FailureOr<llvm::SmallVector<int64_t>> integers(unsigned i, llvm::StringRef role);
+  /// The elements of a list of sizes or positions, which may be index values.
+  mlir::FailureOr<semantics::Sizes> sizes(unsigned i, llvm::StringRef role);
   /// The sizes that operands have together; reports those that do not fit.
   mlir::FailureOr<semantics::Sizes> broadcast(llvm::ArrayRef<semantics::Tensor> operands);
   /// Requires a size; a symbol is from now on known to have it.
@@ -75,6 +88,8 @@ public:
   mlir::FailureOr<llvm::SmallVector<int64_t>> integerList(llvm::StringRef name);
   /// Attributes that change the meaning must have one of the values that leave it alone.
   mlir::LogicalResult requireOnly(llvm::StringRef name, llvm::ArrayRef<int64_t> allowed);
+  /// An attribute that must be a tensor, checked like one of the file's own.
+  mlir::FailureOr<std::shared_ptr<const StoredTensor>> tensorAttribute(llvm::StringRef name);
   const ::onnx::AttributeProto *find(llvm::StringRef name) const;
 
   // Outputs.
@@ -85,6 +100,9 @@ public:
 
   std::string opName() const;
 };
+
+/// A size for a message: its number, the name of its symbol, or that it is computed.
+std::string shownSize(const Graph &graph, mlir::OpFoldResult size);
 
 /// One operator: where it is defined, how it is called, what imports it. Attributes that are not listed are refused.
 struct Operator {
@@ -99,6 +117,7 @@ llvm::ArrayRef<Operator> attentionOperators();
 llvm::ArrayRef<Operator> elementwiseOperators();
 llvm::ArrayRef<Operator> matmulOperators();
 llvm::ArrayRef<Operator> normOperators();
+llvm::ArrayRef<Operator> moveOperators();
 llvm::ArrayRef<Operator> shapeOperators();
 
 } // namespace whit

@@ -191,7 +191,7 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
     return {};
   Bindings bindings;
   for (const auto &[name, size] : options.dims)
-    bindings[name] = size;
+    bindings.sizes[name] = size;
   // Each further run knows at least one symbol more.
   for (int run = 0; run < kMaxRuns; ++run) {
     Graph graph(reader.source, files, diagnostics, bindings, context);

@@ -48,6 +48,16 @@ OpFoldResult indexOp(ImplicitLocOpBuilder &b, IndexOp op, OpFoldResult x, OpFold
   llvm_unreachable("all operations are listed");
 }
 
+/// What a size is a product of.
+static void addFactors(OpFoldResult size, SmallVector<OpFoldResult> &factors) {
+  auto value = dyn_cast<Value>(size);
+  auto product = value ? value.getDefiningOp<arith::MulIOp>() : arith::MulIOp();
+  if (!product)
+    return factors.push_back(size);
+  addFactors(getAsOpFoldResult(product.getLhs()), factors);
+  addFactors(getAsOpFoldResult(product.getRhs()), factors);
+}
+
 /// Groups of dimensions that hold the same elements on both sides; nothing if they cannot be matched one group after
 /// the other. Each group has one dimension on at least one side.
 static bool matchGroups(ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to,
@@ -58,16 +68,18 @@ static bool matchGroups(ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to,
     SmallVector<OpFoldResult> left, right; // symbolic factors not yet found on the other side
     int64_t product[2] = {1, 1};
     auto take = [&](ArrayRef<OpFoldResult> sizes, size_t &at, ReassociationIndices &indices,
-                    SmallVector<OpFoldResult> &mine, SmallVector<OpFoldResult> &other, int64_t &factor) {
-      OpFoldResult size = sizes[at];
+                    SmallVector<OpFoldResult> &mine, SmallVector<OpFoldResult> &other, int64_t &product) {
+      SmallVector<OpFoldResult> factors;
+      addFactors(sizes[at], factors);
       indices.push_back(at++);
-      if (std::optional<int64_t> constant = getConstantIntValue(size))
-        factor *= *constant;
-      else if (auto *found = llvm::find_if(other, [&](OpFoldResult o) { return sameSize(o, size); });
-               found != other.end())
-        other.erase(found);
-      else
-        mine.push_back(size);
+      for (OpFoldResult factor : factors)
+        if (std::optional<int64_t> constant = getConstantIntValue(factor))
+          product *= *constant;
+        else if (auto *found = llvm::find_if(other, [&](OpFoldResult o) { return sameSize(o, factor); });
+                 found != other.end())
+          other.erase(found);
+        else
+          mine.push_back(factor);
     };
     take(from, i, group.first, left, right, product[0]);
     take(to, j, group.second, right, left, product[1]);
@@ -158,6 +170,101 @@ Tensor transpose(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t> per
     sizes.push_back(x.sizes[from]);
   Value init = empty(b, sizes, x.element());
   return {linalg::TransposeOp::create(b, x.value, init, permutation)->getResult(0), sizes};
+}
+
+Tensor broadcastTo(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> sizes) {
+  if (llvm::equal(x.sizes, sizes, sameSize))
+    return x;
+  return elementwise(b, x, sizes, x.element(), [](ImplicitLocOpBuilder &, ValueRange v) { return v[0]; });
+}
+
+Tensor splat(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, TypedAttr value) {
+  auto type = RankedTensorType::get(shapeOf(sizes), value.getType());
+  if (type.hasStaticShape())
+    return {arith::ConstantOp::create(b, DenseElementsAttr::get(type, Attribute(value))), Sizes(sizes)};
+  Value scalar = arith::ConstantOp::create(b, value);
+  return {linalg::FillOp::create(b, scalar, empty(b, sizes, value.getType())).getResult(0), Sizes(sizes)};
+}
+
+Tensor iota(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, Type element, int64_t dim, OpFoldResult start,
+            int64_t step) {
+  Value init = empty(b, sizes, element), first = isConstantIntValue(start, 0) ? Value() : asValue(b, start);
+  int64_t rank = sizes.size();
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      b, init.getType(), ValueRange(), init, b.getMultiDimIdentityMap(rank), loops,
+      [&](OpBuilder &inner, Location loc, ValueRange) {
+        ImplicitLocOpBuilder at(loc, inner);
+        Value index = linalg::IndexOp::create(at, dim);
+        if (step != 1)
+          index = arith::MulIOp::create(at, index, arith::ConstantIndexOp::create(at, step));
+        if (first)
+          index = arith::AddIOp::create(at, index, first);
+        linalg::YieldOp::create(at, arith::IndexCastOp::create(at, element, index).getResult());
+      });
+  return {generic.getResult(0), Sizes(sizes)};
+}
+
+Tensor concat(ImplicitLocOpBuilder &b, ArrayRef<Tensor> parts, int64_t axis, OpFoldResult size) {
+  Sizes sizes = parts[0].sizes;
+  sizes[axis] = size;
+  auto type = RankedTensorType::get(shapeOf(sizes), parts[0].element());
+  SmallVector<Value> values = llvm::map_to_vector(parts, [](const Tensor &part) { return part.value; });
+  return {tensor::ConcatOp::create(b, type, axis, values), sizes};
+}
+
+Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
+             ArrayRef<int64_t> strides) {
+  bool isWhole = llvm::equal(x.sizes, sizes, sameSize) && llvm::all_of(strides, [](int64_t s) { return s == 1; });
+  if (isWhole)
+    return x;
+  if (llvm::none_of(strides, [](int64_t stride) { return stride < 0; })) {
+    auto type = RankedTensorType::get(shapeOf(sizes), x.element());
+    Sizes steps = llvm::map_to_vector(strides, [&](int64_t s) { return OpFoldResult(b.getIndexAttr(s)); });
+    return {tensor::ExtractSliceOp::create(b, type, x.value, offsets, sizes, steps), Sizes(sizes)};
+  }
+  Value init = empty(b, sizes, x.element());
+  SmallVector<Value> from = llvm::map_to_vector(offsets, [&](OpFoldResult offset) { return asValue(b, offset); });
+  SmallVector<utils::IteratorType> loops(x.rank(), utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      b, init.getType(), ValueRange(), init, b.getMultiDimIdentityMap(x.rank()), loops,
+      [&](OpBuilder &inner, Location loc, ValueRange) {
+        ImplicitLocOpBuilder at(loc, inner);
+        SmallVector<Value> indices;
+        for (auto [i, stride] : llvm::enumerate(strides)) {
+          Value step = arith::ConstantIndexOp::create(at, stride), index = linalg::IndexOp::create(at, i);
+          indices.push_back(arith::AddIOp::create(at, from[i], arith::MulIOp::create(at, index, step)));
+        }
+        linalg::YieldOp::create(at, tensor::ExtractOp::create(at, x.value, indices).getResult());
+      });
+  return {generic.getResult(0), Sizes(sizes)};
+}
+
+Tensor tile(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> repeats, ArrayRef<OpFoldResult> sizes) {
+  if (llvm::equal(x.sizes, sizes, sameSize))
+    return x;
+  // Each repeated dimension becomes two, [repeats, size], of which only the second is read.
+  Sizes split;
+  SmallVector<AffineExpr> exprs;
+  SmallVector<ReassociationIndices> groups;
+  for (auto [size, times] : llvm::zip(x.sizes, repeats)) {
+    ReassociationIndices &group = groups.emplace_back();
+    if (!isConstantIntValue(times, 1)) {
+      group.push_back(split.size());
+      split.push_back(times);
+    }
+    group.push_back(split.size());
+    exprs.push_back(b.getAffineDimExpr(split.size()));
+    split.push_back(size);
+  }
+  int64_t rank = split.size();
+  Value init = empty(b, split, x.element());
+  AffineMap maps[] = {AffineMap::get(rank, 0, exprs, b.getContext()), b.getMultiDimIdentityMap(rank)};
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      b, init.getType(), x.value, init, maps, loops,
+      [](OpBuilder &inner, Location loc, ValueRange v) { linalg::YieldOp::create(inner, loc, v[0]); });
+  return collapse(b, {generic.getResult(0), split}, groups, Sizes(sizes));
 }
 
 Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_t size) {

@@ -75,6 +75,21 @@ Tensor convert(ImplicitLocOpBuilder &b, const Tensor &x, mlir::Type element);
 /// The same elements in row-major order with other sizes; their number must be the same.
 Tensor reshape(ImplicitLocOpBuilder &b, const Tensor &x, Sizes sizes);
 Tensor transpose(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<int64_t> permutation);
+/// Stretches dimensions of size 1 to `sizes`, aligned at the last dimension; nothing is made if they are equal.
+Tensor broadcastTo(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<mlir::OpFoldResult> sizes);
+/// A tensor with one value everywhere.
+Tensor splat(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::TypedAttr value);
+/// Integers start + i * step, where i counts along `dim`.
+Tensor iota(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type element, int64_t dim,
+            mlir::OpFoldResult start, int64_t step);
+/// One tensor after another along `axis`; `size` is what their sizes there add up to.
+Tensor concat(ImplicitLocOpBuilder &b, llvm::ArrayRef<Tensor> parts, int64_t axis, mlir::OpFoldResult size);
+/// result[i...] = x[offset + i * stride...]; strides may be negative.
+Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<mlir::OpFoldResult> offsets,
+             llvm::ArrayRef<mlir::OpFoldResult> sizes, llvm::ArrayRef<int64_t> strides);
+/// x as often as `repeats` says along each dimension, which has `sizes` then.
+Tensor tile(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<mlir::OpFoldResult> repeats,
+            llvm::ArrayRef<mlir::OpFoldResult> sizes);
 /// Elements [begin, begin + size) of the last dimension.
 Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_t size);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Elementwise operators. Integer arithmetic on shapes is done here and now.
+// Elementwise operators on data; arithmetic on what is known while importing is folded before (KnownValues.h).
 
 #include "Import/ONNX/Node.h"
 
@@ -10,28 +10,7 @@ namespace whit {
 
 using namespace semantics;
 
-/// Arithmetic on elements that are known as index values; failure if these are not known.
-static FailureOr<Sizes> onElements(Node &node, IndexOp op) {
-  GraphValue &x = node.input(0), &y = node.input(1);
-  if (!x.elements || !y.elements || x.element != y.element)
-    return failure();
-  size_t n = x.elements->size(), m = y.elements->size(), count = std::max(n, m);
-  if ((n != count && n != 1) || (m != count && m != 1) || !n || !m)
-    return failure();
-  // Division of negative numbers and by zero is left to the program.
-  if (op == IndexOp::Div &&
-      llvm::any_of(*y.elements, [](OpFoldResult e) { return getConstantIntValue(e).value_or(0) <= 0; }))
-    return failure();
-  Sizes result;
-  for (size_t i = 0; i < count; ++i)
-    result.push_back(indexOp(node.b, op, (*x.elements)[n == 1 ? 0 : i], (*y.elements)[m == 1 ? 0 : i]));
-  return result;
-}
-
-static LogicalResult binary(Node &node, Body body, std::optional<IndexOp> op) {
-  if (node.has(0) && node.has(1) && op)
-    if (FailureOr<Sizes> elements = onElements(node, *op); succeeded(elements))
-      return node.setElements(0, *elements, node.input(0).rank() + node.input(1).rank() == 0, node.input(0).element);
+static LogicalResult binary(Node &node, Body body) {
   FailureOr<Tensor> x = node.tensor(0, "A"), y = node.tensor(1, "B");
   if (failed(x) || failed(y))
     return failure();
@@ -54,17 +33,15 @@ static LogicalResult unary(Node &node, Body body, bool floatOnly = true) {
   return node.set(0, elementwise(node.b, *x, x->sizes, x->element(), body));
 }
 
-static LogicalResult importAdd(Node &node) { return binary(node, add, IndexOp::Add); }
-static LogicalResult importSub(Node &node) { return binary(node, subtract, IndexOp::Sub); }
-static LogicalResult importMul(Node &node) { return binary(node, multiply, IndexOp::Mul); }
-static LogicalResult importDiv(Node &node) { return binary(node, divide, IndexOp::Div); }
+static LogicalResult importAdd(Node &node) { return binary(node, add); }
+static LogicalResult importSub(Node &node) { return binary(node, subtract); }
+static LogicalResult importMul(Node &node) { return binary(node, multiply); }
+static LogicalResult importDiv(Node &node) { return binary(node, divide); }
 static LogicalResult importSigmoid(Node &node) { return unary(node, sigmoid); }
 static LogicalResult importExp(Node &node) { return unary(node, exponential); }
 static LogicalResult importTanh(Node &node) { return unary(node, tangensHyperbolicus); }
 static LogicalResult importSqrt(Node &node) { return unary(node, squareRoot); }
 static LogicalResult importNeg(Node &node) { return unary(node, negate, /*floatOnly=*/false); }
-
-static LogicalResult importIdentity(Node &node) { return node.setValue(0, node.input(0)); }
 
 static LogicalResult importCast(Node &node) {
   FailureOr<int64_t> to = node.integer("to");
@@ -76,10 +53,6 @@ static LogicalResult importCast(Node &node) {
     return type ? node.report(code::NoType,
                               Twine("attribute 'to' is ") + type->name + ", an element type that is not supported")
                 : node.badAttribute("attribute 'to' is " + Twine(*to) + ", which is no element type");
-  GraphValue &x = node.input(0);
-  // Sizes fit every integer type of 32 bits and more.
-  if (x.elements && element.isInteger() && type->bits >= 32)
-    return node.setElements(0, *x.elements, x.rank() == 0, element);
   FailureOr<Tensor> tensor = node.tensor(0, "input");
   if (failed(tensor))
     return failure();
@@ -87,12 +60,11 @@ static LogicalResult importCast(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Add", importAdd, 2, 2, 1, ""},           {"", "Sub", importSub, 2, 2, 1, ""},
-    {"", "Mul", importMul, 2, 2, 1, ""},           {"", "Div", importDiv, 2, 2, 1, ""},
-    {"", "Neg", importNeg, 1, 1, 1, ""},           {"", "Sigmoid", importSigmoid, 1, 1, 1, ""},
-    {"", "Exp", importExp, 1, 1, 1, ""},           {"", "Tanh", importTanh, 1, 1, 1, ""},
-    {"", "Sqrt", importSqrt, 1, 1, 1, ""},         {"", "Cast", importCast, 1, 1, 1, "to saturate"},
-    {"", "Identity", importIdentity, 1, 1, 1, ""},
+    {"", "Add", importAdd, 2, 2, 1, ""},   {"", "Sub", importSub, 2, 2, 1, ""},
+    {"", "Mul", importMul, 2, 2, 1, ""},   {"", "Div", importDiv, 2, 2, 1, ""},
+    {"", "Neg", importNeg, 1, 1, 1, ""},   {"", "Sigmoid", importSigmoid, 1, 1, 1, ""},
+    {"", "Exp", importExp, 1, 1, 1, ""},   {"", "Tanh", importTanh, 1, 1, 1, ""},
+    {"", "Sqrt", importSqrt, 1, 1, 1, ""}, {"", "Cast", importCast, 1, 1, 1, "to saturate"},
 };
 
 ArrayRef<Operator> elementwiseOperators() { return kOperators; }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operators on shapes, and those that only move elements. Shape arithmetic never becomes tensors if it can be index
-// values.
+// Operators on shapes, and those that give the same elements another shape. Shape arithmetic never becomes tensors if it
+// can be index values.
 
 #include "Import/ONNX/Graph.h"
 
+#include "Import/ONNX/KnownValues.h"
 #include "Import/Semantics/Transformer.h"
 
-#include "llvm/Support/CheckedArithmetic.h"
+#include <cmath>
 
 using namespace mlir;
 
@@ -15,42 +16,37 @@ namespace whit {
 
 using namespace semantics;
 
-static constexpr size_t kMaxElements = 64;
-
 static LogicalResult importConstant(Node &node) {
-  MLIRContext *context = node.b.getContext();
   if (node.proto.attribute_size() != 1)
     return node.badAttribute("has " + Twine(node.proto.attribute_size()) + " attributes; a constant has exactly one");
   const auto &attribute = node.proto.attribute(0);
   StringRef name = attribute.name();
   if (name == "value") {
-    WireTensor wire;
-    if (attribute.type() != ::onnx::AttributeProto::TENSOR ||
-        !cutAttributeTensor(node.graph.source.bytes, node.graph.source.nodes[node.index], "value", wire))
-      return node.badAttribute("attribute 'value' must be a tensor");
-    auto tensor =
-        readTensor(wire, node.proto.output(0), node.graph.source.file, node.graph.files, node.graph.diagnostics);
-    return tensor ? node.setValue(0, node.graph.fromStored(tensor)) : failure();
+    auto tensor = node.tensorAttribute("value");
+    return failed(tensor) ? failure() : node.setValue(0, node.graph.fromStored(*tensor));
   }
-  if (name == "value_int" || name == "value_ints") {
-    Sizes elements;
-    if (name == "value_int")
-      elements.push_back(node.b.getIndexAttr(attribute.i()));
-    else if (size_t(attribute.ints_size()) <= kMaxElements)
-      for (int64_t value : attribute.ints())
-        elements.push_back(node.b.getIndexAttr(value));
-    else
-      return node.unsupported("attribute 'value_ints' has " + Twine(attribute.ints_size()) +
-                              " integers; at most 64 are supported");
-    return node.setElements(0, elements, name == "value_int", IntegerType::get(context, 64));
-  }
-  if (name == "value_float") {
-    auto type = RankedTensorType::get({}, node.b.getF32Type());
-    return node.set(0, {arith::ConstantOp::create(node.b, DenseElementsAttr::get(type, APFloat(attribute.f()))), {}});
-  }
-  return node.unsupported("attribute '" + shown(name) +
-                          "' is not supported; only value, value_int, value_ints and value_float are");
+  bool isInteger = name == "value_int" || name == "value_ints";
+  if (!isInteger && name != "value_float" && name != "value_floats")
+    return node.unsupported("attribute '" + shown(name) +
+                            "' is not supported; only value, value_int, value_ints, value_float and value_floats are");
+  Sizes elements;
+  if (name == "value_int")
+    elements.push_back(node.b.getIndexAttr(attribute.i()));
+  else if (name == "value_float")
+    elements.push_back(node.b.getF32FloatAttr(attribute.f()));
+  for (int64_t value : attribute.ints())
+    elements.push_back(node.b.getIndexAttr(value));
+  for (float value : attribute.floats())
+    elements.push_back(node.b.getF32FloatAttr(value));
+  if (elements.size() > kMaxKnownElements)
+    return node.unsupported("attribute '" + shown(name) + "' has " + Twine(elements.size()) +
+                                " numbers; at most 64 are supported",
+                            "save the constant as a tensor, in attribute 'value'");
+  return node.setElements(0, elements, !name.ends_with("s"),
+                          isInteger ? Type(node.b.getI64Type()) : node.b.getF32Type());
 }
+
+static LogicalResult importIdentity(Node &node) { return node.setValue(0, node.input(0)); }
 
 static LogicalResult importShape(Node &node) {
   GraphValue &x = node.input(0);
@@ -69,19 +65,33 @@ static LogicalResult importGather(Node &node) {
   GraphValue &data = node.input(0), &indices = node.input(1);
   if (*axis < -data.rank() || *axis >= data.rank())
     return node.badAttribute("attribute 'axis' is " + Twine(*axis) + "; data has rank " + Twine(data.rank()));
-  if (data.elements && indices.elements) {
-    Sizes result;
-    int64_t count = data.elements->size();
+  std::optional<SmallVector<int64_t>> shape = staticShape(data), indexShape = staticShape(indices);
+  if (data.elements && indices.elements && shape && indexShape) {
+    size_t at = *axis < 0 ? *axis + data.rank() : *axis;
+    int64_t count = (*shape)[at];
+    SmallVector<int64_t> picks;
     for (OpFoldResult index : *indices.elements) {
-      std::optional<int64_t> at = getConstantIntValue(index);
-      if (!at)
+      std::optional<int64_t> pick = getConstantIntValue(index);
+      if (!pick)
         return node.unsupported(
             "input indices is not known before the model runs; it must be a constant to pick from a shape");
-      if (*at < -count || *at >= count)
-        return node.badOperand("input indices has " + Twine(*at) + "; data has " + Twine(count) + " elements");
-      result.push_back((*data.elements)[*at < 0 ? *at + count : *at]);
+      if (*pick < -count || *pick >= count)
+        return node.badOperand("input indices has " + Twine(*pick) + "; data has " + Twine(count) + " elements");
+      picks.push_back(*pick < 0 ? *pick + count : *pick);
     }
-    return node.setElements(0, result, indices.rank() == 0, data.element);
+    SmallVector<int64_t> result(ArrayRef(*shape).take_front(at));
+    llvm::append_range(result, *indexShape);
+    llvm::append_range(result, ArrayRef(*shape).drop_front(at + 1));
+    auto moved = moveKnown(node, 0, data, result, [&](ArrayRef<int64_t> index) {
+      int64_t pick = 0, from = 0;
+      for (size_t d = 0; d < indexShape->size(); ++d)
+        pick = pick * (*indexShape)[d] + index[at + d];
+      for (size_t d = 0; d < shape->size(); ++d)
+        from = from * (*shape)[d] + (d == at ? picks[pick] : index[d < at ? d : d + indexShape->size() - 1]);
+      return from;
+    });
+    if (moved)
+      return *moved;
   }
   // Rows of a float table: an embedding.
   if (!data.stored || data.rank() != 2 || (*axis != 0 && *axis != -2) || !data.element || !data.element.isF32() ||
@@ -94,118 +104,97 @@ static LogicalResult importGather(Node &node) {
     return node.badOperand("input indices must have integer elements");
   const StoredTensor &stored = *data.stored;
   Encoding encoding; // plain f32
-  auto shape = shapeOf(data.sizes);
-  auto type = mlir::whit::EncodedTensorType::get(node.b.getContext(), shape, data.element,
+  SmallVector<int64_t> table = shapeOf(data.sizes);
+  auto type = mlir::whit::EncodedTensorType::get(node.b.getContext(), table, data.element,
                                                  mlir::whit::FormatAttr::get(node.b.getContext(), nameOf(encoding)));
   auto blob = node.graph.weights->blob(stored.file, stored.offset, stored.length, data.element);
-  auto part = mlir::whit::SourceAttr::get(node.b.getContext(), "rows", shape[0], blob);
+  auto part = mlir::whit::SourceAttr::get(node.b.getContext(), "rows", table[0], blob);
   return node.set(0, gatherRows(node.b, node.graph.weights->constant(node.b, stored.name, type, part), *rows));
 }
 
 /// Gives a value other sizes: by the numbers alone for constants, as views for tensors.
 static LogicalResult reshapeTo(Node &node, Sizes sizes) {
   GraphValue &x = node.input(0);
-  if (x.stored || x.elements) {
-    GraphValue value = x;
-    value.sizes = sizes;
-    value.value = {};
-    if (sizes.size() > 1 && value.elements && !value.stored) {
-      FailureOr<Tensor> tensor = node.tensor(0, "data");
-      return failed(tensor) ? failure() : node.set(0, reshape(node.b, *tensor, sizes));
-    }
-    if (sizes.size() > 1)
-      value.elements.reset();
+  if (sizes.size() > 6)
+    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most 6 is supported");
+  GraphValue value = x;
+  value.sizes = sizes;
+  value.value = {};
+  if (x.stored || x.elements)
     return node.setValue(0, value);
+  if (x.progression) { // if there is one dimension besides ones, it goes on counting
+    auto isOne = [](OpFoldResult size) { return isConstantIntValue(size, 1); };
+    auto place = llvm::find_if_not(sizes, isOne);
+    if (place != sizes.end() && llvm::all_of(llvm::drop_begin(llvm::make_range(place, sizes.end())), isOne) &&
+        llvm::count_if(x.sizes, isOne) == x.rank() - 1 && sameSize(*place, x.sizes[x.progression->dim])) {
+      value.progression->dim = place - sizes.begin();
+      return node.setValue(0, value);
+    }
   }
   FailureOr<Tensor> tensor = node.tensor(0, "data");
   return failed(tensor) ? failure() : node.set(0, reshape(node.b, *tensor, sizes));
 }
 
-/// The product of sizes as a constant and a list of symbols, sorted so that equal products are equal lists.
-static std::optional<std::pair<int64_t, SmallVector<void *>>> productOf(ArrayRef<OpFoldResult> sizes) {
-  std::pair<int64_t, SmallVector<void *>> result{1, {}};
-  SmallVector<OpFoldResult> factors(sizes);
-  for (size_t i = 0; i < factors.size() && i < kMaxElements; ++i) { // grows
-    OpFoldResult size = factors[i];
-    if (std::optional<int64_t> constant = getConstantIntValue(size)) {
-      std::optional<int64_t> product = llvm::checkedMul(result.first, *constant);
-      if (!product)
-        return std::nullopt;
-      result.first = *product;
-    } else if (auto multiply = cast<Value>(size).getDefiningOp<arith::MulIOp>()) {
-      factors.push_back(multiply.getLhs());
-      factors.push_back(multiply.getRhs());
-    } else {
-      result.second.push_back(cast<Value>(size).getAsOpaquePointer());
-    }
-  }
-  if (factors.size() > kMaxElements)
-    return std::nullopt;
-  llvm::sort(result.second);
-  return result;
-}
-
 static LogicalResult importReshape(Node &node) {
-  GraphValue &x = node.input(0), &target = node.input(1);
+  GraphValue &x = node.input(0);
   FailureOr<int64_t> allowZero = node.integer("allowzero", 0);
-  if (failed(allowZero))
+  FailureOr<Sizes> target = node.sizes(1, "shape");
+  if (failed(allowZero) || failed(target))
     return failure();
-  if (!target.elements)
-    return node.unsupported("input shape is not known before the model runs; it must be made of constants and sizes");
-  Sizes sizes = *target.elements;
+  Sizes sizes = *target, others;
   std::optional<size_t> open;
   for (auto [i, size] : llvm::enumerate(sizes)) {
     std::optional<int64_t> constant = getConstantIntValue(size);
-    if (!constant)
-      continue;
-    if (*constant == 0 && !*allowZero) {
+    if (constant == 0 && !*allowZero) {
       if (i >= x.sizes.size())
         return node.badOperand("input shape copies dimension " + Twine(i) + "; data has rank " + Twine(x.rank()));
       size = x.sizes[i];
-    } else if (*constant == -1) {
+    } else if (constant == -1) {
       if (open)
         return node.badOperand("input shape has -1 twice; at most one size can be left open");
       open = i;
-    } else if (*constant < 0) {
+      continue;
+    } else if (constant && *constant < 0) {
       return node.badOperand("input shape has " + Twine(*constant) + "; a size is -1, 0 or positive");
+    } else if (!node.graph.algebra.isNonNegative(size)) {
+      return node.unsupported("input shape has a size that may be negative; it must be known not to be");
     }
+    others.push_back(size);
   }
-  auto whole = productOf(x.sizes);
-  Sizes others = sizes;
-  if (open)
-    others.erase(others.begin() + *open);
-  auto rest = productOf(others);
+  SizeAlgebra &algebra = node.graph.algebra;
+  OpFoldResult whole = algebra.product(node.b, x.sizes), rest = algebra.product(node.b, others);
   if (!whole || !rest)
     return node.badOperand("input shape has more elements than can be counted");
+  auto count = getConstantIntValue(whole), known = getConstantIntValue(rest);
   if (open) {
-    // What both sides share cancels; what is left of data is the open size.
-    SmallVector<void *> left = whole->second;
-    for (void *symbol : rest->second)
-      if (auto *found = llvm::find(left, symbol); found != left.end())
-        left.erase(found);
-      else
-        return node.unsupported(
-            "input shape has a symbolic size that data does not have; its elements cannot be counted");
-    if (rest->first == 0 || whole->first % rest->first) {
-      if (!left.empty() && rest->first)
-        return node.unsupported("input shape may not divide the elements of data, whose sizes are symbolic");
-      return node.badOperand("input shape does not divide the " + Twine(whole->first) + " elements of data");
-    }
-    OpFoldResult quotient = node.b.getIndexAttr(whole->first / rest->first);
-    for (void *symbol : left)
-      quotient = isConstantIntValue(quotient, 1)
-                     ? OpFoldResult(Value::getFromOpaquePointer(symbol))
-                     : indexOp(node.b, IndexOp::Mul, quotient, Value::getFromOpaquePointer(symbol));
-    sizes[*open] = quotient;
-  } else if (whole->second != rest->second) {
+    sizes[*open] = algebra.quotient(node.b, whole, rest);
+    if (!sizes[*open] && count && known)
+      return node.badOperand("input shape does not divide the " + Twine(*count) + " elements of data");
+    if (!sizes[*open])
+      return node.unsupported("input shape does not divide the elements of data, whose sizes are symbolic");
+  } else if (count && known && *count != *known) {
+    return node.badOperand("input shape has " + Twine(*known) + " elements; data has " + Twine(*count));
+  } else if (algebra.equal(whole, rest) != true && !node.graph.unify(whole, rest)) {
     return node.unsupported("input shape has other symbolic sizes than data; their elements cannot be compared");
-  } else if (whole->first != rest->first) {
-    return node.badOperand("input shape has " + Twine(rest->first) + " elements (times symbols); data has " +
-                           Twine(whole->first));
   }
-  if (sizes.size() > 6)
-    return node.unsupported("input shape has rank " + Twine(sizes.size()) + "; at most 6 is supported");
   return reshapeTo(node, sizes);
+}
+
+static LogicalResult importFlatten(Node &node) {
+  GraphValue &x = node.input(0);
+  FailureOr<int64_t> axis = node.integer("axis", 1);
+  if (failed(axis))
+    return failure();
+  if (*axis < -x.rank() || *axis > x.rank())
+    return node.badAttribute("attribute 'axis' is " + Twine(*axis) + "; input has rank " + Twine(x.rank()));
+  size_t at = *axis < 0 ? *axis + x.rank() : *axis;
+  SizeAlgebra &algebra = node.graph.algebra;
+  ArrayRef<OpFoldResult> sizes(x.sizes);
+  OpFoldResult rows = algebra.product(node.b, sizes.take_front(at)),
+               columns = algebra.product(node.b, sizes.drop_front(at));
+  if (!rows || !columns)
+    return node.badOperand("input has more elements than can be counted");
+  return reshapeTo(node, {rows, columns});
 }
 
 /// Axes from the input (since opset 13) or the attribute; nothing if neither is there.
@@ -265,62 +254,106 @@ static LogicalResult importSqueeze(Node &node) {
   return reshapeTo(node, sizes);
 }
 
-static LogicalResult importTranspose(Node &node) {
-  FailureOr<Tensor> x = node.tensor(0, "data");
-  if (failed(x))
+/// The value of all elements is one number, of any type; float 0 if it is not said.
+static LogicalResult importConstantOfShape(Node &node) {
+  FailureOr<Sizes> sizes = node.sizes(0, "input");
+  if (failed(sizes))
     return failure();
-  SmallVector<int64_t> permutation = llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(0, x->rank())));
-  if (node.hasAttribute("perm")) {
-    FailureOr<SmallVector<int64_t>> perm = node.integerList("perm");
-    if (failed(perm))
+  OpFoldResult known = node.b.getF32FloatAttr(0);
+  Type element = node.b.getF32Type();
+  if (node.hasAttribute("value")) {
+    auto tensor = node.tensorAttribute("value");
+    if (failed(tensor))
       return failure();
-    permutation = *perm;
+    element = valueType(node.b.getContext(), (*tensor)->type->number);
+    if (!element)
+      return node.report(code::NoType, Twine("attribute 'value' has element type ") + (*tensor)->type->name);
+    if ((*tensor)->count != 1)
+      return node.badAttribute("attribute 'value' has " + Twine((*tensor)->count) + " elements; it must have one");
+    known = storedElements(**tensor, element)[0];
   }
-  if (int64_t(permutation.size()) != x->rank() || !isPermutationVector(permutation))
-    return node.badAttribute("attribute 'perm' is no permutation of the " + Twine(x->rank()) + " dimensions of data");
-  return node.set(0, transpose(node.b, *x, permutation));
+  for (OpFoldResult size : *sizes)
+    if (!node.graph.algebra.isNonNegative(size))
+      return node.badOperand("input has a size that is negative or may be");
+  if (sizes->size() > 6)
+    return node.unsupported("the result has rank " + Twine(sizes->size()) + "; at most 6 is supported");
+  SmallVector<int64_t> shape = shapeOf(*sizes);
+  std::optional<int64_t> count = llvm::is_contained(shape, ShapedType::kDynamic) ? std::nullopt : countOf(shape);
+  if (count && *count <= kMaxKnownElements) {
+    GraphValue value;
+    value.element = element;
+    value.sizes = *sizes;
+    value.elements = Sizes(*count, known);
+    return node.setValue(0, value);
+  }
+  auto number = cast<TypedAttr>(cast<Attribute>(known));
+  if (element.isInteger())
+    number = node.b.getIntegerAttr(element, cast<IntegerAttr>(number).getInt());
+  return node.set(0, splat(node.b, *sizes, number));
 }
 
-static LogicalResult importConcat(Node &node) {
-  Sizes elements;
-  for (int i = 0; i < node.proto.input_size(); ++i) {
-    GraphValue *x = node.has(i) ? &node.input(i) : nullptr;
-    if (!x || !x->elements || x->rank() != 1 || x->element != node.input(0).element)
-      return node.unsupported("only shapes and small integer constants can be joined");
-    llvm::append_range(elements, *x->elements);
+/// Integers from start to limit; the number of them must follow from sizes.
+static LogicalResult importRange(Node &node) {
+  OpFoldResult bounds[3];
+  static constexpr StringRef kRoles[] = {"start", "limit", "delta"};
+  for (unsigned i : {0, 1, 2}) {
+    GraphValue &value = node.input(i);
+    if (value.element != node.input(0).element)
+      return node.badOperand("inputs start, limit and delta have different element types; they must have one");
+    if (value.elements && value.elements->size() != 1)
+      return node.badOperand("input " + kRoles[i] + " must have one element");
+    if (!value.elements)
+      return node.unsupported("input '" + shown(node.proto.input(i)) + "' (" + kRoles[i] +
+                              ") is computed from data; it must be a constant or a size of an input");
+    bounds[i] = value.elements->front();
   }
-  if (elements.size() > kMaxElements)
-    return node.unsupported("the result has " + Twine(elements.size()) + " integers; at most 64 are supported");
-  return node.setElements(0, elements, false, node.input(0).element);
-}
-
-static LogicalResult importSlice(Node &node) {
-  GraphValue &x = node.input(0);
-  if (!x.elements || x.rank() != 1)
-    return node.unsupported("only shapes can be cut");
-  FailureOr<SmallVector<int64_t>> starts = node.integers(1, "starts"), ends = node.integers(2, "ends");
-  SmallVector<int64_t> axis{0}, step{1};
-  for (auto [i, into] : {std::pair(3u, &axis), {4u, &step}})
-    if (node.has(i)) {
-      FailureOr<SmallVector<int64_t>> list = node.integers(i, i == 3 ? "axes" : "steps");
-      if (failed(list))
-        return failure();
-      *into = *list;
+  auto [start, limit, delta] = bounds;
+  Type element = node.input(0).element;
+  if (auto type = dyn_cast_or_null<FloatType>(element)) {
+    double from = cast<FloatAttr>(cast<Attribute>(start)).getValueAsDouble(),
+           to = cast<FloatAttr>(cast<Attribute>(limit)).getValueAsDouble(),
+           by = cast<FloatAttr>(cast<Attribute>(delta)).getValueAsDouble(), count = std::ceil((to - from) / by);
+    if (!(std::abs(by) > 0) || !std::isfinite(count))
+      return node.badOperand("input delta must not be 0, and the range must have an end");
+    if (count > kMaxKnownElements)
+      return node.unsupported("the result has " + Twine(int64_t(std::min(count, 1e18))) +
+                                  " floats; at most 64 are supported",
+                              "compute the range with integers");
+    Sizes elements;
+    for (int64_t i = 0; i < int64_t(count); ++i) {
+      APFloat value(from + double(i) * by);
+      bool loses;
+      value.convert(type.getFloatSemantics(), APFloat::rmNearestTiesToEven, &loses);
+      elements.push_back(FloatAttr::get(type, value));
     }
-  if (failed(starts) || failed(ends))
-    return failure();
-  if (starts->size() != 1 || ends->size() != 1 || axis.size() != 1 || step.size() != 1 ||
-      (axis[0] != 0 && axis[0] != -1))
-    return node.badOperand("starts, ends, axes and steps of a shape must have one element each, and axes must be 0");
-  if (step[0] < 1)
-    return node.unsupported("input steps is " + Twine(step[0]) + "; it must be positive");
-  int64_t count = x.elements->size();
-  auto clamp = [&](int64_t at) { return std::clamp<int64_t>(at < 0 ? at + count : at, 0, count); };
-  Sizes result;
-  int64_t end = clamp((*ends)[0]);
-  for (int64_t i = clamp((*starts)[0]); i < end; i += std::min(step[0], count))
-    result.push_back((*x.elements)[i]);
-  return node.setElements(0, result, false, x.element);
+    return node.setElements(0, elements, false, element);
+  }
+  std::optional<int64_t> step = getConstantIntValue(delta);
+  if (!step || !*step || *step == INT64_MIN)
+    return node.unsupported("input delta must be a constant other than 0");
+  SizeAlgebra &algebra = node.graph.algebra;
+  ImplicitLocOpBuilder &b = node.b;
+  // ceil((limit - start) / step), at least 0.
+  OpFoldResult length = *step > 0 ? algebra.subtract(b, limit, start) : algebra.subtract(b, start, limit);
+  length = length ? algebra.maximum(b, length, b.getIndexAttr(0)) : length;
+  length = length ? algebra.add(b, length, b.getIndexAttr(std::abs(*step) - 1)) : length;
+  length = length ? algebra.divide(b, length, b.getIndexAttr(std::abs(*step))) : length;
+  if (!length)
+    return node.badOperand("the range has more elements than can be counted");
+  if (std::optional<int64_t> count = getConstantIntValue(length); count && *count <= kMaxKnownElements) {
+    Sizes elements;
+    for (int64_t i = 0; i < *count; ++i) {
+      elements.push_back(algebra.add(b, start, b.getIndexAttr(i * *step)));
+      if (!elements.back())
+        return node.badOperand("the range has elements beyond 2^63");
+    }
+    return node.setElements(0, elements, false, element);
+  }
+  GraphValue value;
+  value.element = element;
+  value.sizes = {length};
+  value.progression = Progression{0, start, *step};
+  return node.setValue(0, value);
 }
 
 static LogicalResult importReduceSum(Node &node) {
@@ -342,15 +375,16 @@ static LogicalResult importReduceSum(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Constant", importConstant, 0, 0, 1, "value value_int value_ints value_float"},
+    {"", "Constant", importConstant, 0, 0, 1, "value value_int value_ints value_float value_floats"},
     {"", "Shape", importShape, 1, 1, 1, "start end"},
     {"", "Gather", importGather, 2, 2, 1, "axis"},
-    {"", "Concat", importConcat, 1, 64, 1, "axis"},
-    {"", "Slice", importSlice, 3, 5, 1, ""},
     {"", "Reshape", importReshape, 2, 2, 1, "allowzero"},
     {"", "Squeeze", importSqueeze, 1, 2, 1, "axes"},
     {"", "Unsqueeze", importUnsqueeze, 1, 2, 1, "axes"},
-    {"", "Transpose", importTranspose, 1, 1, 1, "perm"},
+    {"", "Flatten", importFlatten, 1, 1, 1, "axis"},
+    {"", "Identity", importIdentity, 1, 1, 1, ""},
+    {"", "ConstantOfShape", importConstantOfShape, 1, 1, 1, "value"},
+    {"", "Range", importRange, 3, 3, 1, ""},
     {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
 };
 

@@ -2,6 +2,7 @@
 """Small ONNX files for the tests of this folder.
 
 usage: models.py GROUP FOLDER     writes the files of a group (a function below) into FOLDER
+       models.py same A.npz B.npz  fails unless both hold the same numbers
 """
 
 import os
@@ -233,6 +234,224 @@ def shapes(out):
     out.save("unlike", model(unlike, [value("x", ["a", "b"]), value("m", ["b", "c"])], [value("y", ["b", "c"])]))
 
 
+# ------------------------------------------------------------------------------------------------ known values
+
+
+def ints(name, *values, kind=I64):
+    return helper.make_tensor(name, kind, [len(values)], values)
+
+
+class Expressions:
+    """A model that grows by calls: e.Add(a, b) adds a node and gives the name of its output."""
+
+    def __init__(self, inputs):
+        self.inputs, self.nodes, self.constants, self.outputs = inputs, [], [], []
+
+    def constant(self, array):
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def __getattr__(self, op):
+        def call(*operands, outputs=1, **attributes):
+            names = [operand if isinstance(operand, str) else self.constant(operand) for operand in operands]
+            results = [f"{op}{len(self.nodes)}.{i}" for i in range(outputs)]
+            self.nodes.append(node(op, names, results, "/" + results[0], **attributes))
+            return results[0] if outputs == 1 else results
+
+        return call
+
+    def give(self, name, kind, rank):
+        self.outputs.append(value(name, [None] * rank, kind))
+
+    def save(self, out, name, arrays, opset=21):
+        """The model, inputs, and what the reference of ONNX makes of them."""
+        from onnx.reference import ReferenceEvaluator
+
+        # The shapes of outputs are left to the importer.
+        for output in self.outputs:
+            output.type.tensor_type.ClearField("shape")
+        proto = model(self.nodes, self.inputs, self.outputs, self.constants, opset)
+        out.save(name, proto)
+        np.savez(out.path / f"{name}.in.npz", **arrays)
+        results = ReferenceEvaluator(proto).run(None, arrays)
+        np.savez(out.path / f"{name}.ref.npz", **{output.name: array for output, array in zip(self.outputs, results)})
+
+
+def known(out):
+    x = np.zeros((2, 3, 64), np.float32)
+    f32, i64, i32 = np.float32, np.int64, np.int32
+
+    def start():
+        return Expressions([value("x", ["batch", "sequence", 64])])
+
+    # Numbers: nothing is left of these but constants.
+    e = start()
+    size = e.Shape("x")
+    depth = e.Gather(size, np.array(2, i64), axis=0)
+    root = e.Sqrt(e.Cast(depth, to=F32))
+    e.give(e.Div(np.array(1, f32), root), F32, 0)
+    e.give(e.Sqrt(e.Cast(e.Add(depth, np.array(2, i64)), to=F32)), F32, 0)
+    e.give(e.Sqrt(np.array(3, np.float16)), TensorProto.FLOAT16, 0)
+    e.give(e.Cast(np.array([1e9, 16777217], np.float64), to=F32), F32, 1)
+    e.give(e.Cast(np.array([-2.9, 2.9], f32), to=I32), I32, 1)
+    e.give(e.Cast(np.array([300, -300], i64), to=TensorProto.INT8), TensorProto.INT8, 1)
+    e.give(e.Pow(np.array([0.1, 7], f32), np.array(2, f32)), F32, 1)
+    e.give(e.Pow(np.array([2, 4], f32), np.array(0.5, f32)), F32, 1)
+    a, b = np.array([7, -7, 7, -7], i64), np.array([2, 2, -2, -2], i64)
+    for op in ("Add", "Sub", "Mul", "Mod", "Min", "Max"):
+        e.give(getattr(e, op)(a, b), I64, 1)
+    e.give(e.Mod(a, b, fmod=1), I64, 1)
+    e.give(e.Div(np.array([7, 8, 9], i64), np.array([2], i64)), I64, 1)
+    e.give(e.Add(np.array([2147483647], i32), np.array([1], i32)), I32, 1)
+    for op in ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"):
+        e.give(getattr(e, op)(np.array([1, 2, 3], i64), np.array(2, i64)), TensorProto.BOOL, 1)
+        e.give(getattr(e, op)(np.array([1, np.nan, 3], f32), np.array(2, f32)), TensorProto.BOOL, 1)
+    t, f = np.array([True, True, False, False]), np.array([True, False, True, False])
+    for op in ("And", "Or", "Xor"):
+        e.give(getattr(e, op)(t, f), TensorProto.BOOL, 1)
+    e.give(e.Not(t), TensorProto.BOOL, 1)
+    e.give(e.Where(t, a, b), I64, 1)
+    e.give(e.Neg(a), I64, 1)
+    e.give(e.Abs(np.array([-3.5, 2], f32)), F32, 1)
+    square = np.arange(1, 7, dtype=i64).reshape(2, 3)
+    e.give(e.ReduceSum(square, np.array([1], i64), keepdims=0), I64, 1)
+    e.give(e.ReduceProd(square, np.array([0], i64), keepdims=1), I64, 2)
+    e.give(e.ReduceMax(square), I64, 2)
+    e.give(e.Transpose(square, perm=[1, 0]), I64, 2)
+    e.give(e.Concat(square, square, axis=1), I64, 2)
+    e.give(e.Slice(square, np.array([-1, 2], i64), np.array([-9, -9], i64), np.array([0, 1], i64), np.array([-1, -2], i64)), I64, 2)
+    e.give(e.Tile(square, np.array([2, 1], i64)), I64, 2)
+    e.give(e.Expand(np.array([[1], [2]], i64), np.array([2, 3], i64)), I64, 2)
+    e.give(e.Gather(square, np.array([[2, 0], [-1, 1]], i64), axis=1), I64, 3)
+    e.give(e.Range(np.array(10, i64), np.array(0, i64), np.array(-3, i64)), I64, 1)
+    e.give(e.Range(np.array(0, f32), np.array(1, f32), np.array(0.3, f32)), F32, 1)
+    e.give(e.ConstantOfShape(np.array([2, 2], i64), value=constant("", np.array([True]))), TensorProto.BOOL, 2)
+    for part in e.Split(np.array([1, 2, 3, 4, 5], i64), outputs=2, axis=0, num_outputs=2):
+        e.give(part, I64, 1)
+    e.save(out, "numbers", {"x": x})
+
+    # Sizes: what is left are index values.
+    e = start()
+    size = e.Shape("x")
+    batch, sequence = (e.Gather(size, np.array(i, i64), axis=0) for i in (0, 1))
+    row = e.Mul(sequence, np.array(64, i64))
+    target = e.Concat(e.Unsqueeze(batch, np.array([0], i64)), e.Unsqueeze(row, np.array([0], i64)), axis=0)
+    ones = e.ConstantOfShape(e.Shape(target), value=constant("", np.array([1], i64)))
+    chosen = e.Where(e.Equal(target, e.Mul(ones, np.array(-1, i64))), ones, target)
+    e.give(chosen, I64, 1)
+    e.give(e.Reshape("x", chosen), F32, 2)
+    e.give(e.Div(row, np.array(64, i64)), I64, 0)
+    e.give(e.Size("x"), I64, 0)
+    e.give(e.Less(sequence, np.array(0, i64)), TensorProto.BOOL, 0)
+    e.give(e.Sub(e.Add(batch, sequence), batch), I64, 0)
+    e.give(e.Min(e.Add(sequence, np.array(1, i64)), sequence), I64, 0)
+    e.give(e.Shape("x", start=-2, end=2), I64, 1)
+    e.save(out, "sizes", {"x": x})
+
+    # What is not certain is left to the program, or refused.
+    def refused(name, make, shape=("batch", "sequence", 64)):
+        e = Expressions([value("x", shape), value("n", [1], I64)])
+        e.give(*make(e))
+        out.save(name, model(e.nodes, e.inputs, e.outputs, e.constants))
+
+    refused("data", lambda e: (e.Reshape("x", "n"), F32, 1))
+    refused("range", lambda e: (e.Range(np.array(0, i64), e.Squeeze("n"), np.array(1, i64)), I64, 1))
+    refused("negative", lambda e: (e.ConstantOfShape(e.Sub(e.Shape("x"), np.array([1], i64))), F32, 3))
+    refused("zero", lambda e: (e.Range(np.array(0, i64), np.array(8, i64), np.array(0, i64)), I64, 1))
+    refused("uneven", lambda e: (e.Split("x", outputs=2, axis=1)[0], F32, 3))
+    refused("sum", lambda e: (e.Split("x", np.array([1, 2], i64), outputs=2, axis=2)[0], F32, 3))
+    refused("expand", lambda e: (e.Expand("x", np.array([2, 3, 5], i64)), F32, 3))
+    refused("concat", lambda e: (e.Concat("x", np.zeros((1, 1, 7), np.float32), axis=0), F32, 3), (1, 1, 8))
+    refused("axis", lambda e: (e.Concat("x", "x", axis=3), F32, 3))
+
+
+def moves(out):
+    x = np.arange(2 * 6 * 4, dtype=np.float32).reshape(2, 6, 4)
+    i64 = np.int64
+    e = Expressions([value("x", ["batch", "sequence", 4]), value("y", ["batch", "more", 4])])
+    size = e.Shape("x")
+    sequence = e.Slice(size, np.array([1], i64), np.array([2], i64))
+    both = e.Concat("x", "y", axis=-2)
+    e.give(both, F32, 3)
+    end = np.array([2**63 - 1], i64)
+    e.give(e.Slice(both, sequence, end, np.array([1], i64)), F32, 3)
+    e.give(e.Slice("x", np.array([-1, 1], i64), np.array([-(2**63), 9], i64), np.array([1, 2], i64), np.array([-2, 2], i64)), F32, 3)
+    e.give(e.Slice("x", np.array([-3], i64), np.array([-1], i64), np.array([2], i64)), F32, 3)
+    e.give(e.Slice("x", np.array([1], i64), np.array([4], i64), np.array([1], i64)), F32, 3)
+    for part in e.Split("x", outputs=2, axis=-1):
+        e.give(part, F32, 3)
+    for part in e.Split("x", np.array([1, 3], i64), outputs=2, axis=2):
+        e.give(part, F32, 3)
+    e.give(e.Expand(e.Unsqueeze("x", np.array([0], i64)), e.Concat(np.array([3], i64), size, axis=0)), F32, 4)
+    e.give(e.Tile("x", np.array([1, 2, 3], i64)), F32, 3)
+    e.give(e.Flatten("x", axis=2), F32, 2)
+    e.give(e.Flatten("x", axis=0), F32, 2)
+    e.give(e.Squeeze(e.Unsqueeze("x", np.array([0, 2], i64)), np.array([2], i64)), F32, 4)
+    e.give(e.Identity("x"), F32, 3)
+    e.give(e.ConstantOfShape(e.Shape("y"), value=constant("", np.array([3], i64))), I64, 3)
+    count = e.Range(np.array(1, i64), e.Squeeze(sequence), np.array(2, i64))
+    e.give(count, I64, 1)
+    e.give(e.Unsqueeze(count, np.array([0, 2], i64)), I64, 3)
+    places = e.Slice(np.arange(512, dtype=i64).reshape(1, 512), np.array([0], i64), sequence, np.array([1], i64))
+    e.give(places, I64, 2)
+    e.save(out, "data", {"x": x, "y": -x[:, :3]})
+
+    # Attributes, before they became inputs.
+    old = Expressions([value("x", ["batch", 1, 4])])
+    old.give(old.Squeeze("x", axes=[1]), F32, 2)
+    old.give(old.Unsqueeze("x", axes=[0]), F32, 4)
+    for part in old.Split("x", outputs=2, axis=2, split=[1, 3]):
+        old.give(part, F32, 3)
+    old.save(out, "old", {"x": x[:, :1]}, opset=11)
+    cut = Expressions([value("x", ["batch", 1, 4])])
+    cut.give(cut.Slice("x", starts=[1], ends=[3], axes=[2]), F32, 3)
+    cut.save(out, "older", {"x": x[:, :1]}, opset=9)
+
+    # Position embeddings: the sequence may not be longer than the table, or the sum would not fit.
+    table = constant("table", np.arange(32, dtype=np.float32).reshape(8, 4))
+    nodes = [
+        node("Shape", ["x"], ["size"], "/Shape", start=1, end=2),
+        node("Slice", ["table", "zero", "size", "zero"], ["rows"], "/Slice"),
+        node("Add", ["x", "rows"], ["y"], "/Add"),
+    ]
+    out.save("longest", model(nodes, [value("x", ["batch", "sequence", 4])], [value("y", ["batch", "sequence", 4])], [table, ints("zero", 0)]))
+
+
+def sums(out):
+    """Dimensions that are called like sums."""
+    cache = value("past", ["batch", 2, "past_length", 4])
+
+    def save(name, inputs, of="mask"):
+        e = Expressions(inputs)
+        size = e.Add(e.Shape("past", start=2, end=3), e.Shape("x", start=1, end=2))
+        e.give(e.Reshape(of, size), I64, 1)
+        e.outputs[0].type.tensor_type.shape.dim[0].dim_param = "past_length + sequence"
+        out.save(name, model(e.nodes, e.inputs, e.outputs, e.constants))
+
+    x, mask = value("x", ["batch", "sequence"], I64), value("mask", ["past_length + sequence"], I64)
+    save("cache", [x, mask, cache])
+    save("free", [x, mask, value("past", ["batch", 2, "past_length"], I64)])
+    save("other", [x, value("mask", ["past_length + tokens"], I64), cache])
+    e = Expressions([x])
+    size = e.Shape("x", start=1, end=2)
+    count = e.Add(e.Mul(size, np.array([2], np.int64)), np.array([1], np.int64))
+    e.give(e.ConstantOfShape(count), F32, 1)
+    e.give(e.ConstantOfShape(e.Div(count, np.array([3], np.int64))), F32, 1)
+    e.save(out, "output", {"x": np.zeros((2, 5), np.int64)})
+
+
+def same(first, second):
+    a, b = np.load(first), np.load(second)
+    wrong = sorted(set(a.files) ^ set(b.files))
+    for name in set(a.files) & set(b.files):
+        x, y = a[name], b[name]
+        if x.shape != y.shape or x.tolist() != y.tolist():
+            wrong.append(f"{name}: {x.shape} {x.tolist()} and {y.shape} {y.tolist()}")
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
 # ------------------------------------------------------------------------------------------------ stored tensors, bad files
 
 
@@ -313,4 +532,7 @@ def broken(out):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](Folder(sys.argv[2]))
+    if sys.argv[1] == "same":
+        same(*sys.argv[2:])
+    else:
+        globals()[sys.argv[1]](Folder(sys.argv[2]))
