@@ -61,4 +61,5 @@ if(WHIT_PYTHON)
     # A wheel holds no links: the library goes by the one name that the tools ask for.
     install(FILES $<TARGET_FILE:whit_compiler> DESTINATION whit/lib COMPONENT python EXCLUDE_FROM_ALL)
   endif()
+  add_custom_target(wheel DEPENDS ${whit_python_modules} whit-run ${whit_compiler_tools})
 endif()

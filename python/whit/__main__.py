@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""`python -m whit`: convert, compile, run, chat and the demo. `compile` and `run` are whit-compile and whit-run with all their flags."""
+"""`python -m whit`: convert, compile, run, chat and the demo. `compile`, `run`, `check` and `opt` are the tools of these
+names with all their flags."""
 from __future__ import annotations
 
 import argparse
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("compile", help="whit-compile: an ONNX model to an artifact", add_help=False)
     commands.add_parser("run", help="whit-run: run, time or inspect an artifact", add_help=False)
+    commands.add_parser("check", help="whit-check: what a model ought to compute, and whether compiled code does", add_help=False)
+    commands.add_parser("opt", help="whit-opt: single passes on a text file", add_help=False)
 
     p = commands.add_parser("convert", help="write a GGUF language model as ONNX, codes and scales exact")
     p.add_argument("model", type=Path, help="GGUF file of a Llama model with Q4_0, Q4_1 and Q8_0 blocks")
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[:1] in (["compile"], ["run"]):
+    if arguments[:1] and arguments[0] in ("compile", "run", "check", "opt"):
         from .compiler import find_tool
 
         tool = find_tool(f"whit-{arguments[0]}")
@@ -76,5 +79,10 @@ def main(arguments: list[str]) -> None:
     options.call(options)
 
 
-if __name__ == "__main__":
+def entry() -> None:
+    """The command `whit` of an installed package."""
     sys.exit(run_main("whit", lambda: main(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    entry()

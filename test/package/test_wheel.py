@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""`pip install .`: the wheel in an environment of its own. Built without the compiler, which takes minutes; that part is looked at
+in the files that the wheel's component installs from the build folder."""
+import shutil
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import BUILD, ROOT, missing, run
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory, environment):
+    pytest.importorskip("scikit_build_core")
+    folder = tmp_path_factory.mktemp("wheel")
+    # The build folder stays: later runs compile what has changed.
+    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-build-isolation", "--no-deps", "-w", folder, "-C", f"build-dir={BUILD}/wheel",
+        env={**environment, "WHIT_COMPILER": "OFF"})
+    return next(folder.glob("whit-*.whl"))
+
+
+def test_what_a_wheel_holds(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "whit/__init__.py" in names and "whit/bin/whit-run" in names
+    assert len([n for n in names if n.startswith("whit/_runtime")]) == 1
+    assert not [n for n in names if n.endswith((".cpp", ".h", ".pyc")) or "nanobind" in n or "scikit" in n], names
+    assert wheel.stat().st_size < 3 << 20
+
+
+def test_a_fresh_environment(wheel, float_model, environment, tmp_path):
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "env")
+    python = tmp_path / "env/bin/python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--disable-pip-version-check", wheel, env=environment)
+    # The wheel has no compiler: the one on PATH is found.
+    environment = {**environment, "PATH": f"{BUILD / 'bin'}:{environment['PATH']}"}
+    whit = tmp_path / "env/bin/whit"
+    run(whit, "compile", float_model, "-o", tmp_path / "model.so", "--quiet", env=environment, cwd=tmp_path)
+    assert "y " in run(whit, "run", "model.so", "--input", "x=ones", "--dim", "rows=2", env=environment, cwd=tmp_path)
+    np.save(tmp_path / "x.npy", np.ones((2, 64), np.float32))
+    code = ("import sys, numpy, whit; assert sys.prefix in whit.__file__; "
+            "print(whit.load('model.so')(x=numpy.load('x.npy'))['y'].shape, whit.compile(sys.argv[1])(x=numpy.load('x.npy'))['y'].shape)")
+    assert run(python, "-c", code, float_model, env=environment, cwd=tmp_path).strip() == "(2, 16) (2, 16)"
+
+
+def test_a_wheel_may_hold_the_compiler(install, float_model, environment, tmp_path):
+    """The component `python` of the build folder, which has the compiler: its tools find their library from where they are."""
+    if "WHIT_PYTHON:BOOL=ON" not in (BUILD / "CMakeCache.txt").read_text():
+        missing("the build folder is configured without WHIT_PYTHON")
+    package = install("python") / "whit"
+    assert not [p for p in package.rglob("*") if p.is_symlink()], "a wheel cannot hold links"
+    assert shutil.which("whit-compile", path=str(package / "bin"))
+    run(package / "bin/whit-compile", float_model, "-o", tmp_path / "model.so", "--quiet", env=environment)
+    assert f"=> {package}/" in run("ldd", package / "bin/whit-compile", env=environment)
