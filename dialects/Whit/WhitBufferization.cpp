@@ -80,6 +80,7 @@ void mlir::whit::registerBufferization(DialectRegistry &registry) {
     GatherOp::attachInterface<ComputeOpBufferization<GatherOp>>(*context);
     RmsNormOp::attachInterface<ComputeOpBufferization<RmsNormOp>>(*context);
     LayerNormOp::attachInterface<ComputeOpBufferization<LayerNormOp>>(*context);
+    SoftmaxOp::attachInterface<ComputeOpBufferization<SoftmaxOp>>(*context);
     RotaryOp::attachInterface<ComputeOpBufferization<RotaryOp>>(*context);
     CacheAppendOp::attachInterface<ComputeOpBufferization<CacheAppendOp>>(*context);
     AttentionOp::attachInterface<ComputeOpBufferization<AttentionOp>>(*context);

@@ -217,6 +217,8 @@ LogicalResult LayerNormOp::verify() {
   return verifyNorm(*this, getX(), getY(), {{"weight", getWeight()}, {"bias", getBias()}});
 }
 
+LogicalResult SoftmaxOp::verify() { return verifyNorm(*this, getX(), getY(), {}); }
+
 LogicalResult RotaryOp::verify() {
   if (failed(verifyRank(*this, getX(), "x", 4)) || failed(verifyRank(*this, getY(), "y", 4)) ||
       failed(verifyRank(*this, getCos(), "cos", 2)) || failed(verifyRank(*this, getSin(), "sin", 2)) ||

@@ -140,7 +140,7 @@ def Whit_GatherOp : Whit_ComputeOp<"gather"> {
   let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
 }
 
-// --------------------------------------------------------------------------------------------------- norms, rotary
+// --------------------------------------------------------------------------------------------------- norms, softmax, rotary
 
 def Whit_RmsNormOp : Whit_ComputeOp<"rms_norm"> {
   let summary = "y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension";
@@ -157,6 +157,17 @@ def Whit_LayerNormOp : Whit_ComputeOp<"layer_norm"> {
   let arguments = (ins Whit_F32:$x, Whit_F32:$weight, Whit_F32:$bias, Whit_F32:$y, F32Attr:$epsilon);
   let assemblyFormat = [{`ins` `(` $x `,` $weight `,` $bias `:` type($x) `,` type($weight) `,` type($bias) `)`
     `outs` `(` $y `:` type($y) `)` `epsilon` `=` $epsilon attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
+}
+
+def Whit_SoftmaxOp : Whit_ComputeOp<"softmax"> {
+  let summary = "y = exp(x - max) / sum of exp(x - max), over the last dimension";
+  let description = [{
+    x, y [rows..., K] f32. A row that holds +inf or NaN, or nothing but -inf, gives NaN, as in ONNX and StableHLO; only
+    `whit.attention` gives 0 for a row that sees nothing.
+  }];
+  let arguments = (ins Whit_F32:$x, Whit_F32:$y);
+  let assemblyFormat = [{`ins` `(` $x `:` type($x) `)` `outs` `(` $y `:` type($y) `)` attr-dict (`->` type($results)^)?}];
   let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getYMutable(); } }];
 }
 

@@ -78,6 +78,9 @@ Uses LayerNormOp::getDimUses() {
           rowsThenWhole(getY(), getLoopCount())};
 }
 
+int64_t SoftmaxOp::getLoopCount() { return rankOf(getX()) - 1; }
+Uses SoftmaxOp::getDimUses() { return {rowsThenWhole(getX(), getLoopCount()), rowsThenWhole(getY(), getLoopCount())}; }
+
 int64_t RotaryOp::getLoopCount() { return 3; } // B, S, H
 int64_t RotaryOp::getPositionLoop() { return 1; }
 Uses RotaryOp::getDimUses() {
@@ -280,6 +283,7 @@ WHIT_TILED_OP(QuantizedMatmulOp)
 WHIT_TILED_OP(GatherOp)
 WHIT_TILED_OP(RmsNormOp)
 WHIT_TILED_OP(LayerNormOp)
+WHIT_TILED_OP(SoftmaxOp)
 WHIT_TILED_OP(RotaryOp)
 WHIT_TILED_OP(CacheAppendOp)
 WHIT_TILED_OP(AttentionOp)

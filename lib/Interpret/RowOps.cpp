@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operations that work on one row at a time: quantize, dequantize, gather, the norms and rotary.
+// Operations that work on one row at a time: quantize, dequantize, gather, the norms, softmax and rotary.
 //
 // Sums over a row are kept in 16 lanes by compiled code; the longest chain of additions is then ceil(K / 16) in a lane
 // and 4 to add the lanes.
@@ -8,6 +8,7 @@
 #include "Interpret/Interpreter.h"
 
 #include <cmath>
+#include <limits>
 
 using namespace mlir;
 using namespace mlir::whit;
@@ -174,6 +175,41 @@ static LogicalResult runLayerNorm(LayerNormOp op, Frame &frame) {
   return success();
 }
 
+// ---------------------------------------------------------------------------------------------------- softmax
+
+/// An error e of x - max, whose rounding is part of it, is a factor of at most exp(e) on the exponential.
+static LogicalResult runSoftmax(SoftmaxOp op, Frame &frame) {
+  const Tensor &x = frame.tensor(op.getX());
+  Tensor y = likeInit(op.getY(), frame);
+  int64_t k = x.last();
+  double unit = frame.interpreter.unit;
+  for (int64_t row = 0; k && row < x.count() / k; ++row) {
+    const double *values = x.floats.data() + row * k;
+    double largest = -std::numeric_limits<double>::infinity(), sum = 0, sumBound = 0;
+    for (int64_t i = 0; i < k; ++i)
+      largest = std::max(largest, values[i]);
+    std::vector<double> powers(k), errors(k);
+    for (int64_t i = 0; i < k; ++i) {
+      double difference = values[i] - largest;
+      powers[i] = std::exp(difference); // NaN if the row holds NaN or infinity, or nothing but -infinity
+      errors[i] = powers[i] * std::expm1(x.bound(row * k + i) + unit * std::fabs(difference)) +
+                  2 * kFunctionUlps * unit * powers[i] + (unit ? kFlushed : 0);
+      if (powers[i] == 0 && std::isinf(difference))
+        errors[i] = 0; // a masked element is exactly 0
+      sum += powers[i];
+      sumBound += errors[i];
+    }
+    double relative = sumBound / sum + (rowDepth(k) + kOtherRoundings) * unit;
+    for (int64_t i = 0; i < k; ++i) {
+      double value = powers[i] / sum, bound = errors[i] / sum + value * relative;
+      bound = std::isnan(bound) ? std::numeric_limits<double>::infinity() : bound;
+      y.set(row * k + i, Scalar{value, 0, unit && std::isfinite(value) ? bound : 0});
+    }
+  }
+  frame.set(op.getResult(0), std::move(y));
+  return success();
+}
+
 // ---------------------------------------------------------------------------------------------------- rotary
 
 /// a * c + b * d with its bound, in any order of the roundings.
@@ -212,6 +248,7 @@ void addRowOps(Interpreter &interpreter) {
   interpreter.add(runGather);
   interpreter.add(runRmsNorm);
   interpreter.add(runLayerNorm);
+  interpreter.add(runSoftmax);
   interpreter.add(runRotary);
 }
 

@@ -21,8 +21,6 @@ using namespace mlir;
 namespace whit::interpret {
 
 static constexpr double kInfinity = std::numeric_limits<double>::infinity();
-/// Units in the last place that a polynomial for exp, tanh, ... may be off, and the largest result it may flush to 0.
-static constexpr double kFunctionUlps = 4, kFlushed = 0x1p-126;
 
 // ---------------------------------------------------------------------------------------------------- floats
 

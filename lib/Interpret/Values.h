@@ -22,6 +22,9 @@ namespace whit::interpret {
 /// Roundings besides the additions of a sum: products, decoding, scaling, the final store.
 inline constexpr double kOtherRoundings = 6;
 
+/// Units in the last place that a polynomial for exp, tanh, ... may be off, and the largest result it may flush to 0.
+inline constexpr double kFunctionUlps = 4, kFlushed = 0x1p-126;
+
 /// One element. Floats use `f`, integers `i` (sign-extended; i1 is 0 or 1).
 struct Scalar {
   double f = 0;

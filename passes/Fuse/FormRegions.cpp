@@ -54,7 +54,7 @@ bool isElementwise(Operation *op) {
 Shape shapeOf(Operation *op) {
   if (isElementwise(op))
     return Shape::Elementwise;
-  if (isa<RmsNormOp, LayerNormOp, QuantizeOp, GatherOp>(op))
+  if (isa<RmsNormOp, LayerNormOp, SoftmaxOp, QuantizeOp, GatherOp>(op))
     return Shape::Rows;
   if (isa<MatmulOp, QuantizedMatmulOp>(op))
     return Shape::Columns;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Kernels of quantize, dequantize, gather, rms_norm, layer_norm and rotary. One function per operation; what they share
+// Kernels of quantize, dequantize, gather, rms_norm, layer_norm, softmax and rotary. One function per operation; what they share
 // is in LaneBuilder. The reference for every format is runtime/encoding.
 
 #include "Lower/LaneBuilder.h"
@@ -292,6 +292,32 @@ static void lower(LaneBuilder &b, LayerNormOp op) {
   });
 }
 
+// ---------------------------------------------------------------------------------------------------- softmax
+
+/// Three passes over a row: its maximum, the exponentials and their sum, the quotients. x and y may be one buffer.
+static void lower(LaneBuilder &b, SoftmaxOp op) {
+  Value x = op.getX(), y = op.getY(), nothing = b.splat(-std::numeric_limits<float>::infinity());
+  int64_t rows = rankOf(x) - 1;
+  Value size = b.dim(x, rows);
+  b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
+    // A NaN is no maximum, and comes back as soon as the maximum is subtracted from it.
+    Value partial = b.lanes(size, {nothing}, [&](Value k, Value mask, ValueRange carried) -> SmallVector<Value> {
+      Value value = b.load(x, with(row, {k}), mask);
+      return {b.greater(mask ? b.select(mask, value, nothing) : value, carried[0])};
+    })[0];
+    Value largest = b.splat(b.reduce(partial, [&](Value a, Value c) { return b.greater(a, c); }));
+    Value sums = b.lanes(size, {b.splat(0.0f)}, [&](Value k, Value mask, ValueRange carried) -> SmallVector<Value> {
+      Value value = b.exp(b.subf(b.load(x, with(row, {k}), mask), largest));
+      b.store(value, y, with(row, {k}), mask);
+      return {b.addf(carried[0], mask ? b.select(mask, value, b.splat(0.0f)) : value)};
+    })[0];
+    Value scale = b.splat(b.divf(b.f32(1.0f), b.sum(sums)));
+    b.lanes(size, [&](Value k, Value mask) {
+      b.store(b.mulf(b.load(y, with(row, {k}), mask), scale), y, with(row, {k}), mask);
+    });
+  });
+}
+
 // ---------------------------------------------------------------------------------------------------- rotary
 
 static void lower(LaneBuilder &b, RotaryOp op) {
@@ -348,7 +374,7 @@ struct LowerRowwisePass : mlir::whit::impl::LowerRowwisePassBase<LowerRowwisePas
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) { ops.push_back(op); });
     for (Operation *op : ops)
-      lowerOneOf<QuantizeOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, RotaryOp>(op);
+      lowerOneOf<QuantizeOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp>(op);
   }
 };
 } // namespace

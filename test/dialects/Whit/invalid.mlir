@@ -158,6 +158,14 @@ func.func @f(%x: tensor<2x32xf32>, %v: tensor<31xf32>) {
 
 // -----
 
+func.func @f(%x: tensor<2x32xf32>, %y: tensor<3x32xf32>) {
+  // expected-error@+1 {{'whit.softmax' op y has size 3 in dimension 0; it must be 2}}
+  %0 = whit.softmax ins(%x : tensor<2x32xf32>) outs(%y : tensor<3x32xf32>) -> tensor<3x32xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<1x2x4x7xf32>, %t: tensor<64x3xf32>, %start: tensor<1xi32>, %first: index) {
   // expected-error@+1 {{'whit.rotary' op x has size 7 in dimension 3; it must be static and even}}
   %0 = whit.rotary ins(%x, %t, %t : tensor<1x2x4x7xf32>, tensor<64x3xf32>, tensor<64x3xf32>) from %start + %first : tensor<1xi32>

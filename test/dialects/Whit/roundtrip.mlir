@@ -75,6 +75,8 @@ func.func @tables(%w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %i: tensor
 func.func @norms(%x: tensor<?x32xf32>, %v: tensor<32xf32>) {
   // CHECK: whit.rms_norm ins({{.*}}) outs({{.*}}) epsilon = 9.99999974E-6 -> tensor<?x32xf32>
   %0 = whit.rms_norm ins(%x, %v : tensor<?x32xf32>, tensor<32xf32>) outs(%x : tensor<?x32xf32>) epsilon = 1.0e-5 -> tensor<?x32xf32>
+  // CHECK: whit.softmax ins({{.*}}) outs({{.*}}) -> tensor<?x32xf32>
+  %s = whit.softmax ins(%x : tensor<?x32xf32>) outs(%x : tensor<?x32xf32>) -> tensor<?x32xf32>
   // CHECK: whit.layer_norm ins({{.*}}) outs({{.*}}) epsilon = 1.250000e-01 -> tensor<?x32xf32>
   %1 = whit.layer_norm ins(%x, %v, %v : tensor<?x32xf32>, tensor<32xf32>, tensor<32xf32>) outs(%x : tensor<?x32xf32>) epsilon = 0.125
     -> tensor<?x32xf32>

@@ -41,6 +41,22 @@ func.func @layer_norm() {
   return
 }
 
+// Equal elements share; a masked one gets nothing. log(3) counts three times as much as 0. A row of which nothing is left
+// has no value, and neither has one with infinity.
+func.func @softmax() {
+  %x = arith.constant dense<[[5.0, 5.0, 5.0, 5.0], [0.0, 1.0986122886681098, 0xFF800000, 0xFF800000],
+                             [1000.0, -1000.0, 1000.0, 0xFF800000]]> : tensor<3x4xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %y = whit.softmax ins(%x : tensor<3x4xf32>) outs(%e : tensor<3x4xf32>) -> tensor<3x4xf32>
+  %wanted = arith.constant dense<[[0.25, 0.25, 0.25, 0.25], [0.25, 0.75, 0.0, 0.0], [0.5, 0.0, 0.5, 0.0]]> : tensor<3x4xf32>
+  check.expect_close %y, %wanted ulps = 2 : tensor<3x4xf32>
+  %none = arith.constant dense<[[0xFF800000, 0xFF800000], [0x7F800000, 0.0]]> : tensor<2x2xf32>
+  %f = tensor.empty() : tensor<2x2xf32>
+  %z = whit.softmax ins(%none : tensor<2x2xf32>) outs(%f : tensor<2x2xf32>) -> tensor<2x2xf32>
+  check.expect_eq_const %z, dense<0x7FC00000> : tensor<2x2xf32>
+  return
+}
+
 // Position 0 turns nothing, position 1 by a quarter: (a, b) -> (-b, a). Row 1 of the second sequence would stand at
 // position 5 and is clamped to the last one of the tables.
 func.func @rotary() {

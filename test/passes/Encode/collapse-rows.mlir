@@ -15,6 +15,17 @@ func.func @norm(%x: tensor<?x?x64xf32>, %w: tensor<64xf32>, %b: index, %s: index
 
 // -----
 
+// So does a softmax.
+// CHECK-LABEL: func @softmax
+func.func @softmax(%x: tensor<?x4x64xf32>, %b: index) -> tensor<?x4x64xf32> {
+  // CHECK: whit.softmax {{.*}} -> tensor<?x64xf32>
+  %e = tensor.empty(%b) : tensor<?x4x64xf32>
+  %y = whit.softmax ins(%x : tensor<?x4x64xf32>) outs(%e : tensor<?x4x64xf32>) -> tensor<?x4x64xf32>
+  return %y : tensor<?x4x64xf32>
+}
+
+// -----
+
 // Expand and collapse between two row-wise operations cancel; the elementwise one follows its producer.
 // CHECK-LABEL: func @chain
 func.func @chain(%x: tensor<?x?x64xf32>, %w: tensor<64xf32>, %b: index, %s: index) -> tensor<?x?x64xf32> {

@@ -23,6 +23,26 @@ func.func @prologue(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %m: index) -> (ten
 
 // -----
 
+// A softmax runs over rows too, and what is done to its values element by element comes with it.
+// CHECK-LABEL: func @softmax
+func.func @softmax(%x: tensor<?x64xf32>, %m: index) -> tensor<?x64xf32> {
+  // CHECK: whit.region
+  // CHECK: whit.softmax
+  // CHECK: linalg.generic
+  // CHECK-NOT: whit.region
+  %e = tensor.empty(%m) : tensor<?x64xf32>
+  %s = whit.softmax ins(%x : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %p = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%s : tensor<?x64xf32>) outs(%e : tensor<?x64xf32>) {
+  ^bb0(%l: f32, %o: f32):
+    %v = arith.mulf %l, %l : f32
+    linalg.yield %v : f32
+  } -> tensor<?x64xf32>
+  return %p : tensor<?x64xf32>
+}
+
+// -----
+
 // Two matmuls and the product behind them share tiles of columns; a matmul behind that needs whole rows and stands alone.
 // CHECK-LABEL: func @gate_up_down
 // WHY: not fused: a matmul reads its whole input for every tile

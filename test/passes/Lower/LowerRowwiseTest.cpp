@@ -327,6 +327,71 @@ TEST(LowerNorm, Exact) {
   }
 }
 
+// ---------------------------------------------------------------------------------------------------- softmax
+
+namespace {
+void checkSoftmax(int64_t k, bool dynamic, bool inPlace) {
+  int64_t rows = 5, stride = k + 3;
+  std::vector<float> x = randomFloats(rows * stride, 11);
+  for (int64_t i = 0; i < k; ++i) {
+    x[i] *= 30;                                   // results down to subnormal numbers
+    x[stride + i] = i % 3 ? -INFINITY : 2;        // masked
+    x[2 * stride + i] = -INFINITY;                // nothing is left
+    x[3 * stride + i] = i == k / 2 ? NAN : 1e30f; // no value
+  }
+  std::string view = std::string("memref<?x") + (dynamic ? "?" : str(k)) + "xf32, strided<[?, 1], offset: ?>>";
+  std::string text =
+      function("%x: " + view + ", %y: " + view, "whit.softmax ins(%x : " + view + ") outs(%y : " + view + ")");
+  SameBits<uint32_t> bits;
+  for (const Machine &machine : machines()) {
+    SCOPED_TRACE(machine.name + " K " + str(k) + (dynamic ? " dynamic" : "") + (inPlace ? " in place" : ""));
+    auto kernel = Kernel::compile(text, kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> y(x.size(), 9);
+    if (inPlace)
+      y = x;
+    auto run = [&](std::vector<float> &to, int64_t first, int64_t count) {
+      kernel->call("f", {MemRef(inPlace ? to.data() : x.data(), {count, k}, {stride, 1}, first * stride),
+                         MemRef(to.data(), {count, k}, {stride, 1}, first * stride)});
+    };
+    run(y, 0, rows);
+    std::vector<float> alone = inPlace ? x : std::vector<float>(x.size(), 9);
+    for (int64_t row = 0; row < rows; ++row)
+      run(alone, row, 1);
+    for (size_t i = 0; i < y.size(); ++i)
+      if (std::isnan(y[i])) // which NaN it is, is not promised
+        y[i] = std::isnan(alone[i]) ? alone[i] = 77 : 0;
+    ASSERT_EQ(std::memcmp(alone.data(), y.data(), y.size() * 4), 0) << "a row alone has other bits";
+    ASSERT_NO_FATAL_FAILURE(bits.check(std::vector<uint32_t>((uint32_t *)y.data(), (uint32_t *)y.data() + y.size())));
+    for (int64_t r = 0; r < rows; ++r) {
+      double largest = -INFINITY, sum = 0;
+      for (int64_t i = 0; i < k; ++i)
+        largest = std::max(largest, double(x[r * stride + i]));
+      for (int64_t i = 0; i < k; ++i)
+        sum += std::exp(x[r * stride + i] - largest);
+      for (int64_t i = 0; i < k; ++i) {
+        double difference = x[r * stride + i] - largest, expected = std::exp(difference) / sum;
+        if (r == 2 || r == 3) {
+          ASSERT_EQ(y[r * stride + i], 77) << r << " " << i;
+          continue;
+        }
+        // The difference is rounded, its exponential is off by 2 ulp, the sum by its depth, the quotient by two roundings.
+        double bound = expected * kUnit * (std::isinf(difference) ? 0 : 2 * 80 + 8 + k / 16.0 + 4 + 3) + 0x1p-126;
+        ASSERT_LE(std::fabs(y[r * stride + i] - expected), std::isinf(difference) ? 0 : bound) << r << " " << i;
+      }
+      for (int64_t i = k; i < stride && !inPlace; ++i)
+        ASSERT_EQ(y[r * stride + i], 9);
+    }
+  }
+}
+} // namespace
+
+TEST(LowerSoftmax, Rows) {
+  for (int64_t k : {1, 5, 16, 37, 128})
+    for (bool dynamic : {false, true})
+      ASSERT_NO_FATAL_FAILURE(checkSoftmax(k, dynamic, k == 37));
+}
+
 // ---------------------------------------------------------------------------------------------------- rotary
 
 TEST(LowerRotary, BothLayouts) {

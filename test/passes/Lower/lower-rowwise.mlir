@@ -95,6 +95,26 @@ func.func @dequantize(%w: memref<2x576xi8>, %y: memref<21x64xf32>) {
 
 // -----
 
+// The maximum, the exponentials and their sum, the quotients. Lanes past the end are no maximum and add nothing.
+// CHECK-LABEL: @softmax
+// CHECK-DAG: %[[NOTHING:.*]] = arith.constant dense<0xFF800000> : vector<16xf32>
+// CHECK-DAG: %[[ZEROS:.*]] = arith.constant dense<0.000000e+00> : vector<16xf32>
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[NOTHING]])
+// CHECK: vector.maskedload
+// CHECK: arith.select %{{.*}}, %{{.*}}, %[[NOTHING]]
+// CHECK: scf.for {{.*}} iter_args(%{{.*}} = %[[ZEROS]])
+// CHECK: vector.store
+// CHECK: arith.select %{{.*}}, %{{.*}}, %[[ZEROS]]
+// CHECK: arith.divf %{{.*}} : f32
+// CHECK: scf.for
+// CHECK: vector.store
+func.func @softmax(%x: memref<?x40xf32>, %y: memref<?x40xf32>) {
+  whit.softmax ins(%x : memref<?x40xf32>) outs(%y : memref<?x40xf32>)
+  return
+}
+
+// -----
+
 // Positions are clamped to the table. Pairs that lie side by side are taken apart and joined again.
 // CHECK-LABEL: @rotary(
 // CHECK: arith.maxsi
