@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """An installed Whit, as those see it who build against it: a prefix outside of the source tree, and an empty home."""
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test/python"))
+for folder in (ROOT / "test/python", Path(__file__).parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+from command import run  # noqa: E402
 from real import BUILD, missing  # noqa: E402
-
-
-def run(*command, code: int = 0, **more) -> str:
-    """What a command prints; it must end with `code`."""
-    done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
-    assert done.returncode == code, f"{' '.join(map(str, command))}\nexit {done.returncode}\n{done.stdout[-5000:]}"
-    return done.stdout
 
 
 @pytest.fixture(scope="session")

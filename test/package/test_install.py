@@ -4,7 +4,8 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import BUILD, ROOT, run
+from command import run
+from real import BUILD, ROOT
 
 
 @pytest.fixture(scope="module")

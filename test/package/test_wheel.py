@@ -7,7 +7,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import BUILD, ROOT, missing, run
+from command import run
+from real import BUILD, ROOT, missing
 
 
 @pytest.fixture(scope="module")
