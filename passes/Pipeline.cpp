@@ -32,6 +32,7 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
   clean(manager);
   manager.addNestedPass<func::FuncOp>(createRaiseGeluPass());
   manager.addNestedPass<func::FuncOp>(createRaiseNormsPass());
+  manager.addNestedPass<func::FuncOp>(createRaiseAttentionPass());
   clean(manager);
 }
 

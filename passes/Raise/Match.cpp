@@ -40,7 +40,12 @@ static Element scalarAt(Value scalar, AffineMap at) {
   Operation *parent = scalar.getParentRegion()->getParentOp();
   if (!isa_and_present<linalg::GenericOp>(parent))
     at = AffineMap::get(at.getNumDims(), 0, {}, at.getContext());
-  return {scalar, at};
+  return {scalar, simplifyAffineMap(at)};
+}
+
+Element raise::shift(const Element &element, unsigned dim, int64_t by) {
+  AffineExpr index = getAffineDimExpr(dim, element.at.getContext());
+  return {element.value, simplifyAffineMap(element.at.replace(index, index + by, element.at.getNumDims(), 0))};
 }
 
 SmallVector<Element> raise::operandsOf(Operation *op, AffineMap at) {
@@ -116,6 +121,8 @@ static Element stepTensor(const Element &element) {
   if (!result)
     return {};
   AffineMap at = element.at;
+  if (at.getNumResults() != unsigned(cast<RankedTensorType>(result.getType()).getRank()))
+    return {}; // a whole tensor, as the operand of an operation in a body
   Operation *op = result.getOwner();
   if (auto generic = dyn_cast<linalg::GenericOp>(op); isElementwise(generic)) {
     AffineMap out = generic.getMatchingIndexingMap(generic.getDpsInitOperand(result.getResultNumber()));

@@ -39,8 +39,10 @@ struct Element {
 /// The element of `tensor` at the indices of the frame itself. Dimensions of size 1 are at index 0, whatever they are
 /// called.
 Element elementOf(Value tensor);
-/// The same tensor at other indices of a frame.
+/// A tensor at these indices.
 Element elementAt(Value tensor, AffineMap at);
+/// The element `by` further along a dimension of the frame.
+Element shift(const Element &element, unsigned dim, int64_t by);
 /// The two are the same value at the same indices, or equal operations on such.
 bool same(const Element &a, const Element &b);
 /// Behind everything that only moves elements: a scalar operation, or a tensor that no such operation makes.
@@ -108,6 +110,14 @@ Element asOperand(OpBuilder &b, const Element &element);
 /// a transpose if there is none. Null if there is no such form. `sizes` are those of the result.
 Value arrange(ImplicitLocOpBuilder &b, const Element &element, ArrayRef<AffineExpr> indices,
               ArrayRef<OpFoldResult> sizes);
+/// Computes a tensor of the frame's dimensions `dims` (-1: a dimension of size 1), `combine` making its elements out of
+/// the values of `elements`, all in one linalg.generic: what they depend on is computed again in the smaller shape.
+/// Null where they depend on more than `dims`, or on too much to do that.
+Value compute(ImplicitLocOpBuilder &b, ArrayRef<Element> elements, ArrayRef<int64_t> dims, ArrayRef<OpFoldResult> sizes,
+              Type type, function_ref<Value(ImplicitLocOpBuilder &, ValueRange)> combine);
+/// Whether the element changes with a dimension of the frame.
+bool dependsOn(const Element &element, unsigned dim);
+
 /// The vector [K] of an element that depends only on the last dimension; a constant is spread. Null if there is none.
 Value vectorOf(ImplicitLocOpBuilder &b, const Element &element, unsigned rank, int64_t k);
 
