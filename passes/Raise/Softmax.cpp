@@ -32,10 +32,10 @@ std::optional<Softmax> raise::softmaxOf(const Element &element, unsigned loop) {
   softmax.guarded = inner && resolve(element).value != inner.value;
   if (!inner)
     return std::nullopt;
-  if (Operation *op = inner.value.getDefiningOp(); op && op->getName().getStringRef() == "whit.softmax") {
+  if (auto op = inner.value.getDefiningOp<SoftmaxOp>()) {
     if (inner.at.getResults().back() != getAffineDimExpr(loop, inner.at.getContext()))
       return std::nullopt;
-    softmax.scores = elementAt(op->getOperand(0), inner.at);
+    softmax.scores = elementAt(op.getX(), inner.at);
     return softmax;
   }
   Product product = productOf(inner);
