@@ -32,8 +32,9 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
   clean(manager);
   manager.addNestedPass<func::FuncOp>(createRaiseGeluPass());
   manager.addNestedPass<func::FuncOp>(createRaiseNormsPass());
-  // Rotation leads from the heads of queries and keys back to their rows, where attention looks for them.
+  // Rotations and caches lead from the heads of queries and keys back to rows, where attention looks for them.
   manager.addNestedPass<func::FuncOp>(createRaiseRotaryPass());
+  manager.addNestedPass<func::FuncOp>(createRaiseCachesPass());
   manager.addNestedPass<func::FuncOp>(createRaiseAttentionPass());
   manager.addNestedPass<func::FuncOp>(createRaiseSoftmaxPass());
   clean(manager);
