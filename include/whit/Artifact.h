@@ -61,12 +61,27 @@ struct Dimension {
   bool operator==(const Dimension &) const = default;
 };
 
-/// A dimension of the model that a call fixes. Without a default it is bound by the shapes of inputs.
+/// A step in computing a size: numbers and symbols are put on a stack, operators replace the two numbers on top.
+struct SizeStep {
+  enum Kind : uint8_t { Number, Symbol, Add, Multiply, Divide, Remainder, Minimum, Maximum } kind;
+  int64_t value = 0; ///< of Number; the index of a Symbol
+
+  bool operator==(const SizeStep &) const = default;
+};
+
+/// Limits of an expression.
+inline constexpr int64_t kMaxSizeSteps = 256;
+inline constexpr int64_t kMaxSizeDepth = 32;
+
+/// A dimension of the model that a call fixes. Without a default it is bound by the shapes of inputs. With a `value` it
+/// follows from others, and the shapes of inputs must agree; written as a number, a name, or [operator, operand...] with
+/// the operators + * / % min max.
 struct Symbol {
   std::string name;
   int64_t min = 0;
   std::optional<int64_t> max;
   std::string defaultSymbol; ///< takes this symbol's value unless the caller says otherwise; "" = none
+  std::vector<SizeStep> value = {};
 };
 
 /// The symbol of how many last rows of the sequence get logits; its default is the sequence length.

@@ -174,7 +174,7 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   for (const DimBound &bound : request.bounds)
     for (Symbol &symbol : manifest->symbols)
       if (symbol.name == bound.name)
-        symbol.min = bound.low, symbol.max = bound.high;
+        symbol.min = bound.low, symbol.max = std::min(bound.high, symbol.max.value_or(bound.high));
   Writer writer(lowered, request);
   if (Error error = writer.findWeights(*manifest))
     return error;

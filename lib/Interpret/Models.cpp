@@ -144,18 +144,50 @@ static std::vector<std::string> inputNames(func::FuncOp function) {
   return names;
 }
 
+/// What an expression of whit.symbols gives; nothing if one of its symbols is not known.
+static std::optional<int64_t> sizeOf(Attribute expression, const Sizes &sizes) {
+  if (auto number = dyn_cast<IntegerAttr>(expression))
+    return number.getInt();
+  if (auto name = dyn_cast<StringAttr>(expression)) {
+    auto found = sizes.find(name.str());
+    return found == sizes.end() ? std::nullopt : std::optional(found->second);
+  }
+  auto list = dyn_cast<ArrayAttr>(expression);
+  auto op = list && !list.empty() ? dyn_cast<StringAttr>(list[0]) : StringAttr();
+  std::optional<int64_t> result;
+  for (size_t i = 1; op && i < list.size(); ++i) {
+    std::optional<int64_t> next = sizeOf(list[i], sizes);
+    if (!next || ((op == "/" || op == "%") && i > 1 && *next <= 0))
+      return std::nullopt;
+    if (i == 1)
+      result = next;
+    else
+      result = op == "+"     ? *result + *next
+               : op == "*"   ? *result * *next
+               : op == "/"   ? *result / *next
+               : op == "%"   ? *result % *next
+               : op == "min" ? std::min(*result, *next)
+                             : std::max(*result, *next);
+  }
+  return result;
+}
+
 static Sizes sizesOf(ModuleOp module, func::FuncOp function, const NamedTensors &inputs) {
   Sizes sizes;
   for (unsigned i = 0; i < function.getNumArguments(); ++i)
     if (auto found = inputs.find(nameOf(function.getArgAttrDict(i), "arg", i));
         found != inputs.end() && !stateOf(function, i))
       learn(function.getArgAttrOfType<ArrayAttr>(i, "whit.dims"), found->second, sizes);
-  // Symbols with a default follow another symbol.
+  // Symbols with a default or a value follow from others.
   if (auto symbols = module->getAttrOfType<ArrayAttr>("whit.symbols"))
     for (Attribute symbol : symbols)
-      if (auto named = dyn_cast<DictionaryAttr>(symbol)) // the others are names
+      if (auto named = dyn_cast<DictionaryAttr>(symbol)) { // the others are names
         if (auto other = sizes.find(textIn(named, "default")); other != sizes.end())
           sizes.try_emplace(textIn(named, "name"), other->second);
+        else if (Attribute value = named.get("value"))
+          if (std::optional<int64_t> size = sizeOf(value, sizes))
+            sizes.try_emplace(textIn(named, "name"), *size);
+      }
   return sizes;
 }
 

@@ -46,11 +46,11 @@ whit_status Binding::bind(const whit_tensor *inputs, int32_t count, int64_t cach
     if (pastLength > module.manifest->context)
       return fail(WHIT_LIMIT, "'%s' holds %lld tokens; the context is %lld; compile with a larger --context",
                   firstPast->name, Long(pastLength), Long(module.manifest->context));
-    return resolveDefaults(true);
+    return resolveOthers(true);
   }
   if (whit_status status = resolveLength())
     return status;
-  if (whit_status status = resolveDefaults(false))
+  if (whit_status status = resolveOthers(false))
     return status;
   return checkRanges();
 }
@@ -83,7 +83,7 @@ whit_status Binding::bindDims(const whit_dim *dims, int32_t count, int64_t cache
       return fail(WHIT_LIMIT, "dimension '%.*s' is %lld; the context is %lld; compile with a larger --context",
                   WHIT_NAME(known[module.lengthSymbol].name), Long(total), Long(module.manifest->context));
   }
-  if (whit_status status = resolveDefaults(true))
+  if (whit_status status = resolveOthers(true))
     return status;
   return checkRanges();
 }
@@ -234,9 +234,78 @@ whit_status Binding::resolveLength() {
   return WHIT_OK;
 }
 
-whit_status Binding::resolveDefaults(bool useMinimum) {
+/// What an expression gives for these symbols; nothing if it is not defined or leaves int64_t.
+static std::optional<int64_t> evaluate(const std::vector<SizeStep> &steps, const std::vector<int64_t> &symbols) {
+  int64_t stack[kMaxSizeDepth + 1];
+  size_t depth = 0;
+  for (const SizeStep &step : steps) {
+    if (step.kind == SizeStep::Number || step.kind == SizeStep::Symbol) {
+      stack[depth++] = step.kind == SizeStep::Number ? step.value : symbols[size_t(step.value)];
+      continue;
+    }
+    int64_t y = stack[--depth], &x = stack[depth - 1];
+    bool wrong = false;
+    switch (step.kind) {
+    case SizeStep::Add:
+      wrong = __builtin_add_overflow(x, y, &x);
+      break;
+    case SizeStep::Multiply:
+      wrong = __builtin_mul_overflow(x, y, &x);
+      break;
+    case SizeStep::Divide:
+    case SizeStep::Remainder:
+      wrong = x < 0 || y <= 0;
+      if (!wrong)
+        x = step.kind == SizeStep::Divide ? x / y : x % y;
+      break;
+    case SizeStep::Minimum:
+      x = std::min(x, y);
+      break;
+    default:
+      x = std::max(x, y);
+    }
+    if (wrong)
+      return std::nullopt;
+  }
+  return stack[0];
+}
+
+/// A symbol that follows from others, which all have their values.
+whit_status Binding::resolveValue(size_t symbol) {
+  const Symbol &known = module.manifest->symbols[symbol];
+  std::optional<int64_t> value = evaluate(known.value, values);
+  if (!value || *value < 0 || *value > kMaxDimension)
+    return fail(WHIT_INVALID, "dimension '%.*s' would be %lld; it must be from 0 to 2^40", WHIT_NAME(known.name),
+                Long(value.value_or(-1)));
+  if (values[symbol] < 0 || values[symbol] == *value) {
+    values[symbol] = *value;
+    return WHIT_OK;
+  }
+  const Origin &origin = origins[symbol];
+  if (!origin.tensor)
+    return fail(WHIT_INVALID, "dimension '%.*s' is %lld; the others make it %lld", WHIT_NAME(known.name),
+                Long(values[symbol]), Long(*value));
+  std::string parts;
+  for (const SizeStep &step : known.value)
+    if (step.kind == SizeStep::Symbol && origins[size_t(step.value)].tensor) {
+      const Origin &part = origins[size_t(step.value)];
+      parts += (parts.empty() ? ": dimension " : ", dimension ") + std::to_string(part.dimension) + " of input '" +
+               std::string(part.tensor->name).substr(0, 120) + "' is " + std::to_string(values[size_t(step.value)]);
+    }
+  return fail(WHIT_INVALID, "dimension %d (%.*s) of input '%.120s' is %lld; the other inputs make it %lld%.*s",
+              int(origin.dimension), WHIT_NAME(known.name), origin.tensor->name, Long(values[symbol]), Long(*value),
+              WHIT_NAME(parts));
+}
+
+/// Symbols that no input says: each follows from earlier ones.
+whit_status Binding::resolveOthers(bool useMinimum) {
   const std::vector<Symbol> &symbols = module.manifest->symbols;
   for (size_t i = 0; i < symbols.size(); ++i) {
+    if (!symbols[i].value.empty()) {
+      if (whit_status status = resolveValue(i))
+        return status;
+      continue;
+    }
     if (values[i] >= 0)
       continue;
     if (!symbols[i].defaultSymbol.empty()) {
@@ -244,7 +313,7 @@ whit_status Binding::resolveDefaults(bool useMinimum) {
       values[i] = overrides[i] < 0                      ? other
                   : int32_t(i) == module.lastRowsSymbol ? std::min(overrides[i], other)
                                                         : overrides[i];
-    } else if (symbols[i].name == kPastSymbol) {
+    } else if (int32_t(i) == module.pastSymbol && module.stateCount) {
       values[i] = pastLength;
     } else if (useMinimum) {
       values[i] = symbols[i].min;

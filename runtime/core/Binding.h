@@ -45,7 +45,8 @@ private:
   whit_status bindPast(const whit_tensor &tensor, const Value &value);
   whit_status checkPresence(bool pastsOnly);
   whit_status resolveLength();
-  whit_status resolveDefaults(bool useMinimum);
+  whit_status resolveOthers(bool useMinimum);
+  whit_status resolveValue(size_t symbol);
   whit_status checkRanges();
 
   struct Origin {

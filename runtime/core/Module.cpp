@@ -132,7 +132,30 @@ whit_status Module::bindRoles() {
   if (stateCount > 0 && lengthSymbol == sequenceSymbol)
     return fail(WHIT_REFUSED, "the states' length and the sequence length are one dimension, '%.*s'; they must be two",
                 WHIT_NAME(manifest->symbols[lengthSymbol].name));
+  findPastSymbol();
   return WHIT_OK;
+}
+
+/// What the model calls the length of its pasts: by the usual name, or because nothing else says what the symbol is.
+void Module::findPastSymbol() {
+  pastSymbol = symbolIndex(kPastSymbol);
+  if (pastSymbol >= 0 || !stateCount)
+    return;
+  std::vector<bool> known(manifest->symbols.size());
+  for (size_t i = 0; i < known.size(); ++i)
+    known[i] = !manifest->symbols[i].defaultSymbol.empty() || !manifest->symbols[i].value.empty();
+  for (const Argument &argument : manifest->arguments) {
+    for (const Dimension &dimension : argument.shape)
+      if (!dimension.symbol.empty())
+        known[size_t(symbolIndex(dimension.symbol))] = true;
+    if (!argument.length.empty())
+      known[size_t(symbolIndex(argument.length))] = true;
+  }
+  for (size_t i = 0; i < known.size(); ++i)
+    if (!known[i]) {
+      pastSymbol = int32_t(i);
+      return;
+    }
 }
 
 void Module::describeValues() {

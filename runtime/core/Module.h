@@ -40,7 +40,7 @@ struct Module {
   std::vector<std::vector<const char *>> regionNodes;
 
   // Roles, as indices: of symbols, of arguments; -1 = none.
-  int32_t sequenceSymbol = -1, lengthSymbol = -1, lastRowsSymbol = -1;
+  int32_t sequenceSymbol = -1, lengthSymbol = -1, lastRowsSymbol = -1, pastSymbol = -1;
   int32_t tokens = -1, mask = -1, positions = -1, logits = -1;
   int32_t firstState = 0, stateCount = 0;
 
@@ -55,6 +55,7 @@ private:
   whit_status chooseVariant(const char *target);
   whit_status bindConstants();
   whit_status bindRoles();
+  void findPastSymbol();
   void describeValues();
 };
 

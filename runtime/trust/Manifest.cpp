@@ -39,10 +39,37 @@ Json toJson(const std::vector<Dimension> &shape) {
   return list;
 }
 
-Json toJson(const Symbol &symbol) {
+/// As the operators of SizeStep are written, from Add on.
+constexpr std::string_view kSizeOperators[] = {"+", "*", "/", "%", "min", "max"};
+
+/// An expression as it is written; `symbols` are those of the manifest.
+Json toJson(const std::vector<SizeStep> &value, const std::vector<Symbol> &symbols) {
+  std::vector<Json> stack;
+  for (const SizeStep &step : value) {
+    if (step.kind == SizeStep::Number) {
+      stack.push_back(step.value);
+    } else if (step.kind == SizeStep::Symbol) {
+      stack.push_back(symbols[size_t(step.value)].name);
+    } else {
+      Json right = std::move(stack.back());
+      stack.pop_back();
+      Json &left = stack.back();
+      std::string_view name = kSizeOperators[step.kind - SizeStep::Add];
+      if (left.is_array() && left[0] == name) // from the left: (a + b) + c
+        left.push_back(std::move(right));
+      else
+        left = Json::array({name, Json(left), std::move(right)});
+    }
+  }
+  return stack.back();
+}
+
+Json toJson(const Symbol &symbol, const std::vector<Symbol> &symbols) {
   Json object{{"name", symbol.name}, {"min", symbol.min}, {"max", symbol.max ? Json(*symbol.max) : Json(nullptr)}};
   if (!symbol.defaultSymbol.empty())
     object["default"] = symbol.defaultSymbol;
+  if (!symbol.value.empty())
+    object["value"] = toJson(symbol.value, symbols);
   return object;
 }
 
@@ -193,8 +220,34 @@ struct Parser {
       field.refuse("names the dimension " + field.shown() + ", which symbols does not list");
   }
 
+  /// Operands before their operator; inside of `depth` others, no more than that wait on the stack.
+  void readValue(const Field &field, std::vector<SizeStep> &steps, int64_t depth) {
+    if (depth >= kMaxSizeDepth || int64_t(steps.size()) >= kMaxSizeSteps)
+      field.refuse("is too long; at most " + std::to_string(kMaxSizeSteps) + " steps and " +
+                   std::to_string(kMaxSizeDepth) + " levels are allowed");
+    if (field.value->is_string()) {
+      std::string name = field.text();
+      requireSymbol(field, name); // an earlier one: no cycles
+      auto found = std::find_if(manifest.symbols.begin(), manifest.symbols.end(),
+                                [&](const Symbol &symbol) { return symbol.name == name; });
+      steps.push_back({SizeStep::Symbol, found - manifest.symbols.begin()});
+    } else if (!field.value->is_array()) {
+      steps.push_back({SizeStep::Number, field.integer(-kMaxDimension, kMaxDimension)});
+    } else {
+      std::vector<Field> parts = field.list(kMaxSizeSteps);
+      if (parts.size() < 3)
+        field.refuse("is " + field.shown() + "; it must be an operator and at least two operands");
+      auto kind = SizeStep::Kind(SizeStep::Add + parts[0].word(kSizeOperators));
+      for (size_t i = 1; i < parts.size(); ++i) {
+        readValue(parts[i], steps, depth + 1);
+        if (i > 1)
+          steps.push_back({kind});
+      }
+    }
+  }
+
   void readSymbol(const Field &field) {
-    field.only({"name", "min", "max", "default"});
+    field.only({"name", "min", "max", "default", "value"});
     Symbol symbol;
     symbol.name = field.at("name").text();
     if (auto min = field.maybe("min"))
@@ -204,6 +257,11 @@ struct Parser {
     if (auto other = field.maybe("default")) {
       symbol.defaultSymbol = other->text();
       requireSymbol(*other, symbol.defaultSymbol); // of an earlier symbol: no cycles
+    }
+    if (auto value = field.maybe("value")) {
+      if (!symbol.defaultSymbol.empty())
+        field.refuse("has both a default and a value; one is required");
+      readValue(*value, symbol.value, 0);
     }
     if (!symbols.insert(symbol.name).second)
       field.refuse("repeats the name '" + symbol.name + "'");
@@ -454,7 +512,10 @@ std::string printManifest(const Manifest &manifest) {
                      ", \"model\":" + quoted(manifest.model) + ", \"function\":" + quoted(manifest.function);
   if (!manifest.options.empty())
     text += ",\n \"options\":" + printLine(Json(manifest.options));
-  appendList(text, "symbols", linesOf(manifest.symbols));
+  std::vector<std::string> symbols;
+  for (const Symbol &symbol : manifest.symbols)
+    symbols.push_back(printLine(toJson(symbol, manifest.symbols)));
+  appendList(text, "symbols", symbols);
   appendList(text, "arguments", linesOf(manifest.arguments));
   const Roles &roles = manifest.roles;
   Json named{{"tokens", nameOrNull(roles.tokens)},

@@ -301,6 +301,67 @@ TEST_F(SessionTest, WrongInputsAreNamed) {
   EXPECT_EQ(whit_session_output(session, "nothing", &out), WHIT_INVALID);
 }
 
+/// A size that follows from others: the inputs must agree, before anything runs.
+TEST(Session, SizesThatFollowAreChecked) {
+  TestFolder folder;
+  Manifest manifest = testManifest();
+  // total_sequence_length = 4 + (sequence_length * 6 / 2) % 9.
+  manifest.symbols[2].value = {{SizeStep::Number, 4}, {SizeStep::Symbol, 1}, {SizeStep::Number, 6},
+                               {SizeStep::Multiply},  {SizeStep::Number, 2}, {SizeStep::Divide},
+                               {SizeStep::Number, 9}, {SizeStep::Remainder}, {SizeStep::Add}};
+  writeArtifact(folder, false, true, manifest);
+  whit_module *module = nullptr;
+  whit_session *session = nullptr;
+  ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
+  ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
+  std::vector<int64_t> ids(8, 1), mask(16, 1);
+  auto run = [&](int64_t tokens, int64_t total) {
+    int64_t dims[2] = {1, tokens}, maskDims[2] = {1, total};
+    whit_tensor inputs[] = {{"input_ids", WHIT_I64, 2, dims, ids.data()},
+                            {"attention_mask", WHIT_I64, 2, maskDims, mask.data()}};
+    return whit_session_run(session, inputs, total ? 2 : 1);
+  };
+  EXPECT_EQ(run(1, 1), WHIT_INVALID);
+  EXPECT_STREQ(whit_message(), "dimension 1 (total_sequence_length) of input 'attention_mask' is 1; the other inputs "
+                               "make it 7: dimension 1 of input 'input_ids' is 1");
+  EXPECT_EQ(run(1, 0), WHIT_INVALID);
+  EXPECT_STREQ(whit_message(), "dimension 'total_sequence_length' is 1; the others make it 7");
+  EXPECT_EQ(run(7, 7), WHIT_OK) << whit_message(); // 4 + 21 % 9
+  EXPECT_EQ(whit_session_length(session), 7);
+  whit_session_destroy(session);
+  whit_module_destroy(module);
+}
+
+/// Expressions that leave the range of a size are refused, whatever they are.
+TEST(Session, SizesThatCannotBeAreRefused) {
+  using Steps = std::vector<SizeStep>;
+  for (const Steps &value :
+       {Steps{{SizeStep::Number, 1}, {SizeStep::Number, 0}, {SizeStep::Divide}},
+        Steps{{SizeStep::Number, kMaxDimension}, {SizeStep::Number, kMaxDimension}, {SizeStep::Multiply}},
+        Steps{{SizeStep::Number, -4}, {SizeStep::Symbol, 1}, {SizeStep::Add}},
+        Steps{{SizeStep::Number, -3}, {SizeStep::Symbol, 1}, {SizeStep::Minimum}},
+        Steps{{SizeStep::Number, kMaxDimension},
+              {SizeStep::Number, 3},
+              {SizeStep::Multiply},
+              {SizeStep::Symbol, 1},
+              {SizeStep::Maximum}}}) {
+    TestFolder folder;
+    Manifest manifest = testManifest();
+    manifest.symbols.push_back({"computed", 0, std::nullopt, "", value});
+    writeArtifact(folder, false, true, manifest);
+    whit_module *module = nullptr;
+    whit_session *session = nullptr;
+    ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
+    ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
+    int64_t dims[2] = {1, 3}, ids[3] = {1, 1, 1};
+    whit_tensor input{"input_ids", WHIT_I64, 2, dims, ids};
+    EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_INVALID);
+    EXPECT_NE(std::string(whit_message()).find("dimension 'computed' would be "), std::string::npos) << whit_message();
+    whit_session_destroy(session);
+    whit_module_destroy(module);
+  }
+}
+
 TEST_F(SessionTest, NullsAreRefused) {
   whit_tensor tensor;
   EXPECT_EQ(whit_module_load(nullptr, nullptr, &module), WHIT_USAGE);

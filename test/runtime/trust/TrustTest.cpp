@@ -74,6 +74,18 @@ TEST(Manifest, PrintsAndParsesToTheSame) {
   EXPECT_EQ(printManifest(back), text);
   EXPECT_EQ(back.regions[0].nodes, manifest.regions[0].nodes);
   EXPECT_EQ(back.arguments[2].layout, StateLayout::BHTD16);
+  // Expressions may have many operands; they are computed from the left.
+  std::string sum = text;
+  size_t at = sum.find("\"max\":32");
+  ASSERT_NE(at, sum.npos);
+  sum.insert(at, "\"value\":[\"+\",1,[\"*\",2,\"batch_size\",\"batch_size\"]],");
+  ASSERT_TRUE(parseManifest(sum, back, &why)) << why;
+  std::vector<SizeStep> steps{{SizeStep::Number, 1}, {SizeStep::Number, 2}, {SizeStep::Symbol, 0}, {SizeStep::Multiply},
+                              {SizeStep::Symbol, 0}, {SizeStep::Multiply},  {SizeStep::Add}};
+  EXPECT_EQ(back.symbols[1].value, steps);
+  text = printManifest(back);
+  ASSERT_TRUE(parseManifest(text, back, &why)) << why;
+  EXPECT_EQ(back.symbols[1].value, steps);
   // Bytes that are no UTF-8 do not stop the compiler from writing.
   manifest.regions[0].nodes = {"bad \xff byte"};
   EXPECT_TRUE(parseManifest(printManifest(manifest), back, &why)) << why;
@@ -93,6 +105,18 @@ TEST(Manifest, EveryRuleIsKept) {
   refused([](Manifest &m) { m.symbols[0].min = -1; }, "symbols[0].min is -1");
   refused([](Manifest &m) { m.symbols[1].max = -5; }, "symbols[1].max is -5");
   refused([](Manifest &m) { m.symbols[3].defaultSymbol = "whit.last_rows"; }, "symbols[3].default names the dimension");
+  refused([](Manifest &m) { m.symbols[3].value = {{SizeStep::Number, 1}}; },
+          "symbols[3] has both a default and a value");
+  refused([](Manifest &m) { m.symbols[1].value = {{SizeStep::Symbol, 2}}; }, "symbols[1].value names the dimension");
+  refused([](Manifest &m) { m.symbols[1].value = {{SizeStep::Number, INT64_MAX}}; }, "symbols[1].value is 9223372036");
+  refused(
+      [](Manifest &m) {
+        m.symbols[1].value = {{SizeStep::Number, 1}};
+        for (int i = 0; i < 200; ++i)
+          for (SizeStep step : {SizeStep{SizeStep::Number, 1}, {SizeStep::Add}})
+            m.symbols[1].value.push_back(step);
+      },
+      "is too long; at most 256 steps and 32 levels");
   refused([](Manifest &m) { m.arguments[0].shape[1].symbol = "seq"; },
           "arguments[0].shape[1] names the dimension \"seq\", which symbols does not list");
   refused([](Manifest &m) { m.arguments[4].shape[0].size = -1; }, "arguments[4].shape[0] is -1");

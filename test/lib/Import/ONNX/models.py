@@ -441,6 +441,15 @@ def sums(out):
     e.save(out, "output", {"x": np.zeros((2, 5), np.int64)})
 
 
+    # Compiled, the runtime checks what the caller gives.
+    names = {"x": "sequence", "past": "past_length", "mask": "past_length + sequence"}
+    e = Expressions([value(name, ["batch", dim]) for name, dim in names.items()])
+    for name in names:
+        e.give(e.Exp(name), F32, 2)
+    e.save(out, "stateless", {name: np.ones((2, n), np.float32) for name, n in zip(names, (3, 4, 7))})
+    np.savez(out.path / "wrong.npz", **{name: np.ones((2, n), np.float32) for name, n in zip(names, (3, 4, 8))})
+
+
 def same(first, second):
     a, b = np.load(first), np.load(second)
     wrong = sorted(set(a.files) ^ set(b.files))
