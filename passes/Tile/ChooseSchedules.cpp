@@ -26,8 +26,8 @@ constexpr int64_t kRowTile = 8;
 constexpr int64_t kAttentionRows = 32;
 /// Chunks that a matmul should at least have, so that threads finish together; and the columns that no chunk goes below.
 constexpr int64_t kChunks = 8, kLeastColumns = 32;
-/// Rows of a tile when several operations share a region.
-constexpr int64_t kFusedRows = 64;
+/// Rows of a tile when several operations share a region: a nominal prompt, so that its weights are read once.
+constexpr int64_t kFusedRows = 128;
 
 struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSchedulesPass> {
   void runOnOperation() override {

@@ -18,7 +18,7 @@ func.func @matmul(%x: tensor<?x576xf32>, %w: tensor<96x5184xi8>, %y: tensor<?x15
 // What passes between operations of a region should fit in the cache: rows are cut as well.
 // CHECK-LABEL: func @fused
 func.func @fused(%x: tensor<?x576xf32>, %w: tensor<96x5184xi8>, %y: tensor<?x1536xf32>) -> tensor<?x1536xf32> {
-  // CHECK: schedule <tile = [64, {{[0-9]+}}]
+  // CHECK: schedule <tile = [128, {{[0-9]+}}]
   %e = tensor.empty() : tensor<1xf32>
   %r = whit.region "up" {
     %m = whit.matmul ins(%x, %w : tensor<?x576xf32>, tensor<96x5184xi8>) outs(%y : tensor<?x1536xf32>) at <<int4_g32>, 1536 by 576> -> tensor<?x1536xf32>
