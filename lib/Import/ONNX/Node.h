@@ -114,7 +114,10 @@ struct Operator {
 
 // The tables of Ops/*.cpp.
 llvm::ArrayRef<Operator> attentionOperators();
-llvm::ArrayRef<Operator> elementwiseOperators();
+llvm::ArrayRef<Operator> arithmeticOperators();
+llvm::ArrayRef<Operator> castOperators();
+llvm::ArrayRef<Operator> logicOperators();
+llvm::ArrayRef<Operator> reductionOperators();
 llvm::ArrayRef<Operator> matmulOperators();
 llvm::ArrayRef<Operator> normOperators();
 llvm::ArrayRef<Operator> moveOperators();

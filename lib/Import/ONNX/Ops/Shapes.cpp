@@ -356,24 +356,6 @@ static LogicalResult importRange(Node &node) {
   return node.setValue(0, value);
 }
 
-static LogicalResult importReduceSum(Node &node) {
-  FailureOr<Tensor> x = node.tensor(0, "data");
-  FailureOr<int64_t> keep = node.integer("keepdims", 1), noop = node.integer("noop_with_empty_axes", 0);
-  if (failed(x) || failed(keep) || failed(noop))
-    return failure();
-  auto axes = axesOf(node, x->rank());
-  if (failed(axes))
-    return failure();
-  if (x->element().isInteger(1))
-    return node.badOperand("input data is bool; it must have numbers");
-  SmallVector<int64_t> over = axes->value_or(SmallVector<int64_t>());
-  if (over.empty() && *noop)
-    return node.set(0, *x);
-  if (over.empty())
-    over = llvm::to_vector(llvm::seq<int64_t>(0, x->rank()));
-  return node.set(0, reduce(node.b, *x, Reduction::Sum, over, *keep));
-}
-
 static constexpr Operator kOperators[] = {
     {"", "Constant", importConstant, 0, 0, 1, "value value_int value_ints value_float value_floats"},
     {"", "Shape", importShape, 1, 1, 1, "start end"},
@@ -385,7 +367,6 @@ static constexpr Operator kOperators[] = {
     {"", "Identity", importIdentity, 1, 1, 1, ""},
     {"", "ConstantOfShape", importConstantOfShape, 1, 1, 1, "value"},
     {"", "Range", importRange, 3, 3, 1, ""},
-    {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
 };
 
 ArrayRef<Operator> shapeOperators() { return kOperators; }

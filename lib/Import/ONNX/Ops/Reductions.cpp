@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reductions over axes, which are an attribute in older operator sets and an input in newer ones, and softmax.
+
+#include "Import/ONNX/Graph.h"
+#include "Import/ONNX/Ops/Elementwise.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using namespace semantics;
+
+namespace {
+/// What a reduction runs over, and what becomes of its axes.
+struct Axes {
+  SmallVector<int64_t> over;
+  bool keep, noop;
+};
+} // namespace
+
+static FailureOr<Axes> axesOf(Node &node, int64_t rank) {
+  FailureOr<int64_t> keep = node.integer("keepdims", 1), noop = node.integer("noop_with_empty_axes", 0);
+  if (failed(keep) || failed(noop))
+    return failure();
+  SmallVector<int64_t> over;
+  if (node.has(1) || node.hasAttribute("axes")) {
+    if (node.has(1) && node.hasAttribute("axes"))
+      return LogicalResult(node.badAttribute("attribute 'axes' and input axes are both given; only one may be"));
+    FailureOr<SmallVector<int64_t>> list = node.has(1) ? node.integers(1, "axes") : node.integerList("axes");
+    if (failed(list))
+      return failure();
+    over = *list;
+  }
+  for (int64_t &axis : over) {
+    if (axis < -rank || axis >= rank)
+      return LogicalResult(node.badOperand("axis " + Twine(axis) + " is outside of rank " + Twine(rank)));
+    axis = axis < 0 ? axis + rank : axis;
+  }
+  llvm::sort(over);
+  if (std::adjacent_find(over.begin(), over.end()) != over.end())
+    return LogicalResult(node.badOperand("an axis is named twice"));
+  Axes axes{over, *keep != 0, over.empty() && *noop};
+  if (over.empty() && !axes.noop)
+    axes.over = llvm::to_vector(llvm::seq<int64_t>(0, rank));
+  return axes;
+}
+
+namespace {
+/// f(reduction of g(x)).
+struct Form {
+  Reduction kind = Reduction::Sum;
+  Elements allowed = Elements::Numbers;
+  Value (*before)(ImplicitLocOpBuilder &, Value) = nullptr;
+  Value (*after)(ImplicitLocOpBuilder &, Value) = nullptr;
+};
+} // namespace
+
+static Value square(ImplicitLocOpBuilder &b, Value x) { return multiply(b, {x, x}); }
+static Value exponentialOf(ImplicitLocOpBuilder &b, Value x) { return math::ExpOp::create(b, x); }
+static Value logarithmOf(ImplicitLocOpBuilder &b, Value x) { return math::LogOp::create(b, x); }
+/// Of integers toward zero.
+static Value rootOf(ImplicitLocOpBuilder &b, Value x) {
+  Type type = x.getType(), wide = isa<FloatType>(type) ? type : Type(b.getF32Type());
+  return convert(b, math::SqrtOp::create(b, convert(b, x, wide)), type);
+}
+
+/// The type that sums of a type are made in.
+static Type sumType(OpBuilder &b, Type type) {
+  return isa<FloatType>(type) && type.getIntOrFloatBitWidth() < 32 ? Type(b.getF32Type()) : type;
+}
+
+static Tensor mapped(ImplicitLocOpBuilder &b, const Tensor &x, Value (*function)(ImplicitLocOpBuilder &, Value)) {
+  if (!function)
+    return x;
+  return elementwise(b, x, x.sizes, x.element(),
+                     [&](ImplicitLocOpBuilder &at, ValueRange v) { return function(at, v[0]); });
+}
+
+static LogicalResult importReduce(Node &node, const Form &form) {
+  FailureOr<Tensor> x = node.tensor(0, "data");
+  if (failed(x) || failed(requireElements(node, *x, "data", form.allowed)))
+    return failure();
+  FailureOr<Axes> axes = axesOf(node, x->rank());
+  if (failed(axes))
+    return failure();
+  Type type = x->element();
+  Tensor wide = mapped(node.b, convert(node.b, *x, sumType(node.b, type)), form.before);
+  if (!axes->over.empty())
+    wide = reduce(node.b, wide, form.kind, axes->over, axes->keep);
+  return node.set(0, convert(node.b, mapped(node.b, wide, form.after), type));
+}
+
+static LogicalResult importReduceSum(Node &node) { return importReduce(node, {}); }
+static LogicalResult importReduceProd(Node &node) { return importReduce(node, {Reduction::Product}); }
+static LogicalResult importReduceMax(Node &node) { return importReduce(node, {Reduction::Max, Elements::Any}); }
+static LogicalResult importReduceMin(Node &node) { return importReduce(node, {Reduction::Min, Elements::Any}); }
+static LogicalResult importReduceL1(Node &node) {
+  return importReduce(node, {Reduction::Sum, Elements::Numbers, absolute});
+}
+static LogicalResult importReduceL2(Node &node) {
+  return importReduce(node, {Reduction::Sum, Elements::Numbers, square, rootOf});
+}
+static LogicalResult importReduceSumSquare(Node &node) {
+  return importReduce(node, {Reduction::Sum, Elements::Numbers, square});
+}
+static LogicalResult importReduceLogSum(Node &node) {
+  return importReduce(node, {Reduction::Sum, Elements::Floats, nullptr, logarithmOf});
+}
+
+/// The number of elements that axes have together, as a value of a type.
+static Value countOf(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t> axes, Type type) {
+  OpFoldResult count = b.getIndexAttr(1);
+  for (int64_t axis : axes)
+    count = indexOp(b, IndexOp::Mul, count, x.sizes[axis]);
+  if (std::optional<int64_t> number = getConstantIntValue(count))
+    return constant(b, type, double(*number));
+  Value integer = arith::IndexCastOp::create(b, b.getI64Type(), asValue(b, count));
+  return convert(b, integer, type);
+}
+
+static LogicalResult importReduceMean(Node &node) {
+  FailureOr<Tensor> x = node.tensor(0, "data");
+  if (failed(x) || failed(requireElements(node, *x, "data", Elements::Numbers)))
+    return failure();
+  FailureOr<Axes> axes = axesOf(node, x->rank());
+  if (failed(axes))
+    return failure();
+  if (axes->over.empty())
+    return node.set(0, *x);
+  Type type = x->element(), wideType = sumType(node.b, type);
+  Tensor sum = reduce(node.b, convert(node.b, *x, wideType), Reduction::Sum, axes->over, axes->keep);
+  Value known = countOf(node.b, *x, axes->over, wideType);
+  auto number = known.getDefiningOp<arith::ConstantOp>();
+  Tensor mean = elementwise(node.b, sum, sum.sizes, wideType, [&](ImplicitLocOpBuilder &b, ValueRange v) {
+    Value count = number ? arith::ConstantOp::create(b, number.getValue()).getResult() : known;
+    return isa<FloatType>(wideType) ? divide(b, {v[0], count}) : divideIntegers(b, v[0], count);
+  });
+  return node.set(0, convert(node.b, mean, type));
+}
+
+/// The largest element of each row, as what the others are compared with: exp of the differences cannot overflow.
+static LogicalResult importReduceLogSumExp(Node &node) {
+  FailureOr<Tensor> x = node.tensor(0, "data");
+  if (failed(x) || failed(requireElements(node, *x, "data", Elements::Floats)))
+    return failure();
+  FailureOr<Axes> axes = axesOf(node, x->rank());
+  if (failed(axes))
+    return failure();
+  if (axes->over.empty())
+    return node.set(0, *x);
+  Type type = x->element(), wideType = sumType(node.b, type);
+  Tensor wide = convert(node.b, *x, wideType);
+  Tensor most = reduce(node.b, wide, Reduction::Max, axes->over, /*keep=*/true);
+  // A row of nothing but -infinity has no differences.
+  most = elementwise(node.b, most, most.sizes, wideType, [&](ImplicitLocOpBuilder &b, ValueRange v) -> Value {
+    Value lowest = constant(b, wideType, -std::numeric_limits<double>::infinity());
+    Value isLowest = compare(b, Compare::Equal, v[0], lowest);
+    return arith::SelectOp::create(b, isLowest, constant(b, wideType, 0), v[0]);
+  });
+  Tensor powers = elementwise(node.b, {wide, most}, wide.sizes, wideType,
+                              [](ImplicitLocOpBuilder &b, ValueRange v) { return exponentialOf(b, subtract(b, v)); });
+  Tensor sum = reduce(node.b, powers, Reduction::Sum, axes->over, /*keep=*/true);
+  Tensor result = elementwise(node.b, {sum, most}, sum.sizes, wideType, [](ImplicitLocOpBuilder &b, ValueRange v) {
+    return add(b, {logarithmOf(b, v[0]), v[1]});
+  });
+  if (!axes->keep) {
+    Sizes sizes;
+    for (auto [i, size] : llvm::enumerate(x->sizes))
+      if (!llvm::is_contained(axes->over, int64_t(i)))
+        sizes.push_back(size);
+    result = reshape(node.b, result, sizes);
+  }
+  return node.set(0, convert(node.b, result, type));
+}
+
+static constexpr Operator kOperators[] = {
+    {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceMean", importReduceMean, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceMax", importReduceMax, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceMin", importReduceMin, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceProd", importReduceProd, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceL1", importReduceL1, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceL2", importReduceL2, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceSumSquare", importReduceSumSquare, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceLogSum", importReduceLogSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceLogSumExp", importReduceLogSumExp, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+};
+
+ArrayRef<Operator> reductionOperators() { return kOperators; }
+
+} // namespace whit
