@@ -481,7 +481,7 @@ def unsupported(out):
     nodes = [
         node("Frobnicate", ["x"], ["a"], "/one", "org.example"),
         node("Frobnicate", ["a"], ["b"], "/two", "org.example"),
-        node("Erf", ["b"], ["c"], "/erf"),
+        node("Lstm", ["b"], ["c"], "/lstm"),
         node("Sigmoid", ["x"], ["d"], "/sigmoid", colour=1),
         node("Cast", ["d"], ["e"], "/cast", to=TensorProto.FLOAT8E4M3FN),
         node("Add", ["c", "e"], ["y"], "/add"),
