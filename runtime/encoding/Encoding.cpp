@@ -3,7 +3,10 @@
 // Names of encodings, read and printed from the rows of Formats.def, and the sizes that follow from an encoding alone.
 #include "whit/Encoding.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <numeric>
 
 namespace whit {
 namespace {
@@ -70,6 +73,51 @@ bool parseGrouping(std::string_view word, Encoding &encoding) {
   return error == std::errc() && end == word.data() + word.size() && encoding.group >= 1 && encoding.group <= kMaxGroup;
 }
 
+/// Letters to add, take away or exchange to make `b` of `a`.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t(0));
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i + 1;
+    for (size_t j = 0; j < b.size(); ++j) {
+      size_t above = row[j + 1];
+      row[j + 1] = std::min({above + 1, row[j] + 1, diagonal + (a[i] != b[j])});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+/// "; did you mean 'a', 'b' or 'c'?" with the names that are spelled most like `name`, or nothing if none is.
+std::string suggestion(std::string_view name) {
+  constexpr size_t kFarthest = 4, kMost = 3;
+  name = name.substr(0, 40);
+  std::vector<std::string> groupings = {"_g32", "_channel"};
+  // A group size that was asked for stays.
+  size_t digits = name.find_last_of('g');
+  if (digits != name.npos && digits + 1 < name.size() && std::isdigit(uint8_t(name[digits + 1])))
+    groupings[0] =
+        "_g" + std::string(name.substr(digits + 1, name.find_first_not_of("0123456789", digits + 1) - digits - 1));
+  std::vector<std::pair<size_t, std::string>> near;
+  auto add = [&](std::string known) {
+    if (size_t far = distance(name, known); far <= kFarthest && parseEncoding(known, nullptr))
+      near.emplace_back(far, std::move(known));
+  };
+  for (const PlainRow &row : kPlainRows)
+    add(std::string(row.stem));
+  for (const IntRow &row : kIntRows) {
+    add(std::string(row.alias));
+    for (const std::string &grouping : groupings)
+      add(std::string(row.stem) + grouping + std::string(row.suffix));
+  }
+  std::sort(near.begin(), near.end());
+  std::string text;
+  for (size_t i = 0; i < std::min(near.size(), kMost) && near[i].first <= near[0].first + 1; ++i)
+    text += (i ? ", '" : "; did you mean '") + near[i].second + "'";
+  return text.empty() ? text : text + "?";
+}
+
 } // namespace
 
 std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
@@ -101,7 +149,8 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     if (!parseGrouping(grouping, encoding))
       return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) +
                              "'; it must be gN (N from 1 to " + std::to_string(kMaxGroup) +
-                             "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix));
+                             "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix) +
+                             suggestion(name));
     encoding.bits = row.bits;
     encoding.zero = row.zero;
     if (std::string spelled = nameOf(encoding); spelled != name)
@@ -112,11 +161,13 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     return refuse(why, "format " + quoted + " ends in '" + std::string(rest.substr(0, 40)) + "', which '" +
                            std::string(stem) +
                            "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned "
-                           "codes, then _f32 or _bf16 for scales");
+                           "codes, then _f32 or _bf16 for scales" +
+                           suggestion(name));
   std::string known;
   for (const std::string &each : formatStems())
     known += (known.empty() ? "" : " ") + each;
-  return refuse(why, "format " + quoted + " is not known; known stems: " + known);
+  return refuse(why, "format " + quoted + " is not known; known are " + known +
+                         ", each integer with _gN (N values share a scale), _channel or _tensor" + suggestion(name));
 }
 
 std::string nameOf(const Encoding &encoding) {

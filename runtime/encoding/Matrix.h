@@ -7,7 +7,6 @@
 
 #include "whit/Encoding.h"
 
-#include <string>
 #include <vector>
 
 namespace whit {
@@ -26,16 +25,6 @@ struct Matrix {
 
 /// A matrix of `n` rows with everything zero (code 0, scale 0).
 Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k);
-
-/// Encodes w ([n][k], row-major) by rounding to nearest, ties to even. Scales are rounded to their stored type before
-/// codes are chosen:
-///   Constant  scale = (the element of largest magnitude, first if several) / -2^(bits-1); it may be negative, as in
-///   ONNX Runtime and ggml others    scale = (max - min) / (2^bits - 1) over the group's elements and 0; zero = -min /
-///   scale, minimum = min
-/// A group of zeros gets scale 0. Per-tensor scales look at all rows given, so pass them all. Plain formats round each
-/// value. False with `why` for NaN or infinity, and for a scale or minimum that its type cannot hold; row and column
-/// are named.
-bool quantize(const Encoding &encoding, const float *w, int64_t n, int64_t k, Matrix &result, std::string *why);
 
 /// The value of every element, [n][k]. f32: one rounding per operation in the order of the formula of Formats.def, no
 /// fused multiply-add; these bits are the reference. f64: the same formula in f64, exact products for all formats.

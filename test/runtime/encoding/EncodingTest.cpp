@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Names, places, packing and the meaning of codes, for every format of Formats.def.
+#include "AllEncodings.h"
+
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
@@ -8,38 +10,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <random>
 #include <set>
 
 using namespace whit;
 
 namespace {
-
-/// Every stem with every grouping given, in every scale type.
-std::vector<Encoding> allEncodings(const std::vector<std::string> &groupings) {
-  std::vector<Encoding> result;
-  for (const std::string &stem : formatStems()) {
-    std::optional<Encoding> plain = parseEncoding(stem, nullptr);
-    if (plain) {
-      result.push_back(*plain);
-      continue;
-    }
-    size_t cut = stem.find('_');
-    for (const std::string &grouping : groupings)
-      for (const char *scale : {"", "_f32", "_bf16"}) {
-        std::string name = stem.substr(0, cut) + "_" + grouping + (cut == stem.npos ? "" : stem.substr(cut)) + scale;
-        std::string why;
-        std::optional<Encoding> encoding = parseEncoding(name, &why);
-        EXPECT_TRUE(encoding) << name << ": " << why;
-        if (encoding) {
-          EXPECT_EQ(nameOf(*encoding), name);
-          result.push_back(*encoding);
-        }
-      }
-  }
-  return result;
-}
 
 /// Random codes, scales and zeros, all exact in their types.
 Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, uint32_t seed) {
@@ -70,6 +46,19 @@ TEST(EncodingNames, RefusesWhatIsNotSpelledCanonically) {
     EXPECT_NE(why.find(name), why.npos) << why;
     EXPECT_FALSE(parseEncoding(name, nullptr));
   }
+}
+
+TEST(EncodingNames, SuggestsCloseOnes) {
+  auto why = [](const char *name) {
+    std::string text;
+    parseEncoding(name, &text);
+    return text;
+  };
+  EXPECT_NE(why("int4g32").find("did you mean 'int4_g32'"), std::string::npos) << why("int4g32");
+  EXPECT_NE(why("in4_g128").find("did you mean 'int4_g128'"), std::string::npos) << why("in4_g128");
+  EXPECT_NE(why("int8_chanel").find("'int8_channel'"), std::string::npos) << why("int8_chanel");
+  EXPECT_NE(why("fp16").find("did you mean 'f16'"), std::string::npos) << why("fp16");
+  EXPECT_EQ(why("completely_different").find("did you mean"), std::string::npos) << why("completely_different");
 }
 
 TEST(EncodingPlace, MatchesTheWorkedExample) {
@@ -228,51 +217,6 @@ TEST(EncodingDecode, EveryCodeOfEveryFormat) {
         }
     }
   }
-}
-
-/// Quantizing what a format can hold exactly changes nothing; the error of anything else is at most a step.
-TEST(EncodingQuantize, ErrorIsWithinHalfAStep) {
-  std::mt19937 random(3);
-  std::normal_distribution<float> normal(0, 0.05f);
-  int64_t n = 5, k = 77;
-  std::vector<float> w(n * k);
-  for (float &value : w)
-    value = normal(random);
-  for (const Encoding &encoding : allEncodings({"g1", "g32", "channel", "tensor"})) {
-    Matrix matrix;
-    std::string why;
-    ASSERT_TRUE(quantize(encoding, w.data(), n, k, matrix, &why)) << nameOf(encoding) << ": " << why;
-    std::vector<float> back(n * k), again(n * k);
-    dequantize(matrix, back.data());
-    for (int64_t i = 0; i < n * k; ++i) {
-      float step = 0x1p-8f * std::fabs(w[i]);
-      if (encoding.codec == Codec::Int) {
-        // The signed formats lose one level at the end opposite to the extreme; rounded scales and zeros move the range
-        // by up to 1/128.
-        float scale = std::fabs(matrix.scales[i / k * matrix.groups() + i % k / groupSize(encoding, k)]);
-        float levels = float((1 << encoding.bits) - 1);
-        step = scale * ((encoding.zero == ZeroKind::Constant ? 1.0f : 0.5f) + levels / 64 +
-                        (encoding.zero == ZeroKind::Integer ? 0.5f : 0));
-        if (encoding.bits == 1 && encoding.zero == ZeroKind::Constant)
-          continue; // one sign only
-      }
-      ASSERT_LE(std::fabs(back[i] - w[i]), step * 1.01f) << nameOf(encoding) << " element " << i;
-    }
-  }
-}
-
-TEST(EncodingQuantize, RefusesWhatItCannotHold) {
-  Matrix matrix;
-  std::string why;
-  std::vector<float> w(64, 1.0f);
-  w[40] = NAN;
-  EXPECT_FALSE(quantize(*parseEncoding("int4_g32", nullptr), w.data(), 2, 32, matrix, &why));
-  EXPECT_NE(why.find("row 1, column 8"), why.npos) << why;
-  w[40] = 1e30f;
-  EXPECT_FALSE(quantize(*parseEncoding("int4_g32", nullptr), w.data(), 2, 32, matrix, &why));
-  EXPECT_TRUE(quantize(*parseEncoding("int4_g32_f32", nullptr), w.data(), 2, 32, matrix, &why)) << why;
-  EXPECT_FALSE(quantize(*parseEncoding("f16", nullptr), w.data(), 2, 32, matrix, &why));
-  EXPECT_TRUE(quantize(*parseEncoding("bf16", nullptr), w.data(), 2, 32, matrix, &why)) << why;
 }
 
 } // namespace

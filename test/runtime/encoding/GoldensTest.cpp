@@ -3,6 +3,7 @@
 // Our codecs against those of numpy, ml_dtypes, gguf and ONNX Runtime, as recorded in goldens.txt by goldens.py.
 #include "runtime/encoding/BlockSource.h"
 #include "runtime/encoding/Half.h"
+#include "runtime/encoding/Quantize.h"
 
 #include <gtest/gtest.h>
 #include <zlib.h>
@@ -222,6 +223,30 @@ TEST(Goldens, NearestCodesEqualNumpys) {
     if (!matrix.zeros.empty()) {
       EXPECT_EQ(matrix.zeros, golden.floats("zeros")) << golden.text("name");
     }
+  }
+}
+
+TEST(Goldens, NearestEqualsOnnxRuntimesQuantizer) {
+  std::vector<Golden> all = goldens("quantizer");
+  ASSERT_EQ(all.size(), 6u);
+  for (const Golden &golden : all) {
+    std::vector<uint8_t> codes = golden.bytes("codes"), scales = golden.bytes("scales"), zeros;
+    BlockSource source{
+        golden.number("n"), golden.number("k"), golden.number("block"), int32_t(golden.number("bits")), codes, scales,
+        ScaleType::F32};
+    if (golden.fields.count("zeros")) {
+      zeros = golden.bytes("zeros");
+      source.zero = SourceZero::Packed;
+      source.zeros = zeros;
+    }
+    Encoding encoding = encodingOf(source);
+    Matrix theirs = makeMatrix(encoding, source.n, source.k), ours;
+    std::string why;
+    ASSERT_TRUE(readBlocks(source, 0, source.n, theirs, 0, &why)) << why;
+    ASSERT_TRUE(quantize(encoding, golden.floats("w").data(), source.n, source.k, ours, &why)) << why;
+    EXPECT_EQ(ours.codes, theirs.codes) << nameOf(encoding);
+    EXPECT_EQ(ours.scales, theirs.scales) << nameOf(encoding);
+    EXPECT_EQ(ours.zeros, theirs.zeros) << nameOf(encoding);
   }
 }
 

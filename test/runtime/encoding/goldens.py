@@ -8,6 +8,7 @@ Needs numpy, ml_dtypes, gguf, onnx and onnxruntime. One golden a line: `kind key
   blocks       MatMulNBits initializers and the weights ONNX Runtime computes with, found by multiplying with the identity
   gguf         GGUF blocks and their values (gguf)
   quantized    a matrix and its nearest codes, scales and zeros, computed here in numpy from the text of Formats.def
+  quantizer    a matrix and what ONNX Runtime's own quantizer for MatMulNBits makes of it
 """
 
 import zlib
@@ -129,6 +130,18 @@ def quantized(name, bits, zero, group, n, k):
     golden("quantized", name=name, n=n, k=k, w=w, codes=codes, scales=scales, zeros=zeros)
 
 
+def quantizer(bits, symmetric, block, n, k):
+    w = rng.normal(0, 0.05, (n, k)).astype(np.float32)
+    count = -(-k // block)
+    codes = np.zeros((n, count, block * bits // 8), np.uint8)
+    scales = np.zeros(n * count, np.float32)
+    zeros = np.zeros(n * -(-count * bits // 8), np.uint8)
+    quantize = getattr(onnxruntime.capi._pybind_state, f"quantize_matmul_{bits}bits")
+    quantize(codes, np.ascontiguousarray(w.T), scales, zeros, block, n, k, symmetric)
+    stored = {"codes": codes, "scales": scales} | ({} if symmetric else {"zeros": zeros})
+    golden("quantizer", bits=bits, block=block, n=n, k=k, w=w, **stored)
+
+
 def main():
     print("# Written by goldens.py with numpy", np.__version__, "onnxruntime", onnxruntime.__version__)
     conversion("f16", np.float16)
@@ -145,6 +158,9 @@ def main():
         quantized(f"uint{bits}_g5", bits, "integer", 5, 3, 13)
         quantized(f"uint{bits}_g5_float", bits, "float", 5, 3, 13)
         quantized(f"uint{bits}_g5_min", bits, "minimum", 5, 3, 13)
+    for bits in (2, 4, 8):
+        quantizer(bits, True, 32, 3, 70)
+        quantizer(bits, False, 32, 3, 70)
 
 
 main()
