@@ -107,7 +107,8 @@ std::string suggestion(std::string_view name) {
   for (const PlainRow &row : kPlainRows)
     add(std::string(row.stem));
   for (const IntRow &row : kIntRows) {
-    add(std::string(row.alias));
+    if (!row.alias.empty())
+      add(std::string(row.alias));
     for (const std::string &grouping : groupings)
       add(std::string(row.stem) + grouping + std::string(row.suffix));
   }
@@ -128,6 +129,8 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     if (!row.alias.empty() && name == row.alias)
       return Encoding{Codec::Int, row.bits, row.zero, ScaleType::F16, Grouping::Group, 32};
 
+  // Words only for who reads them: suggestions come from parsing other names.
+  auto similar = [&] { return why ? suggestion(name) : ""; };
   std::string quoted = "'" + std::string(name.substr(0, 120)) + "'";
   std::string_view rest = name;
   Encoding encoding{Codec::Int, 0, ZeroKind::Constant, ScaleType::F16, Grouping::Group, 0};
@@ -150,7 +153,7 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
       return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) +
                              "'; it must be gN (N from 1 to " + std::to_string(kMaxGroup) +
                              "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix) +
-                             suggestion(name));
+                             similar());
     encoding.bits = row.bits;
     encoding.zero = row.zero;
     if (std::string spelled = nameOf(encoding); spelled != name)
@@ -162,12 +165,12 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
                            std::string(stem) +
                            "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned "
                            "codes, then _f32 or _bf16 for scales" +
-                           suggestion(name));
+                           similar());
   std::string known;
   for (const std::string &each : formatStems())
     known += (known.empty() ? "" : " ") + each;
   return refuse(why, "format " + quoted + " is not known; known are " + known +
-                         ", each integer with _gN (N values share a scale), _channel or _tensor" + suggestion(name));
+                         ", each integer with _gN (N values share a scale), _channel or _tensor" + similar());
 }
 
 std::string nameOf(const Encoding &encoding) {

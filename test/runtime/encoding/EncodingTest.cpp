@@ -57,6 +57,7 @@ TEST(EncodingNames, SuggestsCloseOnes) {
   EXPECT_NE(why("int4g32").find("did you mean 'int4_g32'"), std::string::npos) << why("int4g32");
   EXPECT_NE(why("in4_g128").find("did you mean 'int4_g128'"), std::string::npos) << why("in4_g128");
   EXPECT_NE(why("int8_chanel").find("'int8_channel'"), std::string::npos) << why("int8_chanel");
+  EXPECT_NE(why("int9").find("did you mean"), std::string::npos) << why("int9");
   EXPECT_NE(why("fp16").find("did you mean 'f16'"), std::string::npos) << why("fp16");
   EXPECT_EQ(why("completely_different").find("did you mean"), std::string::npos) << why("completely_different");
 }
