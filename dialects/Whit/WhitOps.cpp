@@ -85,6 +85,9 @@ LogicalResult WeightOp::verify() {
     shape = ranked.getShape();
   else
     return emitOpError() << "type is " << type << "; it must be a !whit.tensor or a tensor of static shape";
+  if (std::optional<StringRef> name = getQuantizer(); name && !::whit::parseQuantizer(*name))
+    return emitOpError() << "quantizer is '" << *name << "'; it must be '" << ::whit::nameOf(::whit::Quantizer::Nearest)
+                         << "' or '" << ::whit::nameOf(::whit::Quantizer::LeastSquares) << "'";
   if (getPlace())
     return success();
   int64_t count = 0;
@@ -94,6 +97,11 @@ LogicalResult WeightOp::verify() {
   if (count != wanted)
     return emitOpError() << "parts hold " << count << " rows; the type " << type << " needs " << wanted;
   return success();
+}
+
+::whit::Quantizer WeightOp::getQuantizerKind() {
+  std::optional<StringRef> name = getQuantizer();
+  return name ? ::whit::parseQuantizer(*name).value_or(::whit::Quantizer::Nearest) : ::whit::Quantizer::Nearest;
 }
 
 LogicalResult ConstantOp::verifySymbolUses(SymbolTableCollection &symbols) {

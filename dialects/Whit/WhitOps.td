@@ -46,16 +46,28 @@ def Whit_WeightOp : Whit_Op<"weight", [Symbol]> {
   let summary = "names a weight and says where its bytes come from";
   let description = [{
     Module-level symbol. The parts are concatenated along dimension 0; joining q, k and v is joining lists of parts. The bytes
-    are read, converted and packed once, when the artifact is written.
+    are read, converted and packed once, when the artifact is written. Where they are floats and the format is not, `by` names
+    the quantizer (runtime/encoding/Quantize.h; `nearest` if absent), so that everybody who reads the weight finds the same
+    codes.
 
     ```mlir
     whit.weight @w : !whit.tensor<8x32xf32, #whit.format<int4_g32_f32>>
       = [#whit.source<"blocks", 8, [#whit.blob<"m.data", 0 : 128 x ui8, "...">, #whit.blob<"m.data", 128 : 32 x f32, "...">]>]
+    whit.weight @v : !whit.tensor<8x32xf32, #whit.format<int4_g32>>
+      = [#whit.source<"rows", 8, [#whit.blob<"m.data", 160 : 1024 x f32, "...">]>] by "least-squares"
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, TypeAttr:$type, TypedArrayAttrBase<Whit_SourceAttr, "sources">:$parts,
-                       OptionalAttr<Whit_PlaceAttr>:$place);
-  let assemblyFormat = "$sym_name `:` $type `=` $parts (`at` $place^)? attr-dict";
+                       OptionalAttr<Whit_PlaceAttr>:$place, OptionalAttr<StrAttr>:$quantizer);
+  let builders = [OpBuilder<(ins "StringRef":$name, "Type":$type, "ArrayAttr":$parts,
+                                CArg<"PlaceAttr", "{}">:$place), [{
+    build($_builder, $_state, name, type, parts, place, StringAttr());
+  }]>];
+  let assemblyFormat = "$sym_name `:` $type `=` $parts (`by` $quantizer^)? (`at` $place^)? attr-dict";
+  let extraClassDeclaration = [{
+    /// What `quantizer` names; `nearest` if it is absent.
+    ::whit::Quantizer getQuantizerKind();
+  }];
   let hasVerifier = 1;
 }
 

@@ -39,6 +39,7 @@ static std::optional<ScaleType> scaleTypeOf(Type type) {
 
 FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, DataFiles &files) {
   auto weight = std::make_shared<Weight>();
+  weight->quantizer = op.getQuantizerKind();
   if (op.getPlace())
     return op->emitError() << "weight '" << op.getSymName()
                            << "' is packed; the interpreter reads weights up to stage fused";
@@ -189,7 +190,7 @@ void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out,
   std::vector<float> floats;
   readFloats(part, begin, end, floats);
   Matrix encoded;
-  quantize(encoding, floats.data(), end - begin, k, encoded, &why);
+  quantize(encoding, floats.data(), end - begin, k, encoded, &why, quantizer);
   auto place = [&](const auto &from, auto &to, int64_t perRow) {
     std::copy(from.begin(), from.end(), to.begin() + outRow * perRow);
   };
@@ -217,7 +218,7 @@ Matrix Weight::matrix(int64_t begin, int64_t end) const {
     for (const Part &part : parts)
       readFloats(part, 0, part.count, floats);
     std::string why;
-    quantize(encoding, floats.data(), n, k, whole, &why);
+    quantize(encoding, floats.data(), n, k, whole, &why, quantizer);
   });
   Matrix result = makeMatrix(encoding, end - begin, k);
   std::copy_n(whole.codes.begin() + begin * k, (end - begin) * k, result.codes.begin());

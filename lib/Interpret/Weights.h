@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The values of a `whit.weight`, a few rows at a time: a model's weights in f64 would need eight bytes for what the
-// file holds in half a byte. Bytes come from memory-mapped files, decoding from the reference codecs of
-// runtime/encoding.
+// file holds in half a byte. Bytes come from memory-mapped files, codes and their values from the reference codecs of
+// runtime/encoding. A weight that is quantized while compiling has, here as in the artifact, the codes that the quantizer
+// named on it gives: what is computed is what the compiled model means, not what the file held.
 
 #pragma once
 
@@ -10,7 +11,7 @@
 #include "Interpret/Values.h"
 #include "Whit/Whit.h"
 
-#include "runtime/encoding/Matrix.h"
+#include "runtime/encoding/Quantize.h"
 
 #include <mutex>
 
@@ -23,7 +24,8 @@ public:
   static mlir::FailureOr<std::shared_ptr<const Weight>> load(mlir::whit::WeightOp op, DataFiles &files);
 
   int64_t n = 0, k = 0;
-  Encoding encoding;          ///< plain f32 for builtin tensors
+  Encoding encoding; ///< plain f32 for builtin tensors
+  Quantizer quantizer = Quantizer::Nearest;
   mlir::Type element;         ///< logical element type
   std::vector<int64_t> shape; ///< logical shape
 

@@ -26,11 +26,11 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
     if (!model)
       return signalPassFailure();
     SymbolTable symbols(getOperation());
-    // Keyed by everything that siblings share: block, first activation operand, format.
+    // Keyed by everything that siblings share: block, first activation operand, how the weight is stored.
     llvm::MapVector<std::tuple<Block *, Value, Attribute>, SmallVector<Operation *>> families;
     getOperation().walk([&](Operation *op) {
-      if (std::optional<Attribute> format = joinable(op, symbols))
-        families[{op->getBlock(), op->getOperand(0), *format}].push_back(op);
+      if (std::optional<Attribute> stored = joinable(op, symbols))
+        families[{op->getBlock(), op->getOperand(0), *stored}].push_back(op);
     });
     for (auto &[key, siblings] : families)
       if (siblings.size() > 1)
@@ -47,7 +47,7 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
     return cast<DestinationStyleOpInterface>(op).getDpsInitOperand(0)->get();
   }
 
-  /// The weight's format if `op` is a matmul that may be joined with others.
+  /// How the weight is stored, format and quantizer, if `op` is a matmul that may be joined with others.
   std::optional<Attribute> joinable(Operation *op, SymbolTable &symbols) {
     if (!isa<MatmulOp, QuantizedMatmulOp>(op) || !destinationOf(op).getDefiningOp<tensor::EmptyOp>())
       return std::nullopt;
@@ -64,7 +64,14 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
             << "not joined with its siblings: an elementwise operation behind it shares its tiles";
         return std::nullopt;
       }
-    return type.getFormat();
+    auto weight = symbols.lookup<WeightOp>(constant.getWeight());
+    if (type.getFormat().getEncoding().grouping == ::whit::Grouping::Tensor) {
+      remark::missed(op->getLoc(), remark::RemarkOpts::name("join").category(getArgument()))
+          << "not joined with its siblings: one scale for all of a weight would become one for all of theirs";
+      return std::nullopt;
+    }
+    Attribute quantizer = weight.getQuantizerAttr();
+    return ArrayAttr::get(&getContext(), {type.getFormat(), quantizer ? quantizer : UnitAttr::get(&getContext())});
   }
 
   void join(ArrayRef<Operation *> siblings, SymbolTable &symbols) {
@@ -90,7 +97,10 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
       return;
     auto type = EncodedTensorType::get(context, {n, k}, first.getElementType(), first.getFormat());
     OpBuilder top(weights.front());
-    auto joined = WeightOp::create(top, loc, name, type, b.getArrayAttr(parts), PlaceAttr());
+    // One name per part: reports tell the parts apart.
+    Location names = FusedLoc::get(context, llvm::map_to_vector(weights, [](WeightOp w) { return w.getLoc(); }));
+    auto joined = WeightOp::create(top, names, name, type, b.getArrayAttr(parts));
+    joined.setQuantizerAttr(weights.front().getQuantizerAttr());
     symbols.insert(joined);
 
     SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, destinationOf(siblings.front()));

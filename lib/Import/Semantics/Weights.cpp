@@ -20,8 +20,7 @@ Value Weights::constant(ImplicitLocOpBuilder &b, StringRef name, Type type, Arra
     return value;
   OpBuilder atModule =
       last ? OpBuilder(last->getBlock(), std::next(last->getIterator())) : OpBuilder::atBlockBegin(module.getBody());
-  auto weight =
-      mlir::whit::WeightOp::create(atModule, NameLoc::get(b.getStringAttr(name)), name, type, sources, nullptr);
+  auto weight = mlir::whit::WeightOp::create(atModule, NameLoc::get(b.getStringAttr(name)), name, type, sources);
   weight->remove();
   // Inserting by the symbol table makes the name unique.
   symbols.insert(weight, last ? std::next(last->getIterator()) : module.getBody()->begin());

@@ -242,3 +242,8 @@ func.func @f(%t: memref<8x32xf32>, %i: memref<2xi64>, %y: memref<2x32xf32>) {
   whit.gather ins(%t, %i : memref<8x32xf32>, memref<2xi64>) outs(%y : memref<2x32xf32>) at <<f32>, 8 by 32>
   return
 }
+
+// -----
+
+// expected-error@+1 {{'whit.weight' op quantizer is 'best'; it must be 'nearest' or 'least-squares'}}
+whit.weight @w : !whit.tensor<8x32xf32, #whit.format<int4_g32>> = [#whit.source<"rows", 8, [#whit.blob<"m", 0 : 1024 x f32, "0">]>] by "best"

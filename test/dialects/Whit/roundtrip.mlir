@@ -18,6 +18,10 @@ whit.weight @blocks : !whit.tensor<8x32xf32, #whit.format<int4_g32_f32>>
   = [#whit.source<"blocks", 8, [#whit.blob<"m.data", 0 : 128 x ui8, "0123456789abcdef">,
                                 #whit.blob<"m.data", 128 : 32 x f32, "fedcba9876543210">]>]
 
+// CHECK: whit.weight @quantized : {{.*}} by "least-squares"
+whit.weight @quantized : !whit.tensor<8x32xf32, #whit.format<int4_g32>>
+  = [#whit.source<"rows", 8, [#whit.blob<"m.data", 0 : 1024 x f32, "0123456789abcdef">]>] by "least-squares"
+
 // CHECK: whit.weight @joined : !whit.tensor<8x32xf32, #whit.format<f32>>
 // CHECK-SAME: #whit.source<"rows", 2, {{.*}}, #whit.source<"columns", 6
 whit.weight @joined : !whit.tensor<8x32xf32, #whit.format<f32>>

@@ -41,3 +41,30 @@ func.func @main(%x: tensor<?x64xf32>, %i: tensor<?xi64>, %m: index, %g: tensor<?
   %t = whit.gather ins(%wc, %i : !whit.tensor<16x64xf32, #whit.format<int4_g32>>, tensor<?xi64>) outs(%g : tensor<?x64xf32>) -> tensor<?x64xf32>
   return %a, %b, %c, %t : tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x64xf32>
 }
+
+// -----
+
+// The quantizer goes along; weights of different ones, or with one scale for all values, stay apart.
+// CHECK: whit.weight @"a+b"{{.*}} by "least-squares"
+// CHECK: whit.weight @c{{.*}} by "nearest"
+// CHECK: whit.weight @d
+// CHECK: whit.weight @e
+whit.weight @a : !whit.tensor<16x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", 16, [#whit.blob<"m", 0 : 4096 x f32, "0">]>] by "least-squares"
+whit.weight @b : !whit.tensor<16x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", 16, [#whit.blob<"m", 1 : 4096 x f32, "0">]>] by "least-squares"
+whit.weight @c : !whit.tensor<16x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", 16, [#whit.blob<"m", 2 : 4096 x f32, "0">]>] by "nearest"
+whit.weight @d : !whit.tensor<16x64xf32, #whit.format<int8_tensor>> = [#whit.source<"rows", 16, [#whit.blob<"m", 3 : 4096 x f32, "0">]>]
+whit.weight @e : !whit.tensor<16x64xf32, #whit.format<int8_tensor>> = [#whit.source<"rows", 16, [#whit.blob<"m", 4 : 4096 x f32, "0">]>]
+func.func @main(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>) {
+  %wa = whit.constant @a : !whit.tensor<16x64xf32, #whit.format<int4_g32>>
+  %wb = whit.constant @b : !whit.tensor<16x64xf32, #whit.format<int4_g32>>
+  %wc = whit.constant @c : !whit.tensor<16x64xf32, #whit.format<int4_g32>>
+  %wd = whit.constant @d : !whit.tensor<16x64xf32, #whit.format<int8_tensor>>
+  %we = whit.constant @e : !whit.tensor<16x64xf32, #whit.format<int8_tensor>>
+  %empty = tensor.empty(%m) : tensor<?x16xf32>
+  %a = whit.matmul ins(%x, %wa : tensor<?x64xf32>, !whit.tensor<16x64xf32, #whit.format<int4_g32>>) outs(%empty : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %b = whit.matmul ins(%x, %wb : tensor<?x64xf32>, !whit.tensor<16x64xf32, #whit.format<int4_g32>>) outs(%empty : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %c = whit.matmul ins(%x, %wc : tensor<?x64xf32>, !whit.tensor<16x64xf32, #whit.format<int4_g32>>) outs(%empty : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %d = whit.matmul ins(%x, %wd : tensor<?x64xf32>, !whit.tensor<16x64xf32, #whit.format<int8_tensor>>) outs(%empty : tensor<?x16xf32>) -> tensor<?x16xf32>
+  %e = whit.matmul ins(%x, %we : tensor<?x64xf32>, !whit.tensor<16x64xf32, #whit.format<int8_tensor>>) outs(%empty : tensor<?x16xf32>) -> tensor<?x16xf32>
+  return %a, %b, %c, %d, %e : tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>, tensor<?x16xf32>
+}
