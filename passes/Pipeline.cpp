@@ -41,7 +41,7 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
 }
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
-  manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep}));
+  manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep, options.quantizer}));
   // States first: they take names away from the outputs, the others get destinations.
   manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
   manager.addPass(createAddDestinationsPass());

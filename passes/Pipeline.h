@@ -19,12 +19,13 @@ namespace mlir::whit {
 
 /// What a user may choose; the fields are the flags of whit-compile.
 struct PipelineOptions {
-  std::string weights;              ///< format for float weights, empty: as they are
-  std::string formatMap;            ///< 'GLOB=FORMAT,...' for single weights
-  std::string keep;                 ///< glob of weights that stay as they are
-  std::string activations = "auto"; ///< auto, f32 or int8
-  std::string kv = "f32";           ///< stored type of keys and values
-  int64_t context = 2048;           ///< capacity of caches, in tokens
+  std::string weights;                     ///< format for float weights, empty: as they are
+  std::string formatMap;                   ///< 'GLOB=FORMAT,...' for single weights
+  std::string keep;                        ///< glob of weights that stay as they are
+  std::string quantizer = "least-squares"; ///< how the scales of quantized weights are found, or nearest
+  std::string activations = "auto";        ///< auto, f32 or int8
+  std::string kv = "f32";                  ///< stored type of keys and values
+  int64_t context = 2048;                  ///< capacity of caches, in tokens
 };
 
 /// Stage names in order: raised, encoded, fused, laid-out, tiled, lowered.

@@ -2,11 +2,10 @@
 //
 // whit-assign-formats: a format is part of a weight's type, so choosing one is changing types; no byte is touched here.
 
-#include "Whit/Whit.h"
+#include "Encode/FormatRules.h"
 
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
-#include "llvm/Support/GlobPattern.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DECL_ASSIGNFORMATSPASS
@@ -18,70 +17,79 @@ using namespace mlir;
 using namespace mlir::whit;
 
 namespace {
-struct Rule {
-  llvm::GlobPattern names;
-  std::string format; // empty: keep
-};
-
 struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormatsPass> {
   using AssignFormatsPassBase::AssignFormatsPassBase;
 
   void runOnOperation() override {
-    SmallVector<Rule> rules;
-    if (failed(readRules(rules)))
+    ModuleOp module = getOperation();
+    if (!::whit::parseQuantizer(quantizer)) {
+      module.emitError() << "quantizer is '" << quantizer << "'; it must be nearest or least-squares";
       return signalPassFailure();
-    if (rules.empty())
+    }
+    llvm::Expected<FormatRules> rules = FormatRules::read(keep, formatMap, weights);
+    if (!rules) {
+      module.emitError() << llvm::toString(rules.takeError());
+      return signalPassFailure();
+    }
+    if (rules->empty())
       return;
+    if (std::string unused = rules->firstUnused(module); !unused.empty()) {
+      module.emitError() << unused;
+      return signalPassFailure();
+    }
     DenseMap<StringAttr, SmallVector<ConstantOp>> uses;
-    getOperation().walk([&](ConstantOp constant) { uses[constant.getWeightAttr().getAttr()].push_back(constant); });
-    for (auto weight : getOperation().getOps<WeightOp>())
-      assign(weight, uses[weight.getSymNameAttr()], rules);
+    module.walk([&](ConstantOp constant) { uses[constant.getWeightAttr().getAttr()].push_back(constant); });
+    auto names = namesOfWeights(module);
+    for (auto weight : module.getOps<WeightOp>())
+      if (const FormatRules::Rule *rule = rules->find(names[weight.getSymNameAttr()]))
+        assign(weight, uses[weight.getSymNameAttr()], *rule);
   }
 
-  LogicalResult addRule(SmallVector<Rule> &rules, StringRef glob, StringRef format) {
-    std::string why;
-    if (!format.empty() && !::whit::parseEncoding(format, &why))
-      return getOperation().emitError() << "format '" << format << "' is unknown: " << why;
-    llvm::Expected<llvm::GlobPattern> names = llvm::GlobPattern::create(glob);
-    if (!names)
-      return getOperation().emitError() << "pattern '" << glob << "' is no glob: " << llvm::toString(names.takeError());
-    rules.push_back({std::move(*names), format.str()});
-    return success();
+  /// The type of a weight that can be stored in any format: rows that matmuls contract or gathers pick, as floats.
+  static EncodedTensorType encodable(WeightOp weight, ArrayRef<ConstantOp> constants) {
+    if (auto type = dyn_cast<EncodedTensorType>(weight.getType()))
+      return type;
+    // A table that came as a plain tensor, because rows of it may be picked without any decoding.
+    auto plain = dyn_cast<RankedTensorType>(weight.getType());
+    if (!plain || plain.getRank() != 2 || !isa<FloatType>(plain.getElementType()) || constants.empty())
+      return {};
+    for (ConstantOp constant : constants)
+      for (OpOperand &use : constant->getUses())
+        if (auto gather = dyn_cast<GatherOp>(use.getOwner()); !gather || &use != &gather.getTableMutable())
+          return {};
+    ::whit::Encoding encoding;
+    for (::whit::ScaleType type : {::whit::ScaleType::F32, ::whit::ScaleType::F16, ::whit::ScaleType::BF16})
+      if (8 * ::whit::scaleBytes(type) == plain.getElementTypeBitWidth() &&
+          plain.getElementType().isBF16() == (type == ::whit::ScaleType::BF16))
+        encoding.scale = type, encoding.bits = uint8_t(8 * ::whit::scaleBytes(type));
+    auto format = FormatAttr::get(weight.getContext(), ::whit::nameOf(encoding));
+    return EncodedTensorType::get(weight.getContext(), plain.getShape(), plain.getElementType(), format);
   }
 
-  LogicalResult readRules(SmallVector<Rule> &rules) {
-    for (StringRef glob : llvm::split(keep, ','))
-      if (!glob.empty() && failed(addRule(rules, glob, "")))
-        return failure();
-    for (StringRef entry : llvm::split(formatMap, ',')) {
-      if (entry.empty())
-        continue;
-      auto [glob, format] = entry.rsplit('=');
-      if (glob.empty() || format.empty())
-        return getOperation().emitError() << "format map has the entry '" << entry << "'; it must be GLOB=FORMAT";
-      if (failed(addRule(rules, glob, format)))
-        return failure();
-    }
-    return weights.empty() ? success() : addRule(rules, "*", weights);
-  }
-
-  void assign(WeightOp weight, ArrayRef<ConstantOp> constants, ArrayRef<Rule> rules) {
-    auto type = dyn_cast<EncodedTensorType>(weight.getType());
-    const Rule *rule = llvm::find_if(rules, [&](const Rule &r) { return r.names.match(weight.getSymName()); });
-    if (!type || rule == rules.end() || rule->format.empty())
+  void assign(WeightOp weight, ArrayRef<ConstantOp> constants, const FormatRules::Rule &rule) {
+    auto type = encodable(weight, constants);
+    if (rule.format.empty() || !type)
       return;
+    bool isNamed = rule.pattern != "*";
     if (type.getFormat().getEncoding().codec != ::whit::Codec::Plain) {
-      remark::missed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
-          << ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() +
-              ": the model has quantized it")
-                 .str();
+      std::string message =
+          ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() + ": the model has quantized it")
+              .str();
+      if (isNamed)
+        weight.emitWarning() << message;
+      remark::missed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument())) << message;
       return;
     }
-    auto format = FormatAttr::get(&getContext(), ::whit::nameOf(*::whit::parseEncoding(rule->format, nullptr)));
+    ::whit::Encoding encoding = *::whit::parseEncoding(rule.format, nullptr);
+    auto format = FormatAttr::get(&getContext(), ::whit::nameOf(encoding));
     auto assigned = EncodedTensorType::get(&getContext(), type.getShape(), type.getElementType(), format);
     weight.setType(assigned);
+    if (encoding.codec != ::whit::Codec::Plain)
+      weight.setQuantizer(quantizer);
     for (ConstantOp constant : constants)
       constant.getResult().setType(assigned);
+    remark::passed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
+        << ("weight '" + weight.getSymName() + "' becomes " + format.getName() + " by " + rule.flag).str();
   }
 };
 } // namespace

@@ -7,18 +7,21 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
   let summary = "chooses the format in which float weights are stored";
   let description = [{
     Weights that the model stores as floats and that only matmuls and gathers use get the format that `format-map` gives to
-    their name, else `weights`. `keep` names weights that stay as they are. Weights that are quantized in the model stay too. The
-    values are quantized once, when the artifact is written.
+    their name, or to the name of a node that uses them, else `weights`. `keep` names weights that stay as they are. Weights that
+    are quantized in the model stay too. A pattern that matches nothing is an error. The values are quantized once, when the
+    artifact is written, by `quantizer`.
 
     ```mlir
     // whit-assign-formats{weights=int4_g32}
     whit.weight @w : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", ...>]
     // becomes
-    whit.weight @w : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", ...>]
+    whit.weight @w : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", ...>] by "least-squares"
     ```
   }];
   let options = [Option<"weights", "weights", "std::string", "\"\"", "format of float weights; empty: as in the model">,
                  Option<"formatMap", "format-map", "std::string", "\"\"", "GLOB=FORMAT,...: formats by name, the first match counts">,
-                 Option<"keep", "keep", "std::string", "\"\"", "GLOB,...: weights that stay as they are">];
+                 Option<"keep", "keep", "std::string", "\"\"", "GLOB,...: weights that stay as they are">,
+                 Option<"quantizer", "quantizer", "std::string", "\"least-squares\"",
+                        "how scales are found: nearest or least-squares">];
 }
 #endif

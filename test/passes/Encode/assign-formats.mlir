@@ -2,23 +2,47 @@
 // RUN: whit-opt %s "-whit-assign-formats=weights=int4_g32 keep=*norm* format-map=head*=int8_channel" | FileCheck %s
 // RUN: not whit-opt %s -whit-assign-formats=weights=int9_g32 2>&1 | FileCheck %s --check-prefix=FORMAT
 // RUN: not whit-opt %s -whit-assign-formats=format-map=head 2>&1 | FileCheck %s --check-prefix=MAP
-// FORMAT: error: format 'int9_g32' is unknown
-// MAP: error: format map has the entry 'head'; it must be GLOB=FORMAT
+// RUN: not whit-opt %s -whit-assign-formats=keep=hat* 2>&1 | FileCheck %s --check-prefix=UNUSED
+// RUN: not whit-opt %s "-whit-assign-formats=weights=int4_g32 quantizer=best" 2>&1 | FileCheck %s --check-prefix=QUANTIZER
+// RUN: whit-opt %s "-whit-assign-formats=format-map=quant*=int8_channel" 2>&1 >%t | FileCheck %s --check-prefix=STAYS
+// FORMAT: error: --weights: format 'int9_g32' is not known{{.*}}did you mean 'int{{[0-9]}}_g32'
+// MAP: error: --format-map: 'head' is not GLOB=FORMAT
+// UNUSED: error: --keep: no weight and no node with a weight matches 'hat*'; similar names are 'head',
+// QUANTIZER: error: quantizer is 'best'; it must be nearest or least-squares
+// STAYS: warning: weight 'quantized' stays uint4_g32: the model has quantized it
 
 // A float weight gets the default, the head the format of its name, and what is to be kept is kept.
-// CHECK: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int4_g32>>
+// CHECK: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int4_g32>> ={{.*}} by "least-squares"
 whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 // CHECK: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<int8_channel>>
 whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
+// The name of a node counts as the name of the weight that it uses.
+// RUN: whit-opt %s "-whit-assign-formats=format-map=/layers/0/*=int3_g16 quantizer=nearest" | FileCheck %s --check-prefix=NODE
+// NODE: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int3_g16>> ={{.*}} by "nearest"
+// NODE: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>>
 // CHECK: whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>>
 whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 // What the model has quantized stays as it is.
 // CHECK: whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>>
 whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>> = [#whit.source<"blocks", 32, [#whit.blob<"m", 0 : 1024 x ui8, "0">, #whit.blob<"m", 0 : 128 x f16, "0">, #whit.blob<"m", 0 : 32 x ui8, "0">]>]
+// A table of rows that only gathers read may have any format; a plain tensor that anybody else reads keeps its type.
+// CHECK: whit.weight @table : !whit.tensor<10x64xf32, #whit.format<int4_g32>>
+whit.weight @table : tensor<10x64xf32> = [#whit.source<"rows", 10, [#whit.blob<"m", 0 : 2560 x f32, "0">]>]
+// CHECK: whit.weight @bias : tensor<1x32xf32>
+whit.weight @bias : tensor<1x32xf32> = [#whit.source<"rows", 1, [#whit.blob<"m", 0 : 128 x f32, "0">]>]
 // CHECK-LABEL: func @main
 func.func @main(%x: tensor<?x64xf32>, %y: tensor<?x32xf32>) -> tensor<?x32xf32> {
   // CHECK: whit.matmul ins(%{{.*}}, %{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>)
   %w = whit.constant @proj : !whit.tensor<32x64xf32, #whit.format<f32>>
-  %r = whit.matmul ins(%x, %w : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<f32>>) outs(%y : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %r = whit.matmul ins(%x, %w : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<f32>>) outs(%y : tensor<?x32xf32>) -> tensor<?x32xf32> loc("/layers/0/MatMul")
   return %r : tensor<?x32xf32>
+}
+// CHECK-LABEL: func @rows
+func.func @rows(%ids: tensor<?xi64>, %y: tensor<?x64xf32>, %z: tensor<1x32xf32>) -> (tensor<?x64xf32>, tensor<1x32xf32>) {
+  %t = whit.constant @table : tensor<10x64xf32>
+  // CHECK: whit.gather ins({{.*}} : !whit.tensor<10x64xf32, #whit.format<int4_g32>>, tensor<?xi64>)
+  %r = whit.gather ins(%t, %ids : tensor<10x64xf32>, tensor<?xi64>) outs(%y : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %b = whit.constant @bias : tensor<1x32xf32>
+  %c = linalg.copy ins(%b : tensor<1x32xf32>) outs(%z : tensor<1x32xf32>) -> tensor<1x32xf32>
+  return %r, %c : tensor<?x64xf32>, tensor<1x32xf32>
 }
