@@ -14,6 +14,7 @@
 #include "Emit/Cpu.h"
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
+#include "Encode/FormatRules.h"
 #include "Pipeline.h"
 #include "Register.h"
 #include "Whit/Whit.h"
@@ -45,6 +46,7 @@ public:
 private:
   Exit resolveTargets();
   Exit runPipeline();
+  Exit checkPatterns();
   Exit runStage(size_t stage);
   Exit emitShared(size_t number);
   Exit emitText();
@@ -101,13 +103,24 @@ void Compiler::remember(size_t stage) {
 /// What a failure after a stage means: up to fused, passes refuse what the user asked for; later ones have no reason to.
 static Exit exitOfStage(size_t stage) { return stage <= stageIndex("fused") ? Exit::Unsupported : Exit::Bug; }
 
+/// The pass would refuse them too, but as something that Whit cannot do.
+Exit Compiler::checkPatterns() {
+  auto rules = mlir::whit::FormatRules::read(options.keep, options.formatMap, options.weights);
+  std::string why = rules ? rules->firstUnused(*modules[0]) : toString(rules.takeError());
+  return why.empty() ? Exit::Done
+                     : console.print(fail(Exit::Usage, why, options.model, "--stop-after=imported prints all names"));
+}
+
 Exit Compiler::runStage(size_t stage) {
   const std::string &name = stageNames()[stage];
   if (stage == kPerTarget)
     copyForTargets();
   remarks.setStage(name);
   Console::Stage progress(console, stage + 1, stageCount(), name);
-  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,
+  if (name == "encoded")
+    if (Exit exit = checkPatterns(); exit != Exit::Done)
+      return exit;
+  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,   options.quantizer,
                                       options.activations, options.kv,        options.context};
   for (auto [index, module] : enumerate(modules)) {
     progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
@@ -230,6 +243,8 @@ Exit Compiler::emitShared(size_t number) {
                   grouped(artifact->weightCount) + " weights of " + sizeText(artifact->weightBytes));
   report.stages.push_back({"emitted", progress.seconds(), size_t(functions)});
   report.artifact = *artifact;
+  if (WeightLossTotal total = totalOf(artifact->losses); total.converted)
+    console.line(sentenceOf(total));
   std::string why;
   if (!recordTrust(artifact->identity, options.output, &why))
     console.warn("the artifact is written, but not recorded as trusted: " + why, options.output, "run it with --trust");
@@ -243,7 +258,7 @@ Exit Compiler::finish() {
   for (const Target &target : targets)
     report.targets.push_back(target.name);
   if (!options.report.empty())
-    return writeText(options.report, report.text(options, remarks.entries()));
+    return writeText(options.report, report.forFile(options.report, options, remarks.entries()));
   return Exit::Done;
 }
 

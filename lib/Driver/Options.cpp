@@ -28,15 +28,16 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   -o FILE                  what to write; OUT.safetensors stands beside OUT.so
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
   --weights=FORMAT         quantize float weights, for example to int4_g32
-  --format-map=GLOB=FORMAT,...   formats of single weights, by name
+  --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
   --keep=GLOB              weights that stay as they are
+  --quantizer=Q            how scales are found: least-squares (default) or nearest
   --activations=TYPE       auto (default), f32 or int8
   --kv=FORMAT              stored type of keys and values, f32 by default
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
   --embed-weights          one file: weights inside OUT.so
   --explain[=FILE]         why each choice was made, as text
-  --report=FILE            stages, times, choices and sizes as JSON
+  --report=FILE            what each weight cost and lost, stages, times and choices: .html, .txt or .json
   --quiet                  no progress lines
   --help-all, --version
 
@@ -148,6 +149,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
   add("--weights", options.weights);
   add("--format-map", options.formatMap);
   add("--keep", options.keep);
+  if (!options.weights.empty() || !options.formatMap.empty())
+    add("--quantizer", options.quantizer);
   add("--activations", options.activations);
   add("--kv", options.kv);
   add("--context", std::to_string(options.context));
@@ -189,6 +192,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--weights", options.weights);
   app.add_option("--format-map", formatMap)->allow_extra_args(false);
   app.add_option("--keep", keep)->allow_extra_args(false);
+  app.add_option("--quantizer", options.quantizer)->check(CLI::IsMember({"nearest", "least-squares"}));
   app.add_option("--activations", options.activations)->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
   app.add_option("--kv", options.kv);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));

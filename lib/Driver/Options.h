@@ -20,7 +20,7 @@ struct CompileOptions {
   std::string model;                ///< .onnx, or .mlir of stage `startFrom`
   std::string output;               ///< "-" = standard output (text only)
   std::vector<std::string> targets; ///< none: this machine
-  std::string weights, formatMap, keep;
+  std::string weights, formatMap, keep, quantizer = "least-squares";
   std::string activations = "auto", kv = "f32";
   int64_t context = 2048;
   std::vector<DimBound> dims;

@@ -107,6 +107,7 @@ public:
   BlobFiles files;
   std::vector<mlir::whit::WeightOp> weights;
   std::vector<StoredTensor> tensors;
+  std::vector<WeightLoss> losses;
   WeightsHasher hasher;
 };
 
@@ -152,7 +153,7 @@ Error Writer::packWeights(OutputFile &file) {
         request.progress(file.size(), total);
       return error;
     };
-    if (Error error = streamWeight(weight, files, sink))
+    if (Error error = streamWeight(weight, files, sink, &losses))
       return error;
     std::vector<uint8_t> padding(paddedBytes(tensor.size) - tensor.size);
     if (Error error = write(padding))
@@ -206,6 +207,7 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   result.codeBytes = linked.size();
   result.weightBytes = weights->size();
   result.weightCount = writer.weights.size();
+  result.losses = std::move(writer.losses);
   if (isBeside) {
     if (Error error = weights->commit())
       return error;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "Emit/Cpu.h"
+#include "Emit/WeightLoss.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "runtime/trust/Sha256.h"
 #include "llvm/ADT/ArrayRef.h"
@@ -37,6 +38,7 @@ struct ArtifactResult {
   Digest identity;         ///< what the trust store holds
   std::string weightsFile; ///< path; empty if there is none
   int64_t codeBytes = 0, weightBytes = 0, weightCount = 0;
+  std::vector<WeightLoss> losses; ///< one for each weight of the model, in the artifact's order
 };
 
 /// `lowered` has the signature as module attributes and the weights as whit.weight operations; `variants` stand best first and `linked` is

@@ -10,6 +10,7 @@
 #include "runtime/encoding/BlockSource.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Pack.h"
+#include "runtime/encoding/Quantize.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
@@ -42,17 +43,21 @@ struct Part {
   ScaleType element = ScaleType::F32; ///< rows and columns
   std::optional<BlockSource> blocks;  ///< layout blocks
   bool isExact = false;               ///< the place's format holds the codes as they are
+  int64_t number = 0;                 ///< among the parts
 };
 
 class Packer {
 public:
   Packer(mlir::whit::WeightOp weight, BlobFiles &files) : weight(weight), files(files) {}
+  std::vector<WeightLoss> losses; ///< one per part
   Error run(function_ref<Error(ArrayRef<uint8_t>)> sink);
 
 private:
   Error refuse(const Twine &message) const {
     return fail(Exit::Invalid, message, "weight '" + weight.getSymName() + "'");
   }
+  void startLosses();
+  void measure(const Part &part, const float *values, const Matrix &rows, int64_t at, int64_t first, int64_t last);
   Error addPart(mlir::whit::SourceAttr source);
   Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
@@ -70,8 +75,67 @@ private:
   int64_t n = 0, k = 0;
 };
 
+/// The name of each weight that was joined into this one, where they are known.
+SmallVector<std::string> partNames(mlir::whit::WeightOp weight) {
+  SmallVector<std::string> names;
+  if (auto fused = dyn_cast<mlir::FusedLoc>(weight.getLoc()))
+    for (mlir::Location location : fused.getLocations())
+      if (auto name = dyn_cast<mlir::NameLoc>(location))
+        names.push_back(name.getName().str());
+  size_t count = weight.getParts().size();
+  if (names.size() == count)
+    return names;
+  names.clear();
+  for (size_t i = 0; i < count; ++i)
+    names.push_back(weight.getSymName().str() + (count > 1 ? "#" + std::to_string(i + 1) : ""));
+  return names;
+}
+
+std::string textOf(mlir::Type type) {
+  std::string text;
+  raw_string_ostream(text) << type;
+  return text;
+}
+
+void Packer::startLosses() {
+  SmallVector<std::string> names = partNames(weight);
+  int64_t stored = cantFail(storedBytes(weight)), rows = 0;
+  for (auto source : weight.getParts().getAsRange<mlir::whit::SourceAttr>())
+    rows += source.getCount();
+  for (auto [i, source] : enumerate(weight.getParts().getAsRange<mlir::whit::SourceAttr>())) {
+    WeightLoss loss;
+    loss.name = names[i];
+    for (mlir::whit::BlobAttr blob : source.getBlobs())
+      loss.bytesBefore += blob.getLength();
+    // Parts share the panels at their ends.
+    loss.bytesAfter = rows ? stored * source.getCount() / rows : stored;
+    loss.before = source.getLayout() == "blocks" ? "blocks" : textOf(source.getBlobs()[0].getElement());
+    if (auto place = weight.getPlace()) {
+      loss.shape = {source.getCount(), place->getK()};
+      loss.after = place->getFormat().getName();
+      loss.isMatrix = true;
+    } else {
+      auto type = cast<mlir::RankedTensorType>(weight.getType());
+      loss.shape = type.getShape().vec();
+      loss.after = textOf(type.getElementType());
+    }
+    losses.push_back(std::move(loss));
+  }
+}
+
+/// Rows [first, last) of a part, whose codes stand in `rows` from row `at` on.
+void Packer::measure(const Part &part, const float *values, const Matrix &rows, int64_t at, int64_t first,
+                     int64_t last) {
+  WeightLoss &loss = losses[part.number];
+  loss.isConverted = true;
+  if (encoding.codec == Codec::Int)
+    loss.quantizer = std::string(nameOf(weight.getQuantizerKind()));
+  loss.measure(values, rows, at, last - first, first);
+}
+
 Error Packer::addPart(mlir::whit::SourceAttr source) {
   Part part;
+  part.number = parts.size();
   part.begin = parts.empty() ? 0 : parts.back().begin + parts.back().count;
   part.count = source.getCount();
   part.layout = source.getLayout();
@@ -84,6 +148,7 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
   if (part.layout == "blocks") {
     if (Error error = findBlocks(part, source.getBlobs()))
       return error;
+    losses[part.number].before = nameOf(encodingOf(*part.blocks));
   } else {
     std::optional<ScaleType> element = floatTypeOf(source.getBlobs()[0].getElement());
     if (!element)
@@ -186,7 +251,7 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
   Matrix rows = makeMatrix(encoding, end - begin, k);
   std::string why;
   auto isExact = [](const Part &part) { return part.isExact; };
-  if (encoding.grouping == Grouping::Tensor && !all_of(parts, isExact)) {
+  if (encoding.codec == Codec::Int && encoding.grouping == Grouping::Tensor && !all_of(parts, isExact)) {
     // One scale for all rows: they are looked at together (the caller's chunk is the whole matrix).
     std::vector<float> values((end - begin) * k);
     auto read = [&](const Part &part, int64_t first, int64_t last) {
@@ -194,8 +259,15 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
     };
     if (Error error = forParts(begin, end, read))
       return error;
-    if (!quantize(encoding, values.data(), end - begin, k, rows, &why))
+    if (!quantize(encoding, values.data(), end - begin, k, rows, &why, weight.getQuantizerKind()))
       return refuse(why);
+    auto compare = [&](const Part &part, int64_t first, int64_t last) {
+      int64_t at = part.begin + first - begin;
+      measure(part, values.data() + at * k, rows, at, first, last);
+      return Error::success();
+    };
+    if (Error error = forParts(begin, end, compare))
+      return error;
   } else {
     auto fill = [&](const Part &part, int64_t first, int64_t last) -> Error {
       int64_t at = part.begin + first - begin;
@@ -205,8 +277,10 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
       if (Error error = readFloats(part, first, last, values.data()))
         return error;
       Matrix quantized;
-      if (!quantize(encoding, values.data(), last - first, k, quantized, &why))
+      if (!quantize(encoding, values.data(), last - first, k, quantized, &why, weight.getQuantizerKind()))
         return refuse(why);
+      if (encoding.codec != Codec::Plain || part.blocks || part.element != encoding.scale)
+        measure(part, values.data(), quantized, 0, first, last);
       copyRows(quantized, rows, at);
       return Error::success();
     };
@@ -268,6 +342,7 @@ Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
   auto sizes = storedBytes(weight);
   if (!sizes)
     return sizes.takeError();
+  startLosses();
   int64_t written = 0;
   auto counted = [&](ArrayRef<uint8_t> bytes) {
     written += bytes.size();
@@ -321,8 +396,14 @@ Expected<int64_t> storedBytes(mlir::whit::WeightOp weight) {
   return type.getNumElements() * int64_t((type.getElementTypeBitWidth() + 7) / 8);
 }
 
-Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files, function_ref<Error(ArrayRef<uint8_t>)> sink) {
-  return Packer(weight, files).run(sink);
+Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files, function_ref<Error(ArrayRef<uint8_t>)> sink,
+                   std::vector<WeightLoss> *losses) {
+  Packer packer(weight, files);
+  if (Error error = packer.run(sink))
+    return error;
+  if (losses)
+    append_range(*losses, packer.losses);
+  return Error::success();
 }
 
 } // namespace whit

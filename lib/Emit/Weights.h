@@ -5,12 +5,15 @@
 //
 //   source layout            canonical rows                          what is written
 //   blocks, same format  ->  codes, scales, zeros as they are    ->  panel stream of #whit.place
-//   blocks, another one  ->  values, quantized to nearest        ->  panel stream
-//   rows, columns        ->  values, quantized to nearest        ->  panel stream, or row-major values if there is no place
+//   blocks, another one  ->  values, quantized                   ->  panel stream
+//   rows, columns        ->  values, quantized                   ->  panel stream, or row-major values if there is no place
+//
+// Values are quantized as the weight's quantizer says, and what that loses is measured on the way.
 
 #pragma once
 
 #include "Emit/Blobs.h"
+#include "Emit/WeightLoss.h"
 #include "Whit/Whit.h"
 #include "llvm/ADT/STLFunctionalExtras.h"
 
@@ -19,8 +22,9 @@ namespace whit {
 /// Bytes that a weight takes in the artifact, before padding.
 llvm::Expected<int64_t> storedBytes(mlir::whit::WeightOp weight);
 
-/// Gives the stored bytes of `weight` to `sink`, piece by piece in order.
+/// Gives the stored bytes of `weight` to `sink`, piece by piece in order, and adds one entry per part to `losses` unless it is null.
 llvm::Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files,
-                         llvm::function_ref<llvm::Error(llvm::ArrayRef<uint8_t>)> sink);
+                         llvm::function_ref<llvm::Error(llvm::ArrayRef<uint8_t>)> sink,
+                         std::vector<WeightLoss> *losses = nullptr);
 
 } // namespace whit
