@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Errors are summed in doubles from what decoding gives in f32, the values that kernels start from.
 
 #include "Emit/WeightLoss.h"
 

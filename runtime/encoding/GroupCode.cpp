@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The loops over a group, one instance for each kind of zero so that they become vector code. Contraction of a*b+c is off:
+// a fused multiply-add would round once where the definition rounds twice.
 #include "runtime/encoding/GroupCode.h"
 
 #include <limits>
