@@ -30,6 +30,7 @@ static void clean(OpPassManager &manager) {
 static void raise(OpPassManager &manager, const PipelineOptions &) {
   // Patterns compare values, so that equal ones must be one.
   clean(manager);
+  manager.addPass(createRaiseMatmulsPass());
   manager.addNestedPass<func::FuncOp>(createRaiseGeluPass());
   manager.addNestedPass<func::FuncOp>(createRaiseNormsPass());
   // Rotations and caches lead from the heads of queries and keys back to rows, where attention looks for them.
