@@ -191,9 +191,9 @@ bool Graph::unify(OpFoldResult x, OpFoldResult y) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows :
-         {knownOperators(), arithmeticOperators(), attentionOperators(), castOperators(), logicOperators(),
-          matmulOperators(), moveOperators(), normOperators(), reductionOperators(), shapeOperators()})
+    for (ArrayRef<Operator> rows : {knownOperators(), arithmeticOperators(), attentionOperators(), castOperators(),
+                                    gatherOperators(), logicOperators(), productOperators(), matmulOperators(),
+                                    moveOperators(), normOperators(), reductionOperators(), shapeOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;

@@ -116,6 +116,8 @@ struct Operator {
 llvm::ArrayRef<Operator> attentionOperators();
 llvm::ArrayRef<Operator> arithmeticOperators();
 llvm::ArrayRef<Operator> castOperators();
+llvm::ArrayRef<Operator> gatherOperators();
+llvm::ArrayRef<Operator> productOperators();
 llvm::ArrayRef<Operator> logicOperators();
 llvm::ArrayRef<Operator> reductionOperators();
 llvm::ArrayRef<Operator> matmulOperators();

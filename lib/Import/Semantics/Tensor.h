@@ -106,4 +106,23 @@ using DimPair = std::pair<int64_t, int64_t>;
 Tensor contract(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &y, llvm::ArrayRef<DimPair> batch,
                 llvm::ArrayRef<DimPair> contracted, mlir::Type element);
 
+// ------------------------------------------------------------------------------------------------ positions from data
+
+/// Elements of x: result[i...] = x[position(i)...]. `position` gets the inputs' elements (at maps of the result's loops)
+/// and the loops, and gives one index for each dimension of x; it must not leave x.
+struct GatherInput {
+  Tensor tensor;
+  mlir::AffineMap map;
+};
+using Position = llvm::function_ref<llvm::SmallVector<mlir::Value>(ImplicitLocOpBuilder &, mlir::ValueRange elements,
+                                                                   mlir::ValueRange loops)>;
+Tensor gatherElements(ImplicitLocOpBuilder &b, const Tensor &x, llvm::ArrayRef<GatherInput> inputs,
+                      llvm::ArrayRef<mlir::OpFoldResult> sizes, Position position);
+
+/// An integer as an index within [0, size): a negative one counts from the end, and what is outside becomes the nearest.
+mlir::Value wrapIndex(ImplicitLocOpBuilder &b, mlir::Value integer, mlir::OpFoldResult size);
+
+/// Slices of x along `axis`: result[i..., j..., k...] = x[i..., indices[j...], k...]; indices as wrapIndex takes them.
+Tensor take(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &indices, int64_t axis);
+
 } // namespace whit::semantics

@@ -30,6 +30,19 @@ Tensor rmsNorm(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &weight, d
   return {op.getResult(0), x.sizes};
 }
 
+Tensor layerNorm(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias,
+                 double epsilon) {
+  Value shift = bias ? bias->value : zeros(b, weight.sizes, b.getF32Type()), y = empty(b, x.sizes, b.getF32Type());
+  auto op =
+      mlir::whit::LayerNormOp::create(b, y.getType(), x.value, weight.value, shift, y, b.getF32FloatAttr(epsilon));
+  return {op.getResult(0), x.sizes};
+}
+
+Tensor softmax(ImplicitLocOpBuilder &b, const Tensor &x) {
+  Value y = empty(b, x.sizes, b.getF32Type());
+  return {mlir::whit::SoftmaxOp::create(b, y.getType(), x.value, y).getResult(0), x.sizes};
+}
+
 Tensor splitHeads(ImplicitLocOpBuilder &b, const Tensor &x, int64_t heads) {
   Sizes sizes(x.sizes.begin(), x.sizes.end() - 1);
   sizes.push_back(b.getIndexAttr(heads));

@@ -19,6 +19,13 @@ Tensor gatherRows(ImplicitLocOpBuilder &b, mlir::Value table, const Tensor &indi
 /// x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
 Tensor rmsNorm(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &weight, double epsilon);
 
+/// (x - mean) / sqrt(variance + epsilon) * weight + bias, over the last dimension; no bias: 0.
+Tensor layerNorm(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias,
+                 double epsilon);
+
+/// exp(x) / sum of exp(x), over the last dimension.
+Tensor softmax(ImplicitLocOpBuilder &b, const Tensor &x);
+
 /// x [B, S, H*D] as [B, S, H, D].
 Tensor splitHeads(ImplicitLocOpBuilder &b, const Tensor &x, int64_t heads);
 /// x [B, S, H, D] as [B, S, H*D].

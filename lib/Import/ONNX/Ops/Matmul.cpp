@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Products with constant weights, and the embedding that shares a quantized one. The codes stay where they are; what is
+// Products with block-quantized weights, and the embedding that shares one. The codes stay where they are; what is
 // recorded is which numbers they mean.
 
 #include "Import/ONNX/Graph.h"
+#include "Import/ONNX/Ops/Constants.h"
 
 #include "Import/Semantics/Transformer.h"
 #include "runtime/encoding/BlockSource.h"
@@ -13,18 +14,6 @@ using namespace mlir;
 namespace whit {
 
 using namespace semantics;
-
-static std::optional<ScaleType> scaleTypeOf(const StoredTensor &tensor) {
-  switch (tensor.type->number) {
-  case 1:
-    return ScaleType::F32;
-  case 10:
-    return ScaleType::F16;
-  case 16:
-    return ScaleType::BF16;
-  }
-  return std::nullopt;
-}
 
 static std::string shapeText(ArrayRef<int64_t> dims) {
   std::string text = "[";
@@ -203,32 +192,7 @@ static LogicalResult importGatherBlockQuantized(Node &node) {
   return node.set(0, gatherRows(node.b, *table, *indices));
 }
 
-/// x [..., K] times a constant [K, N] of floats.
-static LogicalResult importMatMul(Node &node) {
-  FailureOr<Tensor> x = node.f32(0, "A");
-  auto stored = node.stored(1, "B");
-  if (failed(x) || failed(stored))
-    return failure();
-  SmallVector<int64_t> dims = shapeOf(node.input(1).sizes);
-  std::optional<ScaleType> valueType = scaleTypeOf(**stored);
-  if (dims.size() != 2 || (*stored)->type->number != 1 || !valueType || !(*stored)->count || (*stored)->file.empty())
-    return node.unsupported("input '" + shown((*stored)->name) +
-                            "' (B) must be a float matrix [K, N] in raw_data or external data");
-  if (x->rank() < 1 || failed(node.requireDim(0, "A", x->rank() - 1, dims[0])))
-    return x->rank() < 1 ? node.badOperand("input A has rank 0; it must have rank 1 or more") : failure();
-  MLIRContext *context = node.b.getContext();
-  Encoding encoding; // plain f32
-  encoding.scale = *valueType;
-  auto type = mlir::whit::EncodedTensorType::get(context, {dims[1], dims[0]}, node.b.getF32Type(),
-                                                 mlir::whit::FormatAttr::get(context, nameOf(encoding)));
-  auto blob = node.graph.weights->blob((*stored)->file, (*stored)->offset, (*stored)->length,
-                                       storedType(context, (*stored)->type->number));
-  auto part = mlir::whit::SourceAttr::get(context, "columns", dims[1], blob);
-  return node.set(0, matmul(node.b, *x, node.graph.weights->constant(node.b, (*stored)->name, type, part)));
-}
-
 static constexpr Operator kOperators[] = {
-    {"", "MatMul", importMatMul, 2, 2, 1, ""},
     {"com.microsoft", "MatMulNBits", importMatMulNBits, 3, 6, 1, "K N bits block_size accuracy_level weight_prepacked"},
     {"com.microsoft", "GatherBlockQuantized", importGatherBlockQuantized, 3, 4, 1,
      "bits block_size gather_axis quantize_axis"},

@@ -4,6 +4,7 @@
 
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/Semantics/Transformer.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -176,6 +177,45 @@ static LogicalResult importReduceLogSumExp(Node &node) {
   return node.set(0, convert(node.b, result, type));
 }
 
+// ------------------------------------------------------------------------------------------------ softmax
+
+/// The input in f32 with the axis last, and how to take that back.
+static LogicalResult alongAxis(Node &node, function_ref<Tensor(const Tensor &)> function) {
+  FailureOr<int64_t> given = node.integer("axis", -1);
+  FailureOr<Tensor> x = node.tensor(0, "input");
+  if (failed(given) || failed(x) || failed(requireElements(node, *x, "input", Elements::Floats)))
+    return failure();
+  if (node.graph.opset < 13)
+    return node.unsupported("operator sets before 13 take the softmax of several dimensions together",
+                            "convert the model to opset 13 or newer");
+  if (x->element().isF64())
+    return node.unsupported("input has elements of type f64; at most f32 is supported");
+  if (*given < -x->rank() || *given >= x->rank())
+    return node.badAttribute("attribute 'axis' is " + Twine(*given) + "; input has rank " + Twine(x->rank()));
+  int64_t axis = *given < 0 ? *given + x->rank() : *given, last = x->rank() - 1;
+  SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, x->rank()));
+  std::swap(order[axis], order[last]); // which is its own inverse
+  Tensor wide = convert(node.b, *x, node.b.getF32Type());
+  Tensor y = function(axis == last ? wide : transpose(node.b, wide, order));
+  return node.set(0, convert(node.b, axis == last ? y : transpose(node.b, y, order), x->element()));
+}
+
+static LogicalResult importSoftmax(Node &node) {
+  return alongAxis(node, [&](const Tensor &x) { return softmax(node.b, x); });
+}
+
+/// x - max - log(sum of exp(x - max))
+static LogicalResult importLogSoftmax(Node &node) {
+  return alongAxis(node, [&](const Tensor &x) {
+    int64_t last = x.rank() - 1;
+    Tensor most = reduce(node.b, x, Reduction::Max, last, /*keep=*/true);
+    Tensor shifted = elementwise(node.b, {x, most}, x.sizes, x.element(), subtract);
+    Tensor sum = reduce(node.b, mapped(node.b, shifted, exponentialOf), Reduction::Sum, last, /*keep=*/true);
+    return elementwise(node.b, {shifted, sum}, x.sizes, x.element(),
+                       [](ImplicitLocOpBuilder &b, ValueRange v) { return subtract(b, {v[0], logarithmOf(b, v[1])}); });
+  });
+}
+
 static constexpr Operator kOperators[] = {
     {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
     {"", "ReduceMean", importReduceMean, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
@@ -186,6 +226,8 @@ static constexpr Operator kOperators[] = {
     {"", "ReduceL2", importReduceL2, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
     {"", "ReduceSumSquare", importReduceSumSquare, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
     {"", "ReduceLogSum", importReduceLogSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "Softmax", importSoftmax, 1, 1, 1, "axis"},
+    {"", "LogSoftmax", importLogSoftmax, 1, 1, 1, "axis"},
     {"", "ReduceLogSumExp", importReduceLogSumExp, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
 };
 

@@ -6,7 +6,7 @@
 #include "Import/ONNX/Graph.h"
 
 #include "Import/ONNX/KnownValues.h"
-#include "Import/Semantics/Transformer.h"
+#include "Import/ONNX/Ops/Constants.h"
 
 #include <cmath>
 
@@ -93,23 +93,7 @@ static LogicalResult importGather(Node &node) {
     if (moved)
       return *moved;
   }
-  // Rows of a float table: an embedding.
-  if (!data.stored || data.rank() != 2 || (*axis != 0 && *axis != -2) || !data.element || !data.element.isF32() ||
-      !data.stored->count || data.stored->file.empty())
-    return node.unsupported("only picking from a shape and rows of a constant float table [N, K] is supported");
-  FailureOr<Tensor> rows = node.tensor(1, "indices");
-  if (failed(rows))
-    return failure();
-  if (!rows->element().isInteger(64) && !rows->element().isInteger(32))
-    return node.badOperand("input indices must have integer elements");
-  const StoredTensor &stored = *data.stored;
-  Encoding encoding; // plain f32
-  SmallVector<int64_t> table = shapeOf(data.sizes);
-  auto type = mlir::whit::EncodedTensorType::get(node.b.getContext(), table, data.element,
-                                                 mlir::whit::FormatAttr::get(node.b.getContext(), nameOf(encoding)));
-  auto blob = node.graph.weights->blob(stored.file, stored.offset, stored.length, data.element);
-  auto part = mlir::whit::SourceAttr::get(node.b.getContext(), "rows", table[0], blob);
-  return node.set(0, gatherRows(node.b, node.graph.weights->constant(node.b, stored.name, type, part), *rows));
+  return gatherData(node, *axis < 0 ? *axis + data.rank() : *axis);
 }
 
 /// Gives a value other sizes: by the numbers alone for constants, as views for tensors.
