@@ -10,6 +10,7 @@
 #   whit_lib()           lib/**.cpp                                   -> WhitLib, libwhit_compiler.so
 #   whit_tools(name...)  tools/<name>/*.cpp; those named link only the runtime
 #   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests
+#   whit_fuzzers()       test/fuzz/{runtime,compiler}/<Name>.cpp      -> whit-fuzz-<Name>
 
 set(WHIT_COMPILER_INCLUDES
   ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
@@ -232,6 +233,41 @@ function(whit_tests)
       target_precompile_headers(whit-compiler-tests REUSE_FROM WhitPrecompiled)
     endif()
   endif()
+endfunction()
+
+# Fuzz targets: with WHIT_FUZZ libFuzzer drives them, else they replay test/fuzz/corpus/<Name>, which is also a test.
+function(whit_fuzzer room name link)
+  set(target whit-fuzz-${name})
+  add_executable(${target} ${CMAKE_SOURCE_DIR}/test/fuzz/${room}/${name}.cpp)
+  target_link_libraries(${target} PRIVATE ${link} GTest::gtest)
+  if(WHIT_FUZZ)
+    target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz.${name} COMMAND ${target} -runs=0 ${CMAKE_SOURCE_DIR}/test/fuzz/corpus/${name})
+  else()
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/test/fuzz/Replay.cpp)
+    add_test(NAME fuzz.${name} COMMAND ${target} ${CMAKE_SOURCE_DIR}/test/fuzz/corpus/${name})
+  endif()
+  if(room STREQUAL compiler)
+    target_precompile_headers(${target} REUSE_FROM WhitPrecompiled)
+  else()
+    target_compile_definitions(${target} PRIVATE WHIT_TEST_MODEL="$<TARGET_FILE:whit-test-model>")
+    add_dependencies(${target} whit-test-model)
+  endif()
+endfunction()
+
+function(whit_fuzzers)
+  foreach(room_and_link IN ITEMS runtime:WhitRuntime compiler:WhitLib)
+    string(REPLACE ":" ";" pair ${room_and_link})
+    list(GET pair 0 room)
+    list(GET pair 1 link)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/fuzz/${room}/*.cpp)
+    foreach(source IN LISTS sources)
+      if(TARGET ${link})
+        get_filename_component(name ${source} NAME_WE)
+        whit_fuzzer(${room} ${name} ${link})
+      endif()
+    endforeach()
+  endforeach()
 endfunction()
 
 # python/whit/<Name>.cpp is the native module whit._<name>, placed beside its Python files.

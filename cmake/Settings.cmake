@@ -24,6 +24,15 @@ add_compile_options(-fPIC -Wall -Wextra -Wno-unused-parameter
 if(WHIT_WERROR)
   add_compile_options(-Werror)
 endif()
+if(WHIT_SANITIZE)
+  # LLVM is built without run-time type information, which the checks of virtual tables and of function types need.
+  add_compile_options(-fsanitize=${WHIT_SANITIZE} -fno-sanitize=vptr,function -fno-sanitize-recover=all -fno-omit-frame-pointer
+                      -gline-tables-only)
+  add_link_options(-fsanitize=${WHIT_SANITIZE})
+endif()
+if(WHIT_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # Without the time stamp, ccache can tell that two precompiled headers are the same.
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")

@@ -16,10 +16,12 @@
 using namespace whit;
 using namespace whit::testing;
 
-// Counts every allocation of this program while `counting` is set.
+// Counts every allocation of this program while `counting` is set. The thread sanitizer brings allocation functions of its own;
+// with it nothing is counted.
 static std::atomic<bool> counting{false};
 static std::atomic<int> allocations{0};
 
+#if !__has_feature(thread_sanitizer)
 void *operator new(size_t size) {
   allocations += counting;
   if (void *memory = std::malloc(size ? size : 1))
@@ -32,6 +34,7 @@ void *operator new(size_t size, const std::nothrow_t &) noexcept {
 }
 void operator delete(void *memory) noexcept { std::free(memory); }
 void operator delete(void *memory, size_t) noexcept { std::free(memory); }
+#endif
 
 namespace {
 
