@@ -46,6 +46,9 @@ public:
   }
 
   bool read() {
+    // A device or a pipe may never end.
+    if (llvm::sys::fs::file_status status; !llvm::sys::fs::status(path, status) && !is_regular_file(status))
+      return report(code::Unreadable, "is no regular file");
     auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
     if (!buffer)
       return report(code::Unreadable, "cannot be read: " + buffer.getError().message());
