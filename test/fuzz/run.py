@@ -28,7 +28,7 @@ Each line was written by `./dev test --long`: libFuzzer with the address and und
 # LLVM's allocators poison memory in code that is inlined into ours and give it free in their own, which is not instrumented: their
 # poisoning is switched off (allow_user_poisoning). Contexts are never destroyed, which is no leak.
 # What is worth starting from besides the corpus: (folder, suffix).
-SEEDS = {"DialectText": [("dialects", ".mlir"), ("passes", ".mlir"), ("lib", ".mlir")]}
+SEEDS = {"DialectText": [("dialects", ".mlir")]}
 
 
 def fuzz(program: pathlib.Path, seconds: int) -> tuple[int, int]:
