@@ -115,8 +115,8 @@ KINDS = {
     "unknown attribute": (lambda: model_of(node("Relu", ["x"], ["y"], surprise=1)), (1, 3), "/Relu"),
     "attribute of another type": (lambda: model_of(node("Transpose", ["x"], ["y"], perm=1.5)), (1,), "/Transpose"),
     "permutation that is none": (lambda: model_of(node("Transpose", ["x"], ["y"], perm=[1, 1])), (1,), "/Transpose"),
-    "axis outside of the rank": (lambda: model_of(node("Softmax", ["x"], ["y"], axis=9)), (1,), "/Softmax"),
-    "too many inputs": (lambda: model_of(node("Relu", ["x", "x", "x"], ["y"])), (1,), "/Relu"),
+    "axis outside of the rank": (lambda: model_of(node("Softmax", ["x"], ["y"], axis=9)), (1, 3), "/Softmax"),
+    "too many inputs": (lambda: model_of(node("Relu", ["x", "x", "x"], ["y"])), (1, 3), "/Relu"),
     "too few inputs": (lambda: model_of(node("MatMul", ["x"], ["y"])), (1,), "/MatMul"),
     "shapes that do not fit": (lambda: model_of(node("MatMul", ["x", "w"], ["y"]), initializers=[weight(shape=(5, 4))]), (1,), "/MatMul"),
     "slice with step 0": (lambda: model_of(node("Slice", ["x", "a", "b", "c", "d"], ["y"]), initializers=[
@@ -124,7 +124,7 @@ KINDS = {
     "reshape to other elements": (lambda: model_of(node("Reshape", ["x", "s"], ["y"]), initializers=[
         numpy_helper.from_array(np.array([3, 3]), "s")]), (1,), "/Reshape"),
     "reshape beyond 2^62 elements": (lambda: model_of(node("Expand", ["x", "s"], ["y"]), initializers=[
-        numpy_helper.from_array(np.array([1 << 40, 2, 4]), "s")]), (1, 3, 5), "/Expand"),
+        numpy_helper.from_array(np.array([1 << 40, 1 << 24, 2, 4]), "s")]), (1, 3, 5), "/Expand"),
     "200 nested branches": (lambda: nested(12).SerializeToString(), (1, 3, 5), ""),
     "functions of 2^40 nodes": (lambda: function_chain(40), (1, 3, 5), "/bomb"),
     "name of a megabyte": (lambda: model_of(helper.make_node("Relu", ["x"], ["y"], name="n" * (1 << 20))), (1,), "node"),

@@ -26,9 +26,10 @@ whit_module *loadOnce() {
 
 /// Names of the model's signature, and some that are not.
 const char *nameFrom(FuzzedDataProvider &input) {
-  static const char *const names[] = {"input_ids",   "attention_mask", "past.0.key",     "past.0.value", "logits",
-                                      "present.0.key", "batch_size",     "sequence_length", "whit.last_rows", "",
-                                      "no such name", "total_sequence_length"};
+  static const char *const names[] = {
+      "input_ids",     "attention_mask",       "past.0.key",      "past.0.value",   "logits",
+      "present.0.key", "batch_size",           "sequence_length", "whit.last_rows", "",
+      "no such name",  "total_sequence_length"};
   return names[input.ConsumeIntegralInRange<size_t>(0, std::size(names) - 1)];
 }
 
