@@ -9,6 +9,7 @@
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
@@ -17,6 +18,8 @@ using ::whit::ZeroKind;
 
 /// Elements of K whose code is laid out without a loop.
 static constexpr int64_t kUnrolledDot = 64, kUnrolledFloat = 16;
+/// Rows whose arithmetic takes longer than the next weights need to come from memory.
+static constexpr size_t kRowsThatHide = 4;
 
 SmallVector<Value> MatmulBlocks::emit(Value row, int64_t rows, Value panel, int64_t panels) {
   rowIndices.clear();
@@ -153,14 +156,19 @@ void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Valu
 
 SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
   int64_t bytes = 16 * ::whit::scaleBytes(encoding.scale);
-  return overUnits(place.k, 1, kUnrolledFloat / 2, acc,
-                   [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
-                     Value at = k.plus(first, unit), offset = k.plus(k.times(first, bytes), unit * bytes);
-                     SmallVector<Value> weights;
-                     for (Value panel : panelIndices)
-                       weights.push_back(decoder.storedFloats(panel, offset));
-                     addElement(at, weights, acc);
-                   });
+  return overUnits(
+      place.k, 1, kUnrolledFloat / 2, acc, [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
+        Value at = k.plus(first, unit), offset = k.plus(k.times(first, bytes), unit * bytes);
+        SmallVector<Value> weights;
+        for (Value panel : panelIndices) {
+          weights.push_back(decoder.storedFloats(panel, offset));
+          // The panels of the next block, while there is time: these stay for several blocks of rows.
+          if (rowIndices.size() >= kRowsThatHide && unit * bytes % ::whit::kLineBytes == 0)
+            memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{k.plus(panel, panelIndices.size()), offset},
+                                       /*isWrite=*/false, /*localityHint=*/2u, /*isDataCache=*/true);
+        }
+        addElement(at, weights, acc);
+      });
 }
 
 /// The `count` elements of a group. A minimum is part of each weight, because factored out of the sum it would cancel

@@ -218,7 +218,7 @@ void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
   if (m < 2)
     return;
   Output alone(1, n);
-  for (int64_t row : {int64_t(0), m - 1}) {
+  for (int64_t row = 0; row < m; ++row) {
     compiled.kernel->call("f", {MemRef(x.data() + row * k, {1, k}), compiled.weight(), alone.memref()});
     for (int64_t column = 0; column < n; ++column)
       ASSERT_EQ(alone.at(0, column), y.at(row, column)) << "row " << row << " of " << m << " differs from itself alone";
@@ -289,6 +289,16 @@ TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
     for (bool integers : {true, false})
       check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"},
             machinesOfHost().front(), integers, kRows);
+}
+
+/// A row has the same bits alone and among others, wherever blocks of 12, 8, 4, 2 and 1 rows put it.
+TEST(LowerMatmul, ARowIsTheSameAloneAndInABatch) {
+  std::vector<int64_t> rows(17);
+  for (int64_t m = 1; m <= 17; ++m)
+    rows[m - 1] = m;
+  for (const char *format : {"f32", "bf16", "f16", "int8_channel", "uint4_g32_min"})
+    for (const Machine &machine : machinesOfHost())
+      check({format, 88, 77, false, "schedule <tile = [0, 0], rows = 12, panels = 2>"}, machine, false, rows);
 }
 
 /// Rows of a batch, seen through strides: collapsible only at run time, not collapsible, and none at all.

@@ -70,6 +70,27 @@ func.func @floats(%x: memref<1x48xf32>, %w: memref<1x576xi8>, %y: memref<1x16xf3
   return
 }
 
+// Weights stored as floats: each line that a block of rows reads, the same line of the next panels is fetched, here one of
+// 64 bytes per element of K for each of two panels. One row is over too soon for that.
+// CHECK-LABEL: @stored_floats
+// CHECK-SAME: %[[W:[a-z0-9]+]]: memref<4x1024xi8>
+// CHECK: vector.load %[[W]][%{{.*}}, %[[AT:.*]]] : memref<4x1024xi8>, vector<64xi8>
+// CHECK: %[[NEXT:.*]] = arith.addi %{{.*}}, %c2
+// CHECK: memref.prefetch %[[W]][%[[NEXT]], %[[AT]]], read, locality<2>, data
+func.func @stored_floats(%w: memref<4x1024xi8>, %x: memref<4x16xf32>, %y: memref<4x64xf32>) {
+  whit.matmul ins(%x, %w : memref<4x16xf32>, memref<4x1024xi8>) outs(%y : memref<4x64xf32>)
+    at <<f32>, 64 by 16> schedule <tile = [0, 0], rows = 4, panels = 2>
+  return
+}
+
+// CHECK-LABEL: @one_row_of_stored_floats
+// CHECK-NOT: memref.prefetch
+func.func @one_row_of_stored_floats(%w: memref<4x1024xi8>, %x: memref<1x16xf32>, %y: memref<1x64xf32>) {
+  whit.matmul ins(%x, %w : memref<1x16xf32>, memref<4x1024xi8>) outs(%y : memref<1x64xf32>)
+    at <<f32>, 64 by 16> schedule <tile = [0, 0], rows = 4, panels = 2>
+  return
+}
+
 // Batches of tiles: rows are walked together if strides allow it when the code runs.
 // CHECK-LABEL: @batches
 // CHECK: memref.extract_strided_metadata
