@@ -43,6 +43,7 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep, options.quantizer}));
+  manager.addNestedPass<func::FuncOp>(createInsertPartsPass());
   // States first: they take names away from the outputs, the others get destinations.
   manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
   manager.addPass(createAddDestinationsPass());
@@ -90,6 +91,8 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
   manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
   manager.addNestedPass<func::FuncOp>(createLowerAttentionPass());
+  // What is no product of two activations is left to the general case.
+  manager.addNestedPass<func::FuncOp>(createLowerContractionPass());
   manager.addNestedPass<func::FuncOp>(createLowerElementwisePass());
 
   manager.addPass(createPlanMemoryPass());

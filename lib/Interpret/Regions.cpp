@@ -4,6 +4,7 @@
 
 #include "Interpret/Regions.h"
 
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 
 #include "runtime/encoding/Half.h"
@@ -89,6 +90,10 @@ static int64_t destinationOf(RegionOp region, unsigned result) {
     auto found = llvm::find(region.getCaptured(), value);
     if (found != region.getCaptured().end())
       return found - region.getCaptured().begin();
+    if (auto insert = value.getDefiningOp<tensor::InsertSliceOp>()) {
+      value = insert.getDest();
+      continue;
+    }
     auto dps = value.getDefiningOp<DestinationStyleOpInterface>();
     OpOperand *init = dps ? dps.getTiedOpOperand(cast<OpResult>(value)) : nullptr;
     if (!init)

@@ -169,6 +169,8 @@ static ScalarFunction mathFunction(Operation *op, double u) {
       .Case([&](math::ExpM1Op) { return smooth(u, std::expm1, [](double, double y) { return y + 1; }); })
       .Case([&](math::LogOp) { return smooth(u, std::log, [](double x, double) { return 1 / x; }); })
       .Case([&](math::Log2Op) { return smooth(u, std::log2, [](double x, double) { return 1 / (x * M_LN2); }); })
+      .Case([&](math::Log10Op) { return smooth(u, std::log10, [](double x, double) { return 1 / (x * M_LN10); }); })
+      .Case([&](math::CbrtOp) { return smooth(u, std::cbrt, [](double x, double y) { return y / (3 * x); }); })
       .Case([&](math::Log1pOp) { return smooth(u, std::log1p, [](double x, double) { return 1 / (1 + x); }); })
       .Case([&](math::SqrtOp) { return smooth(u, std::sqrt, [](double, double y) { return 0.5 / y; }); })
       .Case([&](math::RsqrtOp) { return smooth(u, reciprocalRoot, [](double x, double y) { return 0.5 * y / x; }); })
@@ -177,6 +179,40 @@ static ScalarFunction mathFunction(Operation *op, double u) {
         return smooth(u, std::erf, [](double x, double) { return twoOverRootPi * std::exp(-x * x); });
       })
       .Case([&](mlir::whit::GeluOp op) { return gelu(u, op.getTanh()); })
+      .Case([&](math::ErfcOp) {
+        return smooth(u, std::erfc, [](double x, double) { return twoOverRootPi * std::exp(-x * x); });
+      })
+      .Case([&](math::TanOp) { return smooth(u, std::tan, [](double, double y) { return 1 + y * y; }); })
+      .Case(
+          [&](math::AsinOp) { return smooth(u, std::asin, [](double x, double) { return 1 / std::sqrt(1 - x * x); }); })
+      .Case(
+          [&](math::AcosOp) { return smooth(u, std::acos, [](double x, double) { return 1 / std::sqrt(1 - x * x); }); })
+      .Case([&](math::AtanOp) { return smooth(u, std::atan, [](double x, double) { return 1 / (1 + x * x); }); })
+      .Case([&](math::SinhOp) { return smooth(u, std::sinh, [](double x, double) { return std::cosh(x); }); })
+      .Case([&](math::CoshOp) { return smooth(u, std::cosh, [](double x, double) { return std::sinh(x); }); })
+      .Case([&](math::AsinhOp) {
+        return smooth(u, std::asinh, [](double x, double) { return 1 / std::sqrt(x * x + 1); });
+      })
+      .Case([&](math::AcoshOp) {
+        return smooth(u, std::acosh, [](double x, double) { return 1 / std::sqrt(x * x - 1); });
+      })
+      .Case([&](math::AtanhOp) { return smooth(u, std::atanh, [](double x, double) { return 1 / (1 - x * x); }); })
+      .Case([&](math::CopySignOp) {
+        return real(
+            0, [](const double *x) { return std::copysign(x[0], x[1]); },
+            [](const Scalar *x, double) {
+              return x[0].bound + (std::fabs(x[1].f) < x[1].bound ? 2 * std::fabs(x[0].f) : 0);
+            });
+      })
+      .Case([&](math::Atan2Op) {
+        return real(
+            2 * kFunctionUlps * u, [](const double *x) { return std::atan2(x[0], x[1]); },
+            [](const Scalar *x, double) {
+              double square = x[0].f * x[0].f + x[1].f * x[1].f;
+              double error = std::fabs(x[1].f) * x[0].bound + std::fabs(x[0].f) * x[1].bound;
+              return error ? error / square : 0;
+            });
+      })
       .Case([&](math::SinOp) { return smooth(u, std::sin, [](double, double) { return 1; }); })
       .Case([&](math::CosOp) { return smooth(u, std::cos, [](double, double) { return 1; }); })
       .Case([&](math::AbsFOp) {

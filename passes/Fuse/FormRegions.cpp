@@ -27,7 +27,7 @@ using namespace mlir::whit;
 namespace {
 
 /// What the tiles of a group run over.
-enum class Shape { Elementwise, Rows, Columns, Heads, Alone };
+enum class Shape { Elementwise, Rows, Columns, Sums, Heads, Alone };
 
 bool isCompute(Operation *op) {
   if (!isa<TilingInterface>(op) || !isa<DestinationStyleOpInterface>(op))
@@ -35,12 +35,29 @@ bool isCompute(Operation *op) {
   return isa<RowwiseOpInterface>(op) || isa<linalg::LinalgOp>(op);
 }
 
+bool mayBeView(Operation *op) {
+  return isa_and_nonnull<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op);
+}
+
 /// Views cost nothing and hide the layout they come from, so each consumer gets its own. Collapsing a slice is a copy.
 bool isView(Operation *op) {
-  if (auto collapse = dyn_cast<tensor::CollapseShapeOp>(op);
-      collapse && collapse.getSrc().getDefiningOp<tensor::ExtractSliceOp>())
+  if (isa<tensor::CollapseShapeOp>(op))
+    for (Operation *from = op; mayBeView(from); from = from->getOperand(0).getDefiningOp())
+      if (isa<tensor::ExtractSliceOp>(from))
+        return false;
+  return mayBeView(op);
+}
+
+/// The same constant in all elements, or a count of them: cheaper to compute again than to read.
+bool isFill(Operation *op) {
+  auto fill = dyn_cast_or_null<linalg::LinalgOp>(op);
+  if (!fill || fill.getNumReductionLoops() || op->getNumResults() != 1)
     return false;
-  return isa<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op);
+  if (llvm::any_of(fill.getDpsInputs(), [](Value v) { return isa<ShapedType>(v.getType()); }))
+    return false;
+  return llvm::all_of(fill.getBlock()->getOperations(), [](Operation &inner) {
+    return llvm::none_of(inner.getOperandTypes(), [](Type type) { return isa<ShapedType>(type); });
+  });
 }
 
 bool isElementwise(Operation *op) {
@@ -51,9 +68,21 @@ bool isElementwise(Operation *op) {
                       [&](OpOperand &init) { return linalgOp.getMatchingIndexingMap(&init).isIdentity(); });
 }
 
+/// Sums, maxima, contractions: elements of the result are independent of one another.
+bool isSums(Operation *op) {
+  auto linalgOp = dyn_cast<linalg::LinalgOp>(op);
+  return linalgOp && linalgOp.getNumReductionLoops() &&
+         llvm::all_of(linalgOp.getDpsInitsMutable(), [&](OpOperand &init) {
+           AffineMap map = linalgOp.getMatchingIndexingMap(&init);
+           return map.isProjectedPermutation() && map.getNumResults() == linalgOp.getNumParallelLoops();
+         });
+}
+
 Shape shapeOf(Operation *op) {
   if (isElementwise(op))
     return Shape::Elementwise;
+  if (isSums(op))
+    return Shape::Sums;
   if (isa<RmsNormOp, LayerNormOp, SoftmaxOp, QuantizeOp, GatherOp>(op))
     return Shape::Rows;
   if (isa<MatmulOp, QuantizedMatmulOp>(op))
@@ -66,7 +95,22 @@ Shape shapeOf(Operation *op) {
 struct Group {
   SmallVector<Operation *> ops; // in program order; the last one is the root
   Shape shape;
+  tensor::InsertSliceOp insert; // takes the root's result, if set
+
+  /// Where the region stands.
+  Operation *anchor() { return insert ? insert.getOperation() : ops.back(); }
 };
+
+/// The longest row, in bytes, that a tile buffer can hold some of.
+constexpr int64_t kMaxRowBytes = 64 << 10;
+
+/// Tiles of row-wise operations have whole rows.
+bool hasShortRows(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) || !type.getElementType().isIntOrFloat())
+    return false;
+  return type.getShape().back() * ((type.getElementTypeBitWidth() + 7) / 8) <= kMaxRowBytes;
+}
 
 /// Bytes of a value when its dynamic dimensions are `rows` in all.
 double bytesOf(Value value, int64_t rows) {
@@ -87,8 +131,13 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     if (getOperation().isExternal())
       return;
     Block &block = getOperation().getBody().front();
+    giveFillsToUsers(block);
+    writeToOutputs(block);
     int64_t order = 0;
-    for (Operation &op : block) {
+    for (Operation &op : llvm::make_early_inc_range(block)) {
+      if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
+        if (Operation *copy = placeInsert(insert, order))
+          position[copy] = order++;
       position[&op] = order++;
       if (isCompute(&op))
         place(&op);
@@ -98,11 +147,118 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     for (auto &[op, group] : groupOf)
       if (op == group->ops.back())
         groups.push_back(group.get());
-    llvm::sort(groups, [&](Group *a, Group *b) { return position[a->ops.back()] < position[b->ops.back()]; });
+    llvm::sort(groups, [&](Group *a, Group *b) { return position[a->anchor()] < position[b->anchor()]; });
     for (Group *group : groups)
       emit(*group);
     eraseDeadViews(block);
   }
+
+  // ------------------------------------------------------------------------------------------------ before grouping
+
+  /// The destination whose content is undefined that `value` ends up in, and that nothing else uses; null if there is none.
+  static OpOperand *undefinedDestination(Value value) {
+    while (value.hasOneUse()) {
+      OpOperand *next = nullptr;
+      if (auto insert = value.getDefiningOp<tensor::InsertSliceOp>())
+        next = &insert.getDestMutable();
+      else if (auto dps = value.getDefiningOp<DestinationStyleOpInterface>())
+        next = dps.getTiedOpOperand(cast<OpResult>(value));
+      if (!next)
+        return nullptr;
+      if (next->get().getDefiningOp<tensor::EmptyOp>())
+        return next;
+      // Only what overwrites its destination, or is written before it is read, can be followed.
+      if (!isa<tensor::InsertSliceOp>(next->getOwner()) && !isFill(next->get().getDefiningOp()))
+        return nullptr;
+      value = next->get();
+    }
+    return nullptr;
+  }
+
+  /// Outputs are written where they belong, not copied there. Elementwise fusion, which is over, would have forgotten it.
+  void writeToOutputs(Block &block) {
+    for (auto copy : llvm::make_early_inc_range(block.getOps<bufferization::MaterializeInDestinationOp>())) {
+      Value value = copy.getSource(), destination = copy.getDest();
+      if (!isa<BlockArgument>(destination) || !destination.hasOneUse() || !copy->getNumResults())
+        continue;
+      auto expand = value.getDefiningOp<tensor::ExpandShapeOp>();
+      if (expand && !expand->hasOneUse())
+        continue;
+      OpOperand *place = undefinedDestination(expand ? expand.getSrc() : value);
+      if (!place || value.getType() != destination.getType())
+        continue;
+      if (expand) {
+        OpBuilder b(place->getOwner());
+        destination =
+            tensor::CollapseShapeOp::create(b, expand.getLoc(), cast<RankedTensorType>(expand.getSrc().getType()),
+                                            destination, expand.getReassociationIndices());
+      }
+      if (place->get().getType() != destination.getType())
+        continue;
+      place->set(destination);
+      copy->replaceAllUsesWith(ValueRange(value));
+      copy.erase();
+    }
+  }
+
+  /// A reduction starts from a constant in memory of its own.
+  void giveFillsToUsers(Block &block) {
+    SmallVector<Operation *> fills;
+    for (Operation &op : block)
+      if (isFill(&op) && cast<linalg::LinalgOp>(op).getDpsInits()[0].getDefiningOp<tensor::EmptyOp>())
+        fills.push_back(&op);
+    for (Operation *fill : fills) {
+      for (OpOperand &use : llvm::make_early_inc_range(fill->getResult(0).getUses())) {
+        auto user = dyn_cast<linalg::LinalgOp>(use.getOwner());
+        if (!user || !user.isDpsInit(&use) || fill->hasOneUse())
+          continue;
+        OpBuilder b(user);
+        use.set(b.clone(*fill)->getResult(0));
+      }
+    }
+  }
+
+  /// A part that is written into a larger tensor: by its producer if that can, else by a copy, which comes back.
+  Operation *placeInsert(tensor::InsertSliceOp insert, int64_t order) {
+    if (attach(insert, order))
+      return nullptr;
+    OpBuilder b(insert);
+    Location loc = insert.getLoc();
+    Value source = insert.getSource();
+    Value empty =
+        tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, source), insert.getSourceType().getElementType());
+    Operation *copy = linalg::CopyOp::create(b, loc, source, empty);
+    insert.getSourceMutable().assign(copy->getResult(0));
+    position[copy] = order;
+    place(copy);
+    groupOf[copy]->insert = insert;
+    return copy;
+  }
+
+  bool attach(tensor::InsertSliceOp insert, int64_t order) {
+    Operation *root = insert.getSource().getDefiningOp();
+    std::shared_ptr<Group> group = root ? groupOf.lookup(root) : nullptr;
+    if (!group || group->insert || group->ops.back() != root || root->getNumResults() != 1 ||
+        !insert.getSource().hasOneUse() || isa<CacheAppendOp>(root) || !emptyInit(root))
+      return false;
+    position[insert] = order;
+    for (Operation *member : group->ops)
+      for (Operation *user : member->getUsers())
+        if (!llvm::is_contained(group->ops, user) && user != insert && neededBefore(user, insert))
+          return false;
+    group->insert = insert;
+    return true;
+  }
+
+  /// The operand through which the only result of `op` gets memory, if that is undefined before.
+  static OpOperand *emptyInit(Operation *op) {
+    OpOperand *init = cast<DestinationStyleOpInterface>(op).getDpsInitOperand(0);
+    if (Operation *fill = init->get().getDefiningOp(); isFill(fill) && fill->hasOneUse())
+      init = cast<DestinationStyleOpInterface>(fill).getDpsInitOperand(0);
+    return init->get().getDefiningOp<tensor::EmptyOp>() ? init : nullptr;
+  }
+
+  // ------------------------------------------------------------------------------------------------ groups
 
   /// The compute operation behind `value`, seen through views.
   Operation *producerOf(Value value) {
@@ -113,7 +269,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
   }
 
   void place(Operation *op) {
-    auto group = std::make_shared<Group>(Group{{op}, shapeOf(op)});
+    auto group = std::make_shared<Group>(Group{{op}, shapeOf(op), {}});
     llvm::SmallSetVector<Group *, 4> joined;
     SmallVector<std::shared_ptr<Group>> keep;
     for (Value operand : cast<DestinationStyleOpInterface>(op).getDpsInputs())
@@ -129,6 +285,9 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     SmallVector<Operation *> ops;
     for (Group *other : joined)
       ops.append(other->ops);
+    for (Value init : cast<DestinationStyleOpInterface>(op).getDpsInits())
+      if (Operation *fill = init.getDefiningOp(); isFill(fill) && fill->hasOneUse() && groupOf.count(fill))
+        ops.push_back(fill);
     llvm::sort(ops, [&](Operation *a, Operation *b) { return position[a] < position[b]; });
     ops.push_back(op);
     group->ops = ops;
@@ -149,6 +308,8 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     case Shape::Elementwise:
       if (throughView || (other.shape != group.shape && group.shape != Shape::Elementwise))
         return refuse("its inputs come from regions of different shapes");
+      if (other.shape == Shape::Rows && !hasShortRows(operand))
+        return refuse("a row of the producer may be too long for a tile buffer");
       if (other.shape == Shape::Heads || other.shape == Shape::Alone)
         return refuse("the producer does not run over the same tiles");
       if (cast<linalg::LinalgOp>(op).getMatchingIndexingMap(useOf(op, operand)).isIdentity() == false)
@@ -157,12 +318,15 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     case Shape::Rows:
       if (throughView || isa<GatherOp>(op) || (other.shape != Shape::Rows && other.shape != Shape::Elementwise))
         return refuse("a whole row is needed before it is complete");
+      if (!hasShortRows(operand))
+        return refuse("a row may be too long for a tile buffer");
       break;
     case Shape::Heads:
       if (!isa<RotaryOp>(producer) || !isa<AttentionOp>(op) || throughView || other.ops.size() != 1)
         return refuse("heads are computed by another region");
       break;
     case Shape::Columns:
+    case Shape::Sums:
     case Shape::Alone:
       return refuse("a matmul reads its whole input for every tile");
     }
@@ -203,15 +367,23 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
 
   void emit(Group &group) {
     Operation *root = group.ops.back();
-    OpBuilder b(root);
+    OpBuilder b(group.anchor());
     SmallVector<Value> yielded;
     llvm::SmallPtrSet<Operation *, 8> members(group.ops.begin(), group.ops.end());
+    if (group.insert)
+      members.insert(group.insert);
     for (Operation *op : group.ops)
       for (Value result : op->getResults())
         if (llvm::any_of(result.getUsers(), [&](Operation *user) { return usedOutside(user, members); }))
           yielded.push_back(result);
     for (Value result : yielded)
       ownDestination(b, cast<OpResult>(result));
+    OpOperand *part = nullptr;
+    if (group.insert) {
+      yielded.push_back(group.insert.getResult());
+      ownDestination(b, group.insert.getDestMutable());
+      part = emptyInit(root);
+    }
     SmallVector<Attribute> nodes;
     llvm::SmallDenseSet<Attribute> seen;
     for (Operation *op : group.ops)
@@ -228,9 +400,17 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
       for (OpOperand *operand : dps.getDpsInputOperands())
         operand->set(cloneViews(b, operand->get()));
       for (OpOperand &init : dps.getDpsInitsMutable())
-        if (auto empty = init.get().getDefiningOp<tensor::EmptyOp>())
+        if (&init == part)
+          init.set(tensor::ExtractSliceOp::create(b, group.insert.getLoc(), group.insert.getSourceType(),
+                                                  group.insert.getDest(), group.insert.getMixedOffsets(),
+                                                  group.insert.getMixedSizes(), group.insert.getMixedStrides()));
+        else if (auto empty = init.get().getDefiningOp<tensor::EmptyOp>())
           init.set(b.clone(*empty)->getResult(0)); // exists only as tiles
       op->moveBefore(body, body->end());
+      b.setInsertionPointToEnd(body);
+    }
+    if (group.insert) {
+      group.insert->moveBefore(body, body->end());
       b.setInsertionPointToEnd(body);
     }
     YieldOp::create(b, root->getLoc(), yielded);
@@ -246,6 +426,8 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
       inner.replaceUsesWithIf(outer, [&](OpOperand &use) { return !region->isProperAncestor(use.getOwner()); });
   }
 
+  // ------------------------------------------------------------------------------------------------ regions
+
   bool usedOutside(Operation *user, const llvm::SmallPtrSet<Operation *, 8> &members) {
     if (isView(user) && !llvm::is_contained(members, user))
       return llvm::any_of(user->getUsers(), [&](Operation *next) { return usedOutside(next, members); });
@@ -256,8 +438,14 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
   void ownDestination(OpBuilder &b, OpResult result) {
     auto dps = cast<DestinationStyleOpInterface>(result.getOwner());
     OpOperand *init = dps.getTiedOpOperand(result);
-    if (auto empty = init->get().getDefiningOp<tensor::EmptyOp>())
-      init->set(bufferization::AllocTensorOp::create(b, empty.getLoc(), empty.getType(), empty.getDynamicSizes()));
+    if (Operation *fill = init->get().getDefiningOp(); isFill(fill) && fill->hasOneUse())
+      init = cast<DestinationStyleOpInterface>(fill).getDpsInitOperand(0);
+    ownDestination(b, *init);
+  }
+
+  static void ownDestination(OpBuilder &b, OpOperand &init) {
+    if (auto empty = init.get().getDefiningOp<tensor::EmptyOp>())
+      init.set(bufferization::AllocTensorOp::create(b, empty.getLoc(), empty.getType(), empty.getDynamicSizes()));
   }
 
   /// A copy of the views behind `value`, at `b`.

@@ -8,7 +8,9 @@ def FormRegionsPass : Pass<"whit-form-regions", "mlir::func::FuncOp"> {
   let description = [{
     Every compute operation ends up in a `whit.region`. Operations share one when one loop nest can run them tile by tile:
     rows (elementwise, norm, quantize, gather), columns (matmuls and the elementwise operations behind them: bias, activation,
-    residual), heads (rotary embedding before attention or a cache). Where that is legal the cost model decides, by the price
+    residual), sums (reductions and products of activations, from the constant that they start with), heads (rotary embedding
+    before attention or a cache). A part of a larger tensor is written there by the region that computes it; any other
+    tensor.insert_slice becomes a region that copies. Outputs are written in place. Where that is legal the cost model decides, by the price
     of the tensor between them; a remark says what was chosen. Slices and reshapes follow their consumers into the region.
 
     ```mlir
@@ -22,6 +24,7 @@ def FormRegionsPass : Pass<"whit-form-regions", "mlir::func::FuncOp"> {
     } -> ...
     ```
   }];
-  let dependentDialects = ["mlir::whit::WhitDialect", "mlir::bufferization::BufferizationDialect"];
+  let dependentDialects = ["mlir::whit::WhitDialect", "mlir::bufferization::BufferizationDialect",
+                           "mlir::linalg::LinalgDialect"];
 }
 #endif

@@ -184,35 +184,42 @@ Value LaneBuilder::maskOf(Value count, int64_t lanes) {
   return vector::CreateMaskOp::create(*this, vectorOf(getI1Type(), lanes), ValueRange{count});
 }
 
-/// The same memory with elements of 16 bits. LLVM turns masked accesses of f16 and bf16 into library calls where it has
-/// no arithmetic on them. Descriptors of both are one type in LLVM, so the cast vanishes there.
-static Value asIntegers(LaneBuilder &b, Value memref) {
-  auto type = cast<MemRefType>(memref.getType());
-  MemRefType integers = MemRefType::Builder(type).setElementType(b.getI16Type());
-  return UnrealizedConversionCastOp::create(b, integers, memref).getResult(0);
+/// The same memory with elements of another type. Descriptors of both are one type in LLVM, so the cast vanishes there.
+static Value withElement(LaneBuilder &b, Value memref, Type element) {
+  MemRefType type = MemRefType::Builder(cast<MemRefType>(memref.getType())).setElementType(element);
+  return UnrealizedConversionCastOp::create(b, type, memref).getResult(0);
 }
 
+/// LLVM turns masked accesses of f16 and bf16 into library calls where it has no arithmetic on them.
 static bool isHalf(Type type) { return type.isF16() || type.isBF16(); }
 
 Value LaneBuilder::load(Value memref, ValueRange at, Value mask, int64_t lanes) {
   VectorType type = vectorOf(cast<MemRefType>(memref.getType()).getElementType(), lanes);
+  if (type.getElementType().isInteger(1)) { // a byte each in memory, a bit each in a vector
+    Value bytes = load(withElement(*this, memref, getI8Type()), at, mask, lanes);
+    return cmp(arith::CmpIPredicate::ne, bytes, splatInt(0, getI8Type(), lanes));
+  }
   if (!mask)
     return vector::LoadOp::create(*this, type, memref, at);
   VectorType stored = isHalf(type.getElementType()) ? vectorOf(getI16Type(), lanes) : type;
   if (stored != type)
-    memref = asIntegers(*this, memref);
+    memref = withElement(*this, memref, getI16Type());
   Value nothing = arith::ConstantOp::create(*this, getZeroAttr(stored));
   Value loaded = vector::MaskedLoadOp::create(*this, stored, memref, at, mask, nothing);
   return stored == type ? loaded : Value(arith::BitcastOp::create(*this, type, loaded));
 }
 
 void LaneBuilder::store(Value value, Value memref, ValueRange at, Value mask) {
+  if (auto type = cast<VectorType>(value.getType()); type.getElementType().isInteger(1)) {
+    value = arith::ExtUIOp::create(*this, type.clone(getI8Type()), value);
+    memref = withElement(*this, memref, getI8Type());
+  }
   if (!mask) {
     vector::StoreOp::create(*this, value, memref, at);
     return;
   }
   if (auto type = cast<VectorType>(value.getType()); isHalf(type.getElementType())) {
-    memref = asIntegers(*this, memref);
+    memref = withElement(*this, memref, getI16Type());
     value = arith::BitcastOp::create(*this, type.clone(getI16Type()), value);
   }
   vector::MaskedStoreOp::create(*this, memref, at, mask, value);

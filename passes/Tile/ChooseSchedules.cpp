@@ -28,6 +28,55 @@ constexpr int64_t kAttentionRows = 32;
 constexpr int64_t kChunks = 8, kLeastColumns = 32;
 /// Rows of a tile when several operations share a region: a nominal prompt, so that its weights are read once.
 constexpr int64_t kFusedRows = 128;
+/// Elements of an operation on elements that are worth a chunk, those that a buffer between two operations may hold, and
+/// what a dynamic dimension counts for.
+constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128;
+/// A tile of a contraction: rows and columns.
+constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
+
+/// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
+/// of one, and single iterations of those around it. Sums are never cut.
+SmallVector<int64_t> tileOf(linalg::LinalgOp op, bool hasBuffers) {
+  SmallVector<int64_t> sizes = op.getStaticLoopRanges(), tile(sizes.size(), 0);
+  auto iterators = op.getIteratorTypesArray();
+  int64_t work = 1, elements = 1;
+  auto nominal = [](int64_t size) { return ShapedType::isDynamic(size) ? kNominalSize : std::max<int64_t>(size, 1); };
+  for (auto [size, iterator] : llvm::zip_equal(sizes, iterators))
+    if (iterator == utils::IteratorType::reduction)
+      work = std::min(work * nominal(size), kChunkWork);
+  bool isContraction = op.getNumReductionLoops() && op.getNumParallelLoops() > 1 && op.getNumDpsInputs() == 2;
+  int64_t inner = 0;
+  for (int64_t i = sizes.size() - 1; i >= 0; --i) {
+    if (iterators[i] != utils::IteratorType::parallel)
+      continue;
+    bool isDynamic = ShapedType::isDynamic(sizes[i]);
+    int64_t part = std::max<int64_t>(kChunkWork / work, 1);
+    if (isContraction)
+      part = inner == 0 ? kContractionColumns : inner == 1 ? kContractionRows : 1;
+    if (hasBuffers)
+      part = std::min(part, std::max<int64_t>(kBufferElements / elements, 1));
+    part = int64_t(1) << llvm::Log2_64(part);
+    // An innermost loop is cut where a buffer needs it: vectors run along it.
+    bool keeps = isDynamic ? inner == 0 && !hasBuffers && !isContraction
+                           : sizes[i] <= part || (inner == 0 && !hasBuffers && !isContraction && sizes[i] <= 4 * part);
+    tile[i] = keeps ? 0 : part;
+    work = std::min(work * (keeps ? nominal(sizes[i]) : part), kChunkWork);
+    elements *= keeps ? nominal(sizes[i]) : part;
+    ++inner;
+  }
+  return tile;
+}
+
+/// Rows of a tile, fewer where they are long.
+int64_t rowTileOf(ArrayRef<Operation *> ops) {
+  int64_t longest = 1;
+  for (Operation *op : ops)
+    for (Type type : op->getResultTypes())
+      if (auto tensor = dyn_cast<RankedTensorType>(type);
+          tensor && tensor.getRank() && !tensor.isDynamicDim(tensor.getRank() - 1))
+        longest = std::max(longest, tensor.getShape().back());
+  return std::clamp<int64_t>(4 * kBufferElements / longest, 1, kRowTile);
+}
 
 struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSchedulesPass> {
   void runOnOperation() override {
@@ -60,17 +109,25 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
       tile = {1, 0};
     } else if (isa<RotaryOp>(root)) {
       tile = {1, kAttentionRows, 0};
-    } else if (loops > 0 && !isa<linalg::LinalgOp>(root)) {
-      tile[0] = kRowTile;
-    } else if (loops > 1) {
-      auto iterators = cast<TilingInterface>(root).getLoopIteratorTypes();
-      if (iterators[0] == utils::IteratorType::parallel)
-        tile[0] = kRowTile;
+    } else if (loops > 0 && llvm::any_of(ops, [](Operation *op) { return isa<RowwiseOpInterface>(op); })) {
+      tile[0] = rowTileOf(ops);
+    } else if (auto linalgRoot = dyn_cast<linalg::LinalgOp>(root)) {
+      tile = tileOf(linalgRoot, hasBuffers(ops));
     }
     auto schedule = ScheduleAttr::get(&getContext(), tile, best.rows, best.panels);
     region.setScheduleAttr(schedule);
     for (Operation *matmul : matmuls)
       matmul->setAttr("schedule", schedule);
+  }
+
+  /// Whether a result stays inside the region. A constant that a reduction starts from is written where its result goes.
+  static bool hasBuffers(ArrayRef<Operation *> ops) {
+    return llvm::any_of(ops.drop_back(), [](Operation *op) {
+      return llvm::any_of(op->getUses(), [](OpOperand &use) {
+        auto user = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
+        return user && !user.isDpsInit(&use);
+      });
+    });
   }
 
   ::whit::MatmulTile chooseMatmul(ArrayRef<Operation *> matmuls, bool fused) {

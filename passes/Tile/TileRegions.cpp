@@ -5,6 +5,7 @@
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -57,7 +58,8 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     options.setFusionControlFn([&](tensor::ExtractSliceOp, OpResult producer,
                                    bool isDestination) -> std::optional<scf::SCFTileAndFuseOptions::ControlFnResult> {
       Operation *op = producer.getOwner();
-      if (isDestination || op->getBlock() != &body)
+      // A destination is only computed by what fills it: a constant, tile by tile.
+      if (op->getBlock() != &body || (isDestination && !isa<linalg::LinalgOp>(op)))
         return std::nullopt;
       return scf::SCFTileAndFuseOptions::ControlFnResult{llvm::is_contained(yield->getOperands(), producer)};
     });
@@ -65,9 +67,11 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
         scf::tileConsumerAndFuseProducersUsingSCF(rewriter, cast<TilingInterface>(root), options);
     if (failed(tiled))
       return region.emitError() << "region '" << region.getName() << "' cannot be tiled by its schedule " << *schedule;
-    for (OpOperand &operand : yield->getOpOperands())
-      if (Value replacement = tiled->replacements.lookup(operand.get()))
-        operand.set(replacement);
+    for (auto [from, to] : tiled->replacements)
+      from.replaceUsesWithIf(to, [&](OpOperand &use) {
+        return use.getOwner() == yield ||
+               (use.getOwner()->getBlock() == &body && isa<tensor::InsertSliceOp>(use.getOwner()));
+      });
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body)))
       if (isOpTriviallyDead(&op))
         op.erase();

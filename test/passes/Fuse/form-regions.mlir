@@ -82,3 +82,81 @@ func.func @scalars(%x: tensor<?x64xf32>) -> index {
   %d = tensor.dim %x, %c0 : tensor<?x64xf32>
   return %d : index
 }
+
+// -----
+
+// A reduction and the constant that it starts from are one region; what is done to the result comes with it.
+// CHECK-LABEL: func @mean
+func.func @mean(%x: tensor<?x64xf32>, %m: index) -> tensor<?xf32> {
+  // CHECK: whit.region
+  // CHECK: %[[Z:.*]] = linalg.fill
+  // CHECK: linalg.generic {{.*}} outs(%[[Z]]
+  // CHECK: linalg.generic
+  // CHECK: whit.yield
+  // CHECK-NOT: whit.region
+  %zero = arith.constant 0.0 : f32
+  %scale = arith.constant 0.015625 : f32
+  %e = tensor.empty(%m) : tensor<?xf32>
+  %z = linalg.fill ins(%zero : f32) outs(%e : tensor<?xf32>) -> tensor<?xf32>
+  %sum = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>], iterator_types = ["parallel", "reduction"]}
+      ins(%x : tensor<?x64xf32>) outs(%z : tensor<?xf32>) {
+  ^bb0(%a: f32, %s: f32):
+    %0 = arith.addf %s, %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<?xf32>
+  %y = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%sum : tensor<?xf32>) outs(%e : tensor<?xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.mulf %a, %scale : f32
+    linalg.yield %0 : f32
+  } -> tensor<?xf32>
+  return %y : tensor<?xf32>
+}
+
+// -----
+
+// Parts of one tensor: the first is computed in its place, the second, which exists already, is copied there; both into
+// the output, without memory between.
+// CHECK-LABEL: func @parts
+// CHECK-SAME: %[[X:.*]]: tensor<4x8xf32>, %[[OUT:.*]]: tensor<4x16xf32>
+func.func @parts(%x: tensor<4x8xf32>, %out: tensor<4x16xf32>) -> tensor<4x16xf32> {
+  // CHECK: %[[A:.*]] = whit.region "generic"(%{{.*}}, %{{.*}} : {{.*}})
+  // CHECK: %[[S:.*]] = tensor.extract_slice %[[OUT]][0, 0] [4, 8] [1, 1]
+  // CHECK: %[[N:.*]] = linalg.generic {{.*}} outs(%[[S]]
+  // CHECK: tensor.insert_slice %[[N]] into %[[OUT]][0, 0] [4, 8] [1, 1]
+  // CHECK: whit.region "copy"
+  // CHECK: %[[T:.*]] = tensor.extract_slice %[[A]][0, 8] [4, 8] [1, 1]
+  // CHECK: %[[C:.*]] = linalg.copy ins(%[[X]] : {{.*}}) outs(%[[T]]
+  // CHECK: tensor.insert_slice %[[C]] into %[[A]][0, 8] [4, 8] [1, 1]
+  // CHECK-NOT: materialize_in_destination
+  %e = tensor.empty() : tensor<4x8xf32>
+  %f = tensor.empty() : tensor<4x16xf32>
+  %n = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.negf %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x8xf32>
+  %a = tensor.insert_slice %n into %f[0, 0] [4, 8] [1, 1] : tensor<4x8xf32> into tensor<4x16xf32>
+  %b = tensor.insert_slice %x into %a[0, 8] [4, 8] [1, 1] : tensor<4x8xf32> into tensor<4x16xf32>
+  %r = bufferization.materialize_in_destination %b in %out : (tensor<4x16xf32>, tensor<4x16xf32>) -> tensor<4x16xf32>
+  return %r : tensor<4x16xf32>
+}
+
+// -----
+
+// Rows of unknown length have no tile buffer that surely holds them: two regions.
+// CHECK-LABEL: func @long_rows
+// WHY: a row may be too long for a tile buffer
+// CHECK-COUNT-2: whit.region
+func.func @long_rows(%x: tensor<?x?xf32>, %m: index, %n: index) -> tensor<?x?xf32> {
+  %e = tensor.empty(%m, %n) : tensor<?x?xf32>
+  %p = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?x?xf32>) outs(%e : tensor<?x?xf32>) {
+  ^bb0(%l: f32, %o: f32):
+    %v = arith.mulf %l, %l : f32
+    linalg.yield %v : f32
+  } -> tensor<?x?xf32>
+  %s = whit.softmax ins(%p : tensor<?x?xf32>) outs(%e : tensor<?x?xf32>) -> tensor<?x?xf32>
+  return %s : tensor<?x?xf32>
+}

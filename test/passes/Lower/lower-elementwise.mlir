@@ -63,20 +63,80 @@ func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
   return
 }
 
-// The last loop moves another dimension of the source: scalar loops. So does dividing integers, whose masked lanes are 0.
-// CHECK-LABEL: @scalar
-// CHECK-NOT: vector
-// CHECK: memref.load
-// CHECK: arith.divsi %{{.*}} : i64
-// CODE-LABEL: scalar:
-func.func @scalar(%x: memref<4x?xf32>, %y: memref<?x4xf32>, %i: memref<8xi64>) {
-  linalg.transpose ins(%x : memref<4x?xf32>) outs(%y : memref<?x4xf32>) permutation = [1, 0]
-  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>], iterator_types = ["parallel"]} outs(%i : memref<8xi64>) {
-  ^bb0(%a: i64):
-    %three = arith.constant 3 : i64
-    %q = arith.divsi %a, %three : i64
+// No loop moves the last dimension of both: 16 elements are read one by one, and the last of a row alone. Dividing integers
+// is for lanes too; where there is nothing behind the end, it divides by 1.
+// CHECK-LABEL: @scattered
+// CHECK-COUNT-16: memref.load
+// CHECK: vector.from_elements
+// CHECK: vector.store
+// CHECK: arith.select %{{.*}} : vector<16xi1>, vector<16xi64>
+// CHECK: arith.divsi %{{.*}} : vector<16xi64>
+// CODE-LABEL: scattered:
+func.func @scattered(%x: memref<24x?xf32>, %y: memref<?x24xf32>, %i: memref<8xi64>, %d: memref<8xi64>) {
+  linalg.transpose ins(%x : memref<24x?xf32>) outs(%y : memref<?x24xf32>) permutation = [1, 0]
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+      ins(%d : memref<8xi64>) outs(%i : memref<8xi64>) {
+  ^bb0(%b: i64, %a: i64):
+    %q = arith.divsi %a, %b : i64
     linalg.yield %q : i64
   }
+  return
+}
+
+// An address that counts up with the lanes is a vector load, whatever the row: a gather of rows copies vectors.
+// CHECK-LABEL: @rows
+// CHECK: %[[ROW:.*]] = memref.load
+// CHECK: %[[AT:.*]] = arith.index_cast %[[ROW]]
+// CHECK: vector.load %{{.*}}[%[[AT]], %{{.*}}] : memref<9x40xf32>, vector<16xf32>
+func.func @rows(%t: memref<9x40xf32>, %i: memref<?xi64>, %y: memref<?x40xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%i : memref<?xi64>) outs(%y : memref<?x40xf32>) {
+  ^bb0(%a: i64, %unused: f32):
+    %row = arith.index_cast %a : i64 to index
+    %column = linalg.index 1 : index
+    %v = memref.load %t[%row, %column] : memref<9x40xf32>
+    linalg.yield %v : f32
+  }
+  return
+}
+
+// A boolean is a byte in memory and a bit in a vector.
+// CHECK-LABEL: @booleans
+// CHECK: vector.load %{{.*}} : memref<32xi8>, vector<16xi8>
+// CHECK: arith.cmpi ne
+// CHECK: arith.extui %{{.*}} : vector<16xi1> to vector<16xi8>
+// CHECK: vector.store %{{.*}} : memref<32xi8>, vector<16xi8>
+func.func @booleans(%x: memref<32xi1>, %y: memref<32xi1>) {
+  linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]} ins(%x : memref<32xi1>) outs(%y : memref<32xi1>) {
+  ^bb0(%a: i1, %unused: i1):
+    %true = arith.constant true
+    %n = arith.xori %a, %true : i1
+    linalg.yield %n : i1
+  }
+  return
+}
+
+// A sum over rows keeps 16 columns in a register while it goes down.
+// CHECK-LABEL: @columns
+// CHECK: scf.for %[[J:.*]] = %c0 to %c32 step %c16
+// CHECK: %[[INIT:.*]] = vector.load %{{.*}}[%[[J]]]
+// CHECK: %[[SUM:.*]] = scf.for {{.*}} iter_args(%{{.*}} = %[[INIT]]) -> (vector<16xf32>)
+// CHECK: vector.store %[[SUM]]
+func.func @columns(%x: memref<?x32xf32>, %y: memref<32xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (j)>], iterator_types = ["reduction", "parallel"]} ins(%x : memref<?x32xf32>) outs(%y : memref<32xf32>) {
+  ^bb0(%a: f32, %s: f32):
+    %0 = arith.addf %s, %a : f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// Without a loop there is one element.
+// CHECK-LABEL: @one
+// CHECK: memref.store %{{.*}}, %{{.*}}[] : memref<f32>
+func.func @one(%y: memref<f32>) {
+  %zero = arith.constant 0.0 : f32
+  linalg.fill ins(%zero : f32) outs(%y : memref<f32>)
   return
 }
 

@@ -50,3 +50,60 @@ func.func @kept(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) 
   } -> tensor<?x64xf32>
   return %a, %b : tensor<?x64xf32>, tensor<?x64xf32>
 }
+
+// -----
+
+// Elements: whole inner loops, then as much of the next one as is worth a chunk. Vectors run along a row of unknown length.
+// CHECK-LABEL: func @elements
+func.func @elements(%x: tensor<?x?x40xf32>, %y: tensor<?x?x40xf32>, %u: tensor<?x?xf32>, %v: tensor<?x?xf32>) -> (tensor<?x?x40xf32>, tensor<?x?xf32>) {
+  // CHECK: whit.region "static" schedule <tile = [1, 256, 0]
+  %r = whit.region "static" {
+    %n = linalg.generic {indexing_maps = [affine_map<(a, b, c) -> (a, b, c)>, affine_map<(a, b, c) -> (a, b, c)>], iterator_types = ["parallel", "parallel", "parallel"]}
+        ins(%x : tensor<?x?x40xf32>) outs(%y : tensor<?x?x40xf32>) {
+    ^bb0(%i: f32, %o: f32):
+      %m = arith.negf %i : f32
+      linalg.yield %m : f32
+    } -> tensor<?x?x40xf32>
+    whit.yield %n : tensor<?x?x40xf32>
+  } -> tensor<?x?x40xf32>
+  // CHECK: whit.region "dynamic" schedule <tile = [128, 0]
+  %s = whit.region "dynamic" {
+    %n = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+        ins(%u : tensor<?x?xf32>) outs(%v : tensor<?x?xf32>) {
+    ^bb0(%i: f32, %o: f32):
+      %m = arith.negf %i : f32
+      linalg.yield %m : f32
+    } -> tensor<?x?xf32>
+    whit.yield %n : tensor<?x?xf32>
+  } -> tensor<?x?xf32>
+  return %r, %s : tensor<?x?x40xf32>, tensor<?x?xf32>
+}
+
+// -----
+
+// Sums are not cut; a product of activations gets tiles of rows and columns.
+// CHECK-LABEL: func @sums
+func.func @sums(%x: tensor<?x512xf32>, %w: tensor<512x300xf32>, %y: tensor<?x300xf32>, %z: tensor<?xf32>) -> (tensor<?x300xf32>, tensor<?xf32>) {
+  // CHECK: whit.region "product" schedule <tile = [16, 64, 0]
+  %r = whit.region "product" {
+    %n = linalg.generic {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"]}
+        ins(%x, %w : tensor<?x512xf32>, tensor<512x300xf32>) outs(%y : tensor<?x300xf32>) {
+    ^bb0(%a: f32, %b: f32, %o: f32):
+      %p = arith.mulf %a, %b : f32
+      %s = arith.addf %o, %p : f32
+      linalg.yield %s : f32
+    } -> tensor<?x300xf32>
+    whit.yield %n : tensor<?x300xf32>
+  } -> tensor<?x300xf32>
+  // CHECK: whit.region "sum" schedule <tile = [0, 0]
+  %t = whit.region "sum" {
+    %n = linalg.generic {indexing_maps = [affine_map<(m, k) -> (m, k)>, affine_map<(m, k) -> (m)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : tensor<?x512xf32>) outs(%z : tensor<?xf32>) {
+    ^bb0(%a: f32, %o: f32):
+      %s = arith.addf %o, %a : f32
+      linalg.yield %s : f32
+    } -> tensor<?xf32>
+    whit.yield %n : tensor<?xf32>
+  } -> tensor<?xf32>
+  return %r, %t : tensor<?x300xf32>, tensor<?xf32>
+}

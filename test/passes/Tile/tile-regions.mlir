@@ -37,6 +37,35 @@ func.func @rows(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %e: tensor<?x64xf32>, 
 
 // -----
 
+// What a sum starts from is written tile by tile, where the result goes; and a part lands in its place.
+// CHECK-LABEL: func @sums
+// CHECK-SAME: %[[X:.*]]: tensor<?x512xf32>, %[[Y:.*]]: tensor<64xf32>
+func.func @sums(%x: tensor<?x512xf32>, %y: tensor<64xf32>, %m: index) -> tensor<64xf32> {
+  // CHECK: %[[PART:.*]] = tensor.extract_slice %[[Y]][7] [%{{.*}}] [1]
+  // CHECK-NOT: linalg.fill
+  // CHECK: %[[R:.*]] = scf.forall {{.*}} shared_outs(%[[OUT:.*]] = %[[PART]])
+  // CHECK: %[[TILE:.*]] = tensor.extract_slice %[[OUT]]
+  // CHECK: %[[Z:.*]] = linalg.fill {{.*}} outs(%[[TILE]]
+  // CHECK: linalg.generic {{.*}} outs(%[[Z]]
+  // CHECK: tensor.insert_slice %[[R]] into %[[Y]][7]
+  %zero = arith.constant 0.0 : f32
+  %r = whit.region "sum" schedule <tile = [8, 0]> {
+    %part = tensor.extract_slice %y[7] [%m] [1] : tensor<64xf32> to tensor<?xf32>
+    %z = linalg.fill ins(%zero : f32) outs(%part : tensor<?xf32>) -> tensor<?xf32>
+    %n = linalg.generic {indexing_maps = [affine_map<(m, k) -> (m, k)>, affine_map<(m, k) -> (m)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : tensor<?x512xf32>) outs(%z : tensor<?xf32>) {
+    ^bb0(%a: f32, %o: f32):
+      %s = arith.addf %o, %a : f32
+      linalg.yield %s : f32
+    } -> tensor<?xf32>
+    %whole = tensor.insert_slice %n into %y[7] [%m] [1] : tensor<?xf32> into tensor<64xf32>
+    whit.yield %whole : tensor<64xf32>
+  } -> tensor<64xf32>
+  return %r : tensor<64xf32>
+}
+
+// -----
+
 // Rows of attention know where they stand: tiling advances `first`.
 // CHECK-LABEL: func @positions
 func.func @positions(%q: tensor<?x?x4x16xf32>, %k: tensor<?x2x4x16x16xf32>, %v: tensor<?x2x64x16xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> tensor<?x?x4x16xf32> {
