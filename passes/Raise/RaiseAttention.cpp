@@ -9,6 +9,7 @@
 //
 // Not handled: a batch and heads that are one dynamic dimension, softcap, a scale that is computed.
 
+#include "Raise/Causal.h"
 #include "Raise/Softmax.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -59,6 +60,7 @@ private:
   bool takeScores(Element scores);
   bool takeScale(Element &element);
   bool takeRoles();
+  void takeCausal();
   Value cacheOf(const Element &tokens, AffineExpr depth);
   Value mask();
 
@@ -68,6 +70,7 @@ private:
   Element probabilities, v, q, k, first; ///< first: the scores before the contraction was found in them
   double scale = 1;
   SmallVector<MaskTerm> masks;
+  Value position; ///< of the first row, if rows do not see behind themselves; else null
   // Indices as functions of the frame, and sizes.
   AffineExpr batch, head, kvHead, row;
   OpFoldResult batchSize, headCount, kvHeadCount, rowCount, tokenCount;
@@ -257,6 +260,43 @@ bool AttentionMatcher::match() {
   return true;
 }
 
+/// Takes the part of the mask by which rows do not see what is behind them. Where the number for what is not seen is
+/// finite, a row that sees nothing weighs all tokens alike, those behind it too: the condition must then be the only
+/// one, since a row always sees itself.
+void AttentionMatcher::takeCausal() {
+  auto rowDim = dyn_cast<AffineDimExpr>(row);
+  if (!rowDim && !isConstantIntValue(rowCount, 1))
+    return;
+  for (auto [i, term] : llvm::enumerate(masks)) {
+    Element condition = term.element;
+    double unseen = term.unseen;
+    if (term.kind == MaskTerm::Add) {
+      auto chosen = operands<arith::SelectOp>(term.element);
+      std::optional<double> low = chosen ? constantOf((*chosen)[2]) : std::nullopt;
+      if (!low || *low > kUnseen || constantOf((*chosen)[1]) != 0.0)
+        continue;
+      condition = (*chosen)[0];
+      unseen = *low;
+    } else if (term.kind != MaskTerm::KeepIf) {
+      continue;
+    }
+    SmallVector<Element> conjuncts = conjunctsOf(condition);
+    if (!std::isinf(unseen) && (conjuncts.size() > 1 || masks.size() > 1))
+      continue;
+    for (auto [j, conjunct] : llvm::enumerate(conjuncts)) {
+      std::optional<Offset> offset = causalOffset(conjunct, rowDim ? int64_t(rowDim.getPosition()) : -1, t);
+      position = offset ? valueOf(b, *offset) : Value();
+      if (!position)
+        continue;
+      conjuncts.erase(conjuncts.begin() + j);
+      masks.erase(masks.begin() + i);
+      for (const Element &other : conjuncts)
+        masks.push_back({MaskTerm::KeepIf, other, unseen});
+      return;
+    }
+  }
+}
+
 /// Keys or values as a cache: one that is there, or a new one.
 Value AttentionMatcher::cacheOf(const Element &tokens, AffineExpr depth) {
   OpFoldResult depthSize;
@@ -351,19 +391,22 @@ Value AttentionMatcher::build() {
     reason = "its queries, keys and values have no layout of rows and heads";
     return {};
   }
+  takeCausal();
   Value added;
   if (!masks.empty() && !(added = mask())) {
     reason = "its mask cannot be computed apart from its scores";
     return {};
   }
-  Value none = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
+  bool bidirectional = !position;
+  if (bidirectional)
+    position = arith::ConstantOp::create(b, b.getI32IntegerAttr(0));
   Value starts = tensor::EmptyOp::create(b, ArrayRef(batchSize), b.getI32Type());
-  Value start = linalg::FillOp::create(b, none, starts).getResult(0);
+  Value start = linalg::FillOp::create(b, position, starts).getResult(0);
   Value origin = arith::ConstantIndexOp::create(b, 0);
   Value init = tensor::EmptyOp::create(b, sizes, b.getF32Type());
-  auto op =
-      AttentionOp::create(b, init.getType(), queries, keys, values, added, start, origin, init,
-                          b.getF32FloatAttr(scale), b.getF32FloatAttr(0), b.getI64IntegerAttr(0), b.getUnitAttr());
+  auto op = AttentionOp::create(b, init.getType(), queries, keys, values, added, start, origin, init,
+                                b.getF32FloatAttr(scale), b.getF32FloatAttr(0), b.getI64IntegerAttr(0),
+                                bidirectional ? b.getUnitAttr() : UnitAttr());
   // Back to the model's layout.
   AffineMap out = root.getMatchingIndexingMap(root.getDpsInitOperand(0));
   Element y =

@@ -19,6 +19,10 @@ def RaiseAttentionPass : Pass<"whit-raise-attention", "::mlir::func::FuncOp"> {
     %y = whit.attention ins(%q, %k, %v mask %mask) ... bidirectional
     ```
 
+    A condition t <= s + position in the mask, by which a row does not see what is behind it, becomes the position that the
+    operation starts from; where it is not there, the operation is bidirectional. What is left of the mask is computed in the
+    smallest shape that it has.
+
     q and y are [B, S, H, D], so transposes between that and the form of the model fold with those that are there. Keys and
     values that are no cache yet are appended to an empty one.
   }];

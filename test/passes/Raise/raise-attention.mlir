@@ -396,11 +396,12 @@ func.func @groups_test() {
   return
 }
 
-// A batch of one that was dropped, queries that are used again, and a condition in place of the mask: the score itself is replaced.
+// A batch of one that was dropped, queries that are used again, and a condition that replaces the score itself: no row sees what is
+// behind it. That is no mask, but where rows stand.
 
 // CHECK-LABEL: func.func private @no_batch
-// CHECK: %[[MASK:.*]] = linalg.generic {{.*}} outs(%{{.*}} : tensor<1x1x3x3xf32>)
-// CHECK: whit.attention {{.*}} mask %[[MASK]] : tensor<1x3x2x2xf32>, tensor<1x2x3x2xf32>, {{.*}} scale = 1.000000e+00 bidirectional
+// CHECK: %[[START:.*]] = linalg.fill ins(%c0_i32 : i32)
+// CHECK: whit.attention ins(%{{[^ ]*}}, %{{[^ ]*}}, %{{[^ ]*}} : tensor<1x3x2x2xf32>, tensor<1x2x3x2xf32>, {{.*}} from %[[START]] {{.*}} scale = 1.000000e+00 ->
 // CHECK: return
 func.func private @no_batch(%q: tensor<2x3x2xf32>, %k: tensor<2x3x2xf32>, %v: tensor<2x3x2xf32>) -> tensor<2x3x2xf32> {
   %1 = tensor.empty() : tensor<2x2x3xf32>
@@ -485,6 +486,130 @@ func.func @no_batch_test() {
   %y = call @no_batch(%q, %k, %v) : (tensor<2x3x2xf32>, tensor<2x3x2xf32>, tensor<2x3x2xf32>) -> tensor<2x3x2xf32>
   %wanted = arith.constant dense<[[[-1.25, 1.375], [-0.115787968, 1.33815181], [-0.227571547, 2.9457891]], [[-3.25, 0.75], [-3.48709226, 0.625478089], [2.37751603, 0.075472869]]]> : tensor<2x3x2xf32>
   check.expect_close %y, %wanted ulps = 64 : tensor<2x3x2xf32>
+  return
+}
+
+// Rows stand behind a past, and padding is not seen: the conditions are taken apart, since a row that sees nothing gives 0 with either.
+
+// CHECK-LABEL: func.func private @padded
+// CHECK-SAME: %[[SEEN:[^ ]*]]: tensor<2x4xi1>, %[[POSITION:[^ ]*]]: tensor<i32>
+// CHECK: %[[PAST:.*]] = tensor.extract %[[POSITION]][] : tensor<i32>
+// CHECK: %[[MASK:.*]] = linalg.generic {{.*}} ins(%[[SEEN]] : tensor<2x4xi1>) outs(%{{.*}} : tensor<2x1x1x4xf32>)
+// CHECK: %[[START:.*]] = linalg.fill ins(%[[PAST]] : i32)
+// CHECK: whit.attention ins({{.*}} mask %[[MASK]] : {{.*}}, tensor<2x1x1x4xf32>) from %[[START]] + %c0 {{.*}} scale = 1.000000e+00 ->
+// CHECK: return
+func.func private @padded(%q: tensor<2x2x2x2xf32>, %k: tensor<2x2x4x2xf32>, %v: tensor<2x2x4x2xf32>, %seen: tensor<2x4xi1>, %position: tensor<i32>) -> tensor<2x2x2x2xf32> {
+  %1 = tensor.empty() : tensor<2x2x2x4xf32>
+  %2 = linalg.transpose ins(%k : tensor<2x2x4x2xf32>) outs(%1 : tensor<2x2x2x4xf32>) permutation = [0, 1, 3, 2]
+  %3 = arith.constant 0.0 : f32
+  %4 = tensor.empty() : tensor<2x2x2x4xf32>
+  %5 = linalg.fill ins(%3 : f32) outs(%4 : tensor<2x2x2x4xf32>) -> tensor<2x2x2x4xf32>
+  %6 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d2, d4)>, affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d4, d3)>, affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]} ins(%q, %2 : tensor<2x2x2x2xf32>, tensor<2x2x2x4xf32>) outs(%5 : tensor<2x2x2x4xf32>) {
+  ^bb0(%a0: f32, %a1: f32, %u: f32):
+    %p = arith.mulf %a0, %a1 : f32
+    %r = arith.addf %u, %p : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x4xf32>
+  %7 = tensor.empty() : tensor<2xi32>
+  %8 = linalg.generic {indexing_maps = [affine_map<(d0) -> ()>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} ins(%position : tensor<i32>) outs(%7 : tensor<2xi32>) {
+  ^bb0(%a0: i32, %u: i32):
+    %i = linalg.index 0 : index
+    %j = arith.index_cast %i : index to i32
+    %r = arith.addi %a0, %j : i32
+    linalg.yield %r : i32
+  } -> tensor<2xi32>
+  %10 = tensor.empty() : tensor<4xi32>
+  %9 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%10 : tensor<4xi32>) {
+  ^bb0(%u: i32):
+    %i = linalg.index 0 : index
+    %r = arith.index_cast %i : index to i32
+    linalg.yield %r : i32
+  } -> tensor<4xi32>
+  %11 = tensor.expand_shape %8 [[0, 1]] output_shape [2, 1] : tensor<2xi32> into tensor<2x1xi32>
+  %12 = tensor.empty() : tensor<2x4xi1>
+  %13 = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, 0)>, affine_map<(d0, d1) -> (d1)>, affine_map<(d0, d1) -> (d0, d1)>], iterator_types = ["parallel", "parallel"]} ins(%11, %9 : tensor<2x1xi32>, tensor<4xi32>) outs(%12 : tensor<2x4xi1>) {
+  ^bb0(%a0: i32, %a1: i32, %u: i1):
+    %r = arith.cmpi sge, %a0, %a1 : i32
+    linalg.yield %r : i1
+  } -> tensor<2x4xi1>
+  %14 = tensor.expand_shape %seen [[0, 1, 2], [3]] output_shape [2, 1, 1, 4] : tensor<2x4xi1> into tensor<2x1x1x4xi1>
+  %15 = tensor.empty() : tensor<2x1x2x4xi1>
+  %16 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, 0, d3)>, affine_map<(d0, d1, d2, d3) -> (d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%14, %13 : tensor<2x1x1x4xi1>, tensor<2x4xi1>) outs(%15 : tensor<2x1x2x4xi1>) {
+  ^bb0(%a0: i1, %a1: i1, %u: i1):
+    %r = arith.andi %a0, %a1 : i1
+    linalg.yield %r : i1
+  } -> tensor<2x1x2x4xi1>
+  %17 = tensor.empty() : tensor<2x1x2x4xf32>
+  %18 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%16 : tensor<2x1x2x4xi1>) outs(%17 : tensor<2x1x2x4xf32>) {
+  ^bb0(%a0: i1, %u: f32):
+    %kk = arith.constant 0.0 : f32
+    %n = arith.constant 0xFF800000 : f32
+    %r = arith.select %a0, %kk, %n : f32
+    linalg.yield %r : f32
+  } -> tensor<2x1x2x4xf32>
+  %19 = tensor.empty() : tensor<2x2x2x4xf32>
+  %20 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, 0, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%6, %18 : tensor<2x2x2x4xf32>, tensor<2x1x2x4xf32>) outs(%19 : tensor<2x2x2x4xf32>) {
+  ^bb0(%a0: f32, %a1: f32, %u: f32):
+    %r = arith.addf %a0, %a1 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x4xf32>
+  %21 = arith.constant 0xFF800000 : f32
+  %22 = tensor.empty() : tensor<2x2x2xf32>
+  %23 = linalg.fill ins(%21 : f32) outs(%22 : tensor<2x2x2xf32>) -> tensor<2x2x2xf32>
+  %24 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>], iterator_types = ["parallel", "parallel", "parallel", "reduction"]} ins(%20 : tensor<2x2x2x4xf32>) outs(%23 : tensor<2x2x2xf32>) {
+  ^bb0(%a0: f32, %u: f32):
+    %r = arith.maximumf %u, %a0 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2xf32>
+  %25 = tensor.expand_shape %24 [[0], [1], [2, 3]] output_shape [2, 2, 2, 1] : tensor<2x2x2xf32> into tensor<2x2x2x1xf32>
+  %26 = tensor.empty() : tensor<2x2x2x4xf32>
+  %27 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, 0)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%20, %25 : tensor<2x2x2x4xf32>, tensor<2x2x2x1xf32>) outs(%26 : tensor<2x2x2x4xf32>) {
+  ^bb0(%a0: f32, %a1: f32, %u: f32):
+    %r = arith.subf %a0, %a1 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x4xf32>
+  %28 = tensor.empty() : tensor<2x2x2x4xf32>
+  %29 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%27 : tensor<2x2x2x4xf32>) outs(%28 : tensor<2x2x2x4xf32>) {
+  ^bb0(%a0: f32, %u: f32):
+    %r = math.exp %a0 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x4xf32>
+  %30 = arith.constant 0.0 : f32
+  %31 = tensor.empty() : tensor<2x2x2xf32>
+  %32 = linalg.fill ins(%30 : f32) outs(%31 : tensor<2x2x2xf32>) -> tensor<2x2x2xf32>
+  %33 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2)>], iterator_types = ["parallel", "parallel", "parallel", "reduction"]} ins(%29 : tensor<2x2x2x4xf32>) outs(%32 : tensor<2x2x2xf32>) {
+  ^bb0(%a0: f32, %u: f32):
+    %r = arith.addf %u, %a0 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2xf32>
+  %34 = tensor.expand_shape %33 [[0], [1], [2, 3]] output_shape [2, 2, 2, 1] : tensor<2x2x2xf32> into tensor<2x2x2x1xf32>
+  %35 = tensor.empty() : tensor<2x2x2x4xf32>
+  %36 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, 0)>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%29, %34 : tensor<2x2x2x4xf32>, tensor<2x2x2x1xf32>) outs(%35 : tensor<2x2x2x4xf32>) {
+  ^bb0(%a0: f32, %a1: f32, %u: f32):
+    %r = arith.divf %a0, %a1 : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x4xf32>
+  %37 = arith.constant 0.0 : f32
+  %38 = tensor.empty() : tensor<2x2x2x2xf32>
+  %39 = linalg.fill ins(%37 : f32) outs(%38 : tensor<2x2x2x2xf32>) -> tensor<2x2x2x2xf32>
+  %40 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d2, d4)>, affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d4, d3)>, affine_map<(d0, d1, d2, d3, d4) -> (d0, d1, d2, d3)>], iterator_types = ["parallel", "parallel", "parallel", "parallel", "reduction"]} ins(%36, %v : tensor<2x2x2x4xf32>, tensor<2x2x4x2xf32>) outs(%39 : tensor<2x2x2x2xf32>) {
+  ^bb0(%a0: f32, %a1: f32, %u: f32):
+    %p = arith.mulf %a0, %a1 : f32
+    %r = arith.addf %u, %p : f32
+    linalg.yield %r : f32
+  } -> tensor<2x2x2x2xf32>
+  return %40 : tensor<2x2x2x2xf32>
+}
+
+func.func @padded_test() {
+  %q = arith.constant dense<[[[[0.25, -0.125], [1.5, -0.625]], [[-0.375, -1.0], [0.0, 0.25]]], [[[-0.125, -0.75], [0.25, 0.5]], [[-1.375, 0.375], [0.875, -1.625]]]]> : tensor<2x2x2x2xf32>
+  %k = arith.constant dense<[[[[0.5, -0.25], [1.75, -0.5], [-0.75, 0.875], [1.5, -1.75]], [[-1.625, -1.375], [-0.625, 0.0], [0.25, -0.375], [1.625, 0.625]]], [[[-1.375, -0.75], [-1.25, -1.25], [1.375, 1.75], [-0.25, -1.0]], [[1.375, -1.5], [-1.5, -0.875], [-0.5, -0.625], [-0.875, -1.125]]]]> : tensor<2x2x4x2xf32>
+  %v = arith.constant dense<[[[[0.5, 0.125], [0.625, 1.75], [1.75, -1.5], [1.25, -0.375]], [[1.375, 0.75], [-1.875, 1.625], [1.75, 2.0], [-1.75, -1.5]]], [[[0.5, 0.125], [-1.625, 1.625], [-1.125, -1.875], [1.5, 0.375]], [[-2.0, -1.375], [1.625, 1.125], [1.5, 1.75], [-0.875, 0.125]]]]> : tensor<2x2x4x2xf32>
+  %seen = arith.constant dense<[[true, true, true, true], [false, true, false, true]]> : tensor<2x4xi1>
+  %position = arith.constant dense<1> : tensor<i32>
+  %y = call @padded(%q, %k, %v, %seen, %position) : (tensor<2x2x2x2xf32>, tensor<2x2x4x2xf32>, tensor<2x2x4x2xf32>, tensor<2x4xi1>, tensor<i32>) -> tensor<2x2x2x2xf32>
+  %wanted = arith.constant dense<[[[[0.573137641, 1.07578933], [0.620448709, 1.53484714]], [[0.893846631, 0.879541278], [0.264700621, 1.51848578]]], [[[-1.625, 1.625], [-1.625, 1.625]], [[1.625, 1.125], [1.625, 1.125]]]]> : tensor<2x2x2x2xf32>
+  check.expect_close %y, %wanted ulps = 64 : tensor<2x2x2x2xf32>
   return
 }
 
