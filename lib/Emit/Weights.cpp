@@ -23,7 +23,7 @@ namespace whit {
 namespace {
 
 /// Floats held at a time while packing; a chunk is at least one panel.
-constexpr int64_t kChunkFloats = int64_t(1) << 21;
+constexpr int64_t kChunkFloats = int64_t(1) << 20;
 
 std::optional<ScaleType> floatTypeOf(mlir::Type type) {
   if (type.isF32())

