@@ -6,6 +6,7 @@
 
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Pack.h"
+#include "runtime/encoding/Quantize.h"
 #include "whit/Encoding.h"
 
 #include <cmath>
