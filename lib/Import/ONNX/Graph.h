@@ -14,14 +14,22 @@
 
 namespace whit {
 
+/// More dimensions than this are refused.
+inline constexpr int64_t kMaxTensorRank = 6;
+
+/// What is known of a graph besides its protobuf object.
+struct OnnxGraph {
+  std::vector<ByteRange> nodes; ///< where node(i) lies in the file
+  std::vector<std::shared_ptr<const StoredTensor>> initializers;
+};
+
 /// A parsed file with its tensors checked.
 struct OnnxModel {
   std::string file, name; ///< base name of the .onnx, with and without suffix
   ::onnx::ModelProto model;
   ::onnx::GraphProto graph;
-  std::vector<ByteRange> nodes; ///< where graph.node(i) lies in the file
   llvm::ArrayRef<uint8_t> bytes;
-  std::vector<std::shared_ptr<const StoredTensor>> initializers;
+  llvm::DenseMap<const ::onnx::GraphProto *, OnnxGraph> graphs; ///< `graph` and all that are attributes of nodes
 };
 
 /// What is known of the model's symbols: their sizes, and sizes that they must not exceed for the nodes to fit together.
@@ -50,6 +58,8 @@ public:
   bool unify(mlir::OpFoldResult x, mlir::OpFoldResult y);
   /// The number of a size, or the name of its symbol; null for computed ones.
   mlir::Attribute nameOf(mlir::OpFoldResult size) const;
+  /// Imports a graph that is an attribute of `node`, which sees the values around it, and gives its outputs.
+  mlir::FailureOr<llvm::SmallVector<GraphValue>> importBranch(Node &node, const ::onnx::GraphProto &branch);
   /// A value that is known from a stored tensor.
   GraphValue fromStored(std::shared_ptr<const StoredTensor> tensor);
 
@@ -65,9 +75,10 @@ public:
   llvm::DenseMap<std::pair<mlir::Value, void *>, semantics::Tensor> starts;
 
 private:
-  bool checkOperators();
+  bool addInitializers(const ::onnx::GraphProto &graph);
+  bool checkOperators(const ::onnx::GraphProto &graph);
   bool addInputs();
-  void addNodes();
+  void addNodes(const ::onnx::GraphProto &graph, mlir::ImplicitLocOpBuilder &b);
   bool addOutputs();
   void addRoles();
   bool solveSums();
@@ -79,6 +90,7 @@ private:
   Bindings &bindings;
   mlir::func::FuncOp function;
   llvm::StringMap<GraphValue> values;
+  std::vector<std::string> *inBranch = nullptr;                 ///< names that the branch being imported has defined
   llvm::MapVector<llvm::StringRef, mlir::OpFoldResult> symbols; ///< in the order of the inputs
   llvm::SmallVector<llvm::StringRef> sumsOfDims;                ///< names of symbols "a + b"
   llvm::DenseMap<mlir::Value, llvm::StringRef> symbolNames;

@@ -120,6 +120,7 @@ llvm::ArrayRef<Operator> gatherOperators();
 llvm::ArrayRef<Operator> productOperators();
 llvm::ArrayRef<Operator> logicOperators();
 llvm::ArrayRef<Operator> reductionOperators();
+llvm::ArrayRef<Operator> controlOperators();
 llvm::ArrayRef<Operator> matmulOperators();
 llvm::ArrayRef<Operator> normOperators();
 llvm::ArrayRef<Operator> moveOperators();

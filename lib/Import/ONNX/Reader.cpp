@@ -24,7 +24,7 @@ using namespace mlir;
 
 namespace whit {
 
-static constexpr int kMaxDepth = 64;
+static constexpr int kMaxDepth = 64, kMaxGraphDepth = 8;
 static constexpr size_t kMaxNodes = 1'000'000, kMaxSkeleton = size_t(512) << 20, kMaxName = 1024;
 static constexpr uint64_t kMaxOverlap = 4;
 static constexpr int kMaxRuns = 64;
@@ -59,31 +59,13 @@ public:
     if (!cutModel(source.bytes, wire, why))
       return report(code::Malformed, "is no whole ONNX file: " + why,
                     "the file may be cut off; copy or export it again");
-    if (wire.model.size() + wire.graph.size() > kMaxSkeleton)
-      return report(code::Limit, "has " + Twine(wire.model.size() + wire.graph.size()) +
+    if (wire.model.size() + wire.graph.skeleton.size() > kMaxSkeleton)
+      return report(code::Limit, "has " + Twine(wire.model.size() + wire.graph.skeleton.size()) +
                                      " bytes besides its weights; at most " + Twine(kMaxSkeleton) + " are read");
-    if (wire.nodes.size() > kMaxNodes || wire.initializers.size() > kMaxNodes)
-      return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) +
-                                     " nodes or initializers; at most " + Twine(kMaxNodes) + " are read");
-    if (!parse(source.model, wire.model, "model") || !parse(source.graph, wire.graph, "graph"))
+    if (!parse(source.model, wire.model, "model") || !parse(source.graph, wire.graph.skeleton, "graph"))
       return false;
-    if (size_t(source.graph.node_size()) != wire.nodes.size())
-      return report(code::Malformed, "is no valid ONNX file: nodes are not stored one by one");
-    source.nodes = std::move(wire.nodes);
     bool ok = checkVersions();
-    ok &= checkNames();
-    for (const WireTensor &tensor : wire.initializers) {
-      auto stored = readTensor(tensor, "", source.file, files, diagnostics);
-      ok &= stored != nullptr;
-      if (!stored)
-        continue;
-      if (stored->name.empty())
-        ok = report(code::Tensor, "has an initializer without a name");
-      else if (stored->name.size() > kMaxName)
-        ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) +
-                                     " bytes; at most " + Twine(kMaxName) + " are read");
-      source.initializers.push_back(stored);
-    }
+    ok &= readGraph(source.graph, wire.graph, 0);
     return ok && checkOverlap();
   }
 
@@ -102,6 +84,45 @@ private:
       return true;
     return report(code::Malformed, "is no valid ONNX file: its " + what +
                                        " cannot be parsed (damaged, or nested deeper than " + Twine(kMaxDepth) + ")");
+  }
+
+  /// A graph, its stored tensors, and the graphs inside of it.
+  bool readGraph(const ::onnx::GraphProto &graph, WireGraph &wire, int depth) {
+    if (depth > kMaxGraphDepth)
+      return report(code::Limit, "has graphs inside of graphs, deeper than " + Twine(kMaxGraphDepth));
+    if (wire.nodes.size() > kMaxNodes || wire.initializers.size() > kMaxNodes)
+      return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) +
+                                     " nodes or initializers; at most " + Twine(kMaxNodes) + " are read");
+    if (size_t(graph.node_size()) != wire.nodes.size())
+      return report(code::Malformed, "is no valid ONNX file: nodes are not stored one by one");
+    bool ok = checkNames(graph);
+    OnnxGraph read;
+    for (const WireTensor &tensor : wire.initializers) {
+      auto stored = readTensor(tensor, "", source.file, files, diagnostics);
+      ok &= stored != nullptr;
+      if (!stored)
+        continue;
+      if (stored->name.empty())
+        ok = report(code::Tensor, "has an initializer without a name");
+      else if (stored->name.size() > kMaxName)
+        ok = report(code::Graph, "has an initializer with a name of " + Twine(stored->name.size()) +
+                                     " bytes; at most " + Twine(kMaxName) + " are read");
+      read.initializers.push_back(stored);
+    }
+    read.nodes = std::move(wire.nodes);
+    for (auto [node, place] : llvm::zip(graph.node(), read.nodes))
+      for (const auto &attribute : node.attribute()) {
+        if (attribute.type() != ::onnx::AttributeProto::GRAPH)
+          continue;
+        WireGraph inner;
+        std::string why;
+        if (!cutAttributeGraph(source.bytes, place, attribute.name(), inner, why))
+          ok = report(code::Malformed, "is no whole ONNX file: " + why);
+        else
+          ok &= readGraph(attribute.g(), inner, depth + 1);
+      }
+    source.graphs[&graph] = std::move(read);
+    return ok;
   }
 
   bool checkVersions() {
@@ -132,13 +153,14 @@ private:
     llvm::StringMap<uint64_t> sizes;
     std::set<std::tuple<std::string, uint64_t, uint64_t>> ranges;
     uint64_t used = 0, available = 0;
-    for (const auto &tensor : source.initializers) {
-      if (tensor->file.empty() || !ranges.emplace(tensor->file, tensor->offset, tensor->length).second)
-        continue;
-      used += std::min(tensor->length, UINT64_MAX - used);
-      if (sizes.try_emplace(tensor->file).second)
-        available += llvm::cantFail(files.open(tensor->file)).size();
-    }
+    for (const auto &graph : source.graphs)
+      for (const auto &tensor : graph.second.initializers) {
+        if (tensor->file.empty() || !ranges.emplace(tensor->file, tensor->offset, tensor->length).second)
+          continue;
+        used += std::min(tensor->length, UINT64_MAX - used);
+        if (sizes.try_emplace(tensor->file).second)
+          available += llvm::cantFail(files.open(tensor->file)).size();
+      }
     if (used / kMaxOverlap <= available)
       return true;
     return report(code::Limit, "has stored tensors of " + Twine(used) + " bytes in files of " + Twine(available) +
@@ -146,21 +168,21 @@ private:
   }
 
   /// Names go into symbols, manifests and messages: text of a reasonable length.
-  bool checkNames() {
+  bool checkNames(const ::onnx::GraphProto &graph) {
     bool ok = true;
     auto check = [&](StringRef name, StringRef what) {
       if (name.size() > kMaxName || name.contains('\0') || !llvm::json::isUTF8(name))
         ok = report(code::Graph, "has a " + what + " named '" + shown(name) + "'; names must be UTF-8 of at most " +
                                      Twine(kMaxName) + " bytes");
     };
-    for (const auto &node : source.graph.node()) {
+    for (const auto &node : graph.node()) {
       check(node.name(), "node");
       check(node.op_type(), "node with an operator");
       check(node.domain(), "node with a domain");
       for (const std::string &output : node.output())
         check(output, "value");
     }
-    for (const auto *values : {&source.graph.input(), &source.graph.output()})
+    for (const auto *values : {&graph.input(), &graph.output()})
       for (const auto &value : *values) {
         check(value.name(), "value");
         for (const auto &dim : value.type().tensor_type().shape().dim())

@@ -21,7 +21,7 @@ namespace node_field {
 constexpr uint32_t Attribute = 5;
 }
 namespace attribute_field {
-constexpr uint32_t Name = 1, Tensor = 5;
+constexpr uint32_t Name = 1, Tensor = 5, Graph = 6;
 }
 namespace tensor_field {
 constexpr uint32_t FloatData = 4, RawData = 9, DoubleData = 10;
@@ -116,6 +116,23 @@ bool whit::cutTensor(ArrayRef<uint8_t> file, ByteRange range, WireTensor &tensor
   return why.empty();
 }
 
+static bool cutGraph(ArrayRef<uint8_t> file, ByteRange range, WireGraph &graph, std::string &why) {
+  WireReader reader(file, range);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number == graph_field::Initializer && field.type == Bytes) {
+      if (!cutTensor(file, field.payload, graph.initializers.emplace_back(), why))
+        return false;
+      continue;
+    }
+    if (field.number == graph_field::Node && field.type == Bytes)
+      graph.nodes.push_back(field.payload);
+    append(graph.skeleton, file, field.whole);
+  }
+  why = reader.why;
+  return why.empty();
+}
+
 bool whit::cutModel(ArrayRef<uint8_t> file, WireModel &model, std::string &why) {
   WireReader reader(file, {0, file.size()});
   WireField field;
@@ -141,22 +158,11 @@ bool whit::cutModel(ArrayRef<uint8_t> file, WireModel &model, std::string &why) 
     why = "no graph in " + std::to_string(file.size()) + " bytes";
     return false;
   }
-  WireReader inside(file, graph);
-  while (inside.next(field)) {
-    if (field.number == graph_field::Initializer && field.type == Bytes) {
-      if (!cutTensor(file, field.payload, model.initializers.emplace_back(), why))
-        return false;
-      continue;
-    }
-    if (field.number == graph_field::Node && field.type == Bytes)
-      model.nodes.push_back(field.payload);
-    append(model.graph, file, field.whole);
-  }
-  why = inside.why;
-  return why.empty();
+  return cutGraph(file, graph, model.graph, why);
 }
 
-bool whit::cutAttributeTensor(ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, WireTensor &tensor) {
+/// The payload of field `number` of the attribute `name`; empty if there is none.
+static ByteRange findAttribute(ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, uint32_t number) {
   WireReader reader(file, node);
   WireField field;
   while (reader.next(field)) {
@@ -170,12 +176,26 @@ bool whit::cutAttributeTensor(ArrayRef<uint8_t> file, ByteRange node, llvm::Stri
       if (part.number == attribute_field::Name && part.type == Bytes)
         named = llvm::StringRef(reinterpret_cast<const char *>(file.data()) + part.payload.offset,
                                 part.payload.length) == name;
-      else if (part.number == attribute_field::Tensor && part.type == Bytes)
+      else if (part.number == number && part.type == Bytes)
         found = part.payload;
     }
-    std::string why;
     if (named && found.length)
-      return cutTensor(file, found, tensor, why);
+      return found;
   }
+  return {};
+}
+
+bool whit::cutAttributeGraph(ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, WireGraph &graph,
+                             std::string &why) {
+  ByteRange found = findAttribute(file, node, name, attribute_field::Graph);
+  if (found.length)
+    return cutGraph(file, found, graph, why);
+  why = "attribute '" + name.str() + "' has no graph";
   return false;
+}
+
+bool whit::cutAttributeTensor(ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, WireTensor &tensor) {
+  ByteRange found = findAttribute(file, node, name, attribute_field::Tensor);
+  std::string why;
+  return found.length && cutTensor(file, found, tensor, why);
 }

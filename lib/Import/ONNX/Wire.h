@@ -50,12 +50,17 @@ struct WireTensor {
   bool hasRaw = false, hasFloats = false, hasDoubles = false;
 };
 
+/// A graph, cut.
+struct WireGraph {
+  std::string skeleton;                 ///< GraphProto without initializers
+  std::vector<ByteRange> nodes;         ///< in order
+  std::vector<WireTensor> initializers; ///< in order
+};
+
 /// An ONNX file, cut.
 struct WireModel {
-  std::string model;                    ///< ModelProto without graph
-  std::string graph;                    ///< GraphProto without initializers
-  std::vector<ByteRange> nodes;         ///< of graph, in order
-  std::vector<WireTensor> initializers; ///< of graph, in order
+  std::string model; ///< ModelProto without graph
+  WireGraph graph;
 };
 
 /// Cuts a TensorProto. False with `why` if it is none.
@@ -63,6 +68,10 @@ bool cutTensor(llvm::ArrayRef<uint8_t> file, ByteRange range, WireTensor &tensor
 
 /// Cuts a whole file. False with `why` (what is wrong, at which byte) if it is no ONNX file.
 bool cutModel(llvm::ArrayRef<uint8_t> file, WireModel &model, std::string &why);
+
+/// Cuts the graph in attribute `name` of a node. False with `why` if there is none.
+bool cutAttributeGraph(llvm::ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, WireGraph &graph,
+                       std::string &why);
 
 /// The tensor in attribute `name` of a node; false if there is none.
 bool cutAttributeTensor(llvm::ArrayRef<uint8_t> file, ByteRange node, llvm::StringRef name, WireTensor &tensor);

@@ -25,7 +25,7 @@ using namespace whit;
 
 namespace {
 
-/// A model of the operators that read stored tensors, shapes and attributes.
+/// A model of the operators that read stored tensors, shapes, attributes and graphs.
 std::string smallModel() {
   onnx::ModelProto model;
   model.set_ir_version(10);
@@ -47,6 +47,8 @@ std::string smallModel() {
     }
   };
   addValue(graph.add_input(), "ids", 7, {"b", "s"});
+  addValue(graph.add_input(), "past", 1, {"b", "2", "p", "4"});
+  addValue(graph.add_input(), "mask", 7, {"p + s"});
   addValue(graph.add_output(), "y", 1, {"b", "s", "4"});
   auto addTensor = [&](const char *name, int type, std::initializer_list<int64_t> dims, size_t bytes) {
     auto *tensor = graph.add_initializer();
@@ -60,6 +62,8 @@ std::string smallModel() {
   addTensor("scales", 1, {4, 1}, 16);
   addTensor("table", 1, {3, 16}, 192);
   addTensor("gamma", 1, {16}, 64);
+  addTensor("two", 7, {1}, 8);
+  graph.mutable_initializer()->rbegin()->set_raw_data(std::string("\2\0\0\0\0\0\0\0", 8));
   auto addNode = [&](const char *op, const char *domain, std::initializer_list<const char *> inputs,
                      const char *output) {
     auto *node = graph.add_node();
@@ -80,7 +84,31 @@ std::string smallModel() {
   addNode("Gather", "", {"table", "ids"}, "x");
   addNode("SimplifiedLayerNormalization", "", {"x", "gamma"}, "n");
   addNode("Shape", "", {"n"}, "shape");
-  addNode("Reshape", "", {"n", "shape"}, "r");
+  addNode("Slice", "", {"shape", "two", "two", "", "two"}, "none");
+  addNode("Concat", "", {"none", "shape"}, "target")->add_attribute()->CopyFrom([] {
+    onnx::AttributeProto axis;
+    axis.set_name("axis");
+    axis.set_type(onnx::AttributeProto::INT);
+    return axis;
+  }());
+  addNode("Equal", "", {"two", "two"}, "flag");
+  auto *choice = addNode("If", "", {"flag"}, "chosen");
+  for (const char *name : {"then_branch", "else_branch"}) {
+    auto *attribute = choice->add_attribute();
+    attribute->set_name(name);
+    attribute->set_type(onnx::AttributeProto::GRAPH);
+    onnx::GraphProto &branch = *attribute->mutable_g();
+    auto *tensor = branch.add_initializer();
+    *tensor = graph.initializer(3); // gamma
+    tensor->set_name("inner");
+    auto *node = branch.add_node();
+    node->set_op_type("Mul");
+    for (const char *input : {"n", "inner"})
+      node->add_input(input);
+    node->add_output("product");
+    branch.add_output()->set_name("product");
+  }
+  addNode("Reshape", "", {"chosen", "target"}, "r");
   auto *matmul = addNode("MatMulNBits", "com.microsoft", {"r", "codes", "scales"}, "y");
   for (auto [name, value] : {std::pair("K", 16), {"N", 4}, {"bits", 4}, {"block_size", 16}})
     addAttribute(matmul, name, value);

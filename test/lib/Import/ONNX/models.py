@@ -450,6 +450,61 @@ def sums(out):
     np.savez(out.path / "wrong.npz", **{name: np.ones((2, n), np.float32) for name, n in zip(names, (3, 4, 8))})
 
 
+# ------------------------------------------------------------------------------------------------ branches
+
+
+def branches(out):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+    def graph(name, nodes, output, constants=(), inputs=()):
+        return helper.make_graph(nodes, name, list(inputs), [helper.make_tensor_value_info(output, F32, None)], list(constants))
+
+    def twice(output="twice"):
+        two = constant("two", np.array(2, np.float32))
+        return graph("then", [node("Mul", ["x", "two"], [output], "/then/Mul")], output, [two])
+
+    def plus(output="plus", inner="unknown"):
+        nodes = [node("Exp", ["x"], [inner], "/else/Exp"), node("Add", ["x", inner], [output], "/else/Add")]
+        return graph("else", nodes, output)
+
+    def save(name, condition, yes, no, arrays=None, extra=()):
+        e = Expressions([value("x", ["batch", 3]), *extra])
+        cond = condition(e)
+        e.give(e.If(cond, then_branch=yes, else_branch=no), F32, 2)
+        if arrays is None:
+            out.save(name, model(e.nodes, e.inputs, e.outputs, e.constants))
+        else:
+            e.save(out, name, arrays)
+
+    wide = lambda e: e.Equal(e.Gather(e.Shape("x"), np.array(1, np.int64)), np.array(3, np.int64))
+    narrow = lambda e: e.Not(wide(e))
+    positive = lambda e: e.Greater(e.ReduceSum("x", keepdims=0), np.array(0, np.float32))
+    save("yes", wide, twice(), plus(), {"x": x})
+    save("no", narrow, twice(), plus(), {"x": x})
+    # What is not taken is not looked at, and what is not supported is only refused where it is.
+    strange = graph("strange", [node("Frobnicate", ["x"], ["s"], "/strange", "org.example")], "s")
+    save("unused", wide, twice(), strange)
+    save("used", narrow, twice(), strange)
+    # One inside of another, which sees both of what is around it.
+    inner = graph("outer", [node("Neg", ["x"], ["minus"], "/Neg"), node("If", ["flag"], ["z"], "/inner", then_branch=graph("in", [node("Add", ["x", "minus"], ["w"], "/in/Add")], "w"), else_branch=plus())], "z", [constant("flag", np.array(True))])
+    save("nested", wide, inner, plus(), {"x": x})
+    # The other branch of these has whole results, which can be compared.
+    square = graph("square", [node("Mul", ["x", "x"], ["xx"], "/else/Mul")], "xx")
+    for name, sign in (("positive", 1), ("negative", -1)):
+        save(name, positive, twice(), square, {"x": np.float32(sign) * x})
+    cut = graph("cut", [node("Slice", ["x", "one", "end", "one"], ["c"], "/Slice")], "c", [ints("one", 1), ints("end", 2)])
+    save("sizes", positive, twice(), cut)
+    whole = graph("whole", [node("Cast", ["x"], ["i"], "/Cast", to=I64), node("Div", ["i", "i"], ["d"], "/Div"), node("Cast", ["d"], ["f"], "/Back", to=F32)], "f")
+    save("division", positive, twice(), whole)
+    save("input", wide, graph("then", [node("Neg", ["a"], ["b"], "/Neg")], "b", inputs=[value("a", [3])]), plus())
+    save("count", wide, helper.make_graph([], "none", [], []), plus())
+    save("outside", lambda e: (e.If(wide(e), then_branch=twice("seen"), else_branch=plus()), e.nodes.append(node("Neg", ["seen"], ["late"], "/late")), wide(e))[2], twice("other"), plus("more", "most"))
+    deep = twice()
+    for level in range(10):
+        deep = graph(f"g{level}", [node("If", ["flag"], [f"z{level}"], f"/if{level}", then_branch=deep, else_branch=twice())], f"z{level}")
+    save("deep", wide, deep, plus())
+
+
 def same(first, second):
     a, b = np.load(first), np.load(second)
     wrong = sorted(set(a.files) ^ set(b.files))
