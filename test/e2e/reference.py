@@ -49,6 +49,7 @@ class Runtime:
         self.head_size = next((2 * t.dims[1] for t in graph.graph.initializer if t.name == "cos_cache"), None)
         self.past_inputs = [v for v in self.session.get_inputs() if v.name.startswith("past_key_values.")]
         self.outputs = [v.name for v in self.session.get_outputs()]
+        self.wants_positions = any(v.name == "position_ids" for v in self.session.get_inputs())
 
     def empty_past(self, batch: int = 1) -> list[np.ndarray]:
         """Past tensors of length 0; the symbolic head size of some exporters is taken from the rotary table."""
@@ -60,6 +61,8 @@ class Runtime:
         if mask is None:
             mask = np.ones((ids.shape[0], ids.shape[1] + past[0].shape[2]), np.int64)
         feeds = {"input_ids": ids, "attention_mask": mask, **{v.name: p for v, p in zip(self.past_inputs, past)}}
+        if self.wants_positions:
+            feeds["position_ids"] = np.maximum(mask.cumsum(-1) - 1, 0)[:, -ids.shape[1]:]
         results = dict(zip(self.outputs, self.session.run(None, feeds)))
         return results["logits"], [results[v.name.replace("past_key_values", "present")] for v in self.past_inputs]
 
