@@ -208,12 +208,12 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   result.weightBytes = weights->size();
   result.weightCount = writer.weights.size();
   result.losses = std::move(writer.losses);
+  std::vector<std::reference_wrapper<OutputFile>> files = {*code};
   if (isBeside) {
-    if (Error error = weights->commit())
-      return error;
+    files.insert(files.begin(), *weights);
     result.weightsFile = weightsPath.str().str();
   }
-  if (Error error = code->commit())
+  if (Error error = OutputFile::commitAll(files))
     return error;
   return result;
 }

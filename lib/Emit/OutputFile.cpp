@@ -135,14 +135,33 @@ Error OutputFile::append(const OutputFile &other) {
   return Error::success();
 }
 
-Error OutputFile::commit() {
+Error OutputFile::commit() { return commitAll(std::ref(*this)); }
+
+Error OutputFile::commitAll(ArrayRef<std::reference_wrapper<OutputFile>> files) {
+  // The slow part first: between the first new name and the last, nothing waits for the disk.
+  for (OutputFile &file : files)
+    if (!file.folder.empty() && fsync(file.descriptor) != 0)
+      return file.failed("write");
+  for (OutputFile &file : files)
+    if (Error error = file.place())
+      return error;
+  // The new names themselves must survive a power cut; a file system that cannot do that still has the files.
+  for (OutputFile &file : files) {
+    int directory = file.folder.empty() ? -1 : open(file.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory >= 0) {
+      fsync(directory);
+      close(directory);
+    }
+  }
+  return Error::success();
+}
+
+Error OutputFile::place() {
   if (folder.empty()) { // standard output, devices
     if (close(std::exchange(descriptor, -1)) != 0)
       return failed("write");
     return Error::success();
   }
-  if (fsync(descriptor) != 0)
-    return failed("write");
   if (temporary.empty()) {
     std::string name = temporaryName(target);
     std::string self = "/proc/self/fd/" + std::to_string(descriptor);
@@ -160,12 +179,6 @@ Error OutputFile::commit() {
     return failed("rename the finished file");
   sys::DontRemoveFileOnSignal(temporary);
   temporary.clear();
-  // The new name itself must survive a power cut; a file system that cannot do that still has the file.
-  int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (directory >= 0) {
-    fsync(directory);
-    close(directory);
-  }
   return Error::success();
 }
 

@@ -10,6 +10,7 @@
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace whit {
@@ -25,8 +26,11 @@ public:
   llvm::Error write(llvm::StringRef text) { return write(llvm::ArrayRef<uint8_t>(text.bytes_begin(), text.size())); }
   /// Appends all bytes of another file that is not yet committed.
   llvm::Error append(const OutputFile &other);
-  /// Puts the file into place. A set of files is committed one by one, the one that refers to the others last.
+  /// Puts the file into place.
   llvm::Error commit();
+  /// Puts files into place that belong together, one right after the other; the one that refers to the others comes
+  /// last.
+  static llvm::Error commitAll(llvm::ArrayRef<std::reference_wrapper<OutputFile>> files);
 
   int64_t size() const { return written; }
   const std::string &path() const { return target; }
@@ -34,6 +38,7 @@ public:
 private:
   OutputFile() = default;
   void discard();
+  llvm::Error place();
   llvm::Error failed(llvm::StringRef action) const;
 
   std::string target, folder, temporary; ///< temporary: "" while the file has no name

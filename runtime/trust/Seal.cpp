@@ -47,6 +47,8 @@ Weights WeightsHasher::finish(std::string file) {
 }
 
 bool maskedCodeHash(std::span<const uint8_t> code, uint64_t manifestOffset, uint64_t manifestSize, Digest &digest) {
+  if (manifestOffset > code.size() || manifestSize > code.size() - manifestOffset)
+    return false;
   std::string_view manifest(reinterpret_cast<const char *>(code.data()) + manifestOffset, manifestSize);
   std::optional<size_t> digits = findDigits(manifest);
   if (!digits)

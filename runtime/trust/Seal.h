@@ -41,7 +41,7 @@ private:
 bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why);
 
 /// The self-check: the hash of `code` (all bytes before .whit.weights) with the digits of code_sha256 taken as '0'.
-/// `manifestOffset` and `manifestSize` say where the manifest is. False if it holds no such digits.
+/// `manifestOffset` and `manifestSize` say where the manifest is. False if that is outside or holds no such digits.
 bool maskedCodeHash(std::span<const uint8_t> code, uint64_t manifestOffset, uint64_t manifestSize, Digest &digest);
 
 } // namespace whit

@@ -39,4 +39,5 @@ def test_killed_at_any_moment(tools, tmp_path):
         assert found.keys() == known.keys(), f"after {moment:.3f} s"
         for name, data in found.items():
             assert data in known[name], f"{name} is neither the old nor the new one after {moment:.3f} s"
+        assert found in whole, f"code of one artifact beside the weights of another after {moment:.3f} s"
     assert killed >= 10
