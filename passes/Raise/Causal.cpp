@@ -45,12 +45,22 @@ static bool addTo(Linear &sum, const Element &element, int64_t sign) {
        {operands<arith::IndexCastOp>(element), operands<arith::ExtSIOp>(element), operands<arith::TruncIOp>(element)})
     if (same)
       return addTo(sum, (*same)[0], sign);
-  if (auto terms = operands<arith::AddIOp>(element); terms && inner.at.getNumResults())
+  if (auto terms = operands<arith::AddIOp>(element); terms && inner.isInBody())
     return addTo(sum, (*terms)[0], sign) && addTo(sum, (*terms)[1], sign);
-  if (auto terms = operands<arith::SubIOp>(element); terms && inner.at.getNumResults())
+  if (auto terms = operands<arith::SubIOp>(element); terms && inner.isInBody())
     return addTo(sum, (*terms)[0], sign) && addTo(sum, (*terms)[1], -sign);
   if (!isInvariant(element))
     return false;
+  // Computed in a body: some tensor has it.
+  if (inner.isInBody()) {
+    SmallVector<Element> forms = formsOf(element);
+    auto *found = llvm::find_if(forms, [](const Element &form) {
+      return llvm::all_of(form.at.getResults(), llvm::IsaPred<AffineConstantExpr>);
+    });
+    if (found == forms.end())
+      return false;
+    inner = *found;
+  }
   (sign > 0 ? sum.rest.added : sum.rest.subtracted).push_back(inner);
   return true;
 }
@@ -97,7 +107,7 @@ static Value scalarOf(ImplicitLocOpBuilder &b, const Element &element) {
       zeros.push_back(arith::ConstantIndexOp::create(b, constant.getValue()));
     }
     value = tensor::ExtractOp::create(b, value, zeros);
-  } else if (element.at.getNumResults()) {
+  } else if (element.isInBody()) {
     return {};
   }
   Type i32 = b.getI32Type(), type = value.getType();

@@ -52,7 +52,7 @@ bool Scalars::add(const Element &element) {
     return true;
   }
   Operation *op = inner.value.getDefiningOp();
-  if (inner.at.getNumResults() == 0 || isa_and_present<linalg::IndexOp>(op)) {
+  if (!inner.isInBody() || isa_and_present<linalg::IndexOp>(op)) {
     order.push_back(inner);
     return true;
   }
@@ -102,7 +102,7 @@ void Scalars::emit(ImplicitLocOpBuilder &b, ArrayRef<int64_t> dims, ValueRange a
   for (const Element &scalar : order) {
     Value &value = values[{scalar.value, scalar.at}];
     Operation *op = scalar.value.getDefiningOp();
-    if (scalar.at.getNumResults() == 0) {
+    if (!scalar.isInBody()) {
       value = scalar.value;
     } else if (auto index = dyn_cast<linalg::IndexOp>(op)) {
       AffineExpr expr = scalar.at.getResult(index.getDim());

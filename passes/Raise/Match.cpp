@@ -35,10 +35,14 @@ Element raise::elementOf(Value tensor) {
   return elementAt(tensor, AffineMap::getMultiDimIdentityMap(rank, tensor.getContext()));
 }
 
+bool Element::isInBody() const {
+  Block *block = Value(value).getParentBlock();
+  return !isTensor() && isa_and_present<linalg::GenericOp>(block->getParentOp());
+}
+
 /// A scalar that is seen from the loops of its body; the indices of other scalars do not matter.
 static Element scalarAt(Value scalar, AffineMap at) {
-  Operation *parent = scalar.getParentRegion()->getParentOp();
-  if (!isa_and_present<linalg::GenericOp>(parent))
+  if (!Element{scalar, at}.isInBody())
     at = AffineMap::get(at.getNumDims(), 0, {}, at.getContext());
   return {scalar, simplifyAffineMap(at)};
 }

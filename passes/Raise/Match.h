@@ -34,6 +34,8 @@ struct Element {
 
   explicit operator bool() const { return bool(value); }
   bool isTensor() const { return isa<RankedTensorType>(value.getType()); }
+  /// A scalar that is computed in a body, perhaps of no loops.
+  bool isInBody() const;
 };
 
 /// The element of `tensor` at the indices of the frame itself. Dimensions of size 1 are at index 0, whatever they are

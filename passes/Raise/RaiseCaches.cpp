@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-raise-caches: present = concat(past, new tokens).
+// whit-raise-caches: present = concat(past, new tokens), and new tokens written over a part of a cache.
 
 #include "Raise/Match.h"
 
@@ -18,6 +18,55 @@ using namespace mlir;
 using namespace mlir::whit;
 using namespace mlir::whit::raise;
 
+/// y[b, h, t, d] = 0 <= t - start < S ? new[b, h, t - start, d] : cache[b, h, t, d], as an update of a slice becomes
+/// when it is imported: an elementwise operation that reads the new tokens where they are.
+static Value raiseUpdate(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+  auto type = cast<RankedTensorType>(op.getResult(0).getType());
+  if (type.getRank() != 4 || !type.getElementType().isF32() || op.getNumParallelLoops() != 4)
+    return {};
+  auto chosen = operands<arith::SelectOp>(elementOf(op.getResult(0)));
+  auto fits = chosen ? operands<arith::CmpIOp>((*chosen)[0]) : std::nullopt;
+  auto place = fits ? operands<arith::SubIOp>((*fits)[0]) : std::nullopt;
+  auto read = chosen ? dyn_cast_or_null<tensor::ExtractOp>(makerOf((*chosen)[1])) : tensor::ExtractOp();
+  if (!place || !read || cast<arith::CmpIOp>(makerOf((*chosen)[0])).getPredicate() != arith::CmpIPredicate::ult)
+    return {};
+  auto isIndex = [&](const Element &element, unsigned dim) {
+    auto index = dyn_cast_or_null<linalg::IndexOp>(makerOf(element));
+    AffineExpr wanted = type.getDimSize(dim) == 1 ? b.getAffineConstantExpr(0) : b.getAffineDimExpr(dim);
+    return index && resolve(element).at.getResult(index.getDim()) == wanted;
+  };
+  // The new tokens are read at the place, or at 0 where there are none, and at the same indices otherwise.
+  auto fresh = cast<RankedTensorType>(read.getTensor().getType());
+  Element start = (*place)[1], old = (*chosen)[2];
+  if (fresh.getRank() != 4 || !fresh.hasStaticShape() || !isIndex((*place)[0], 2) ||
+      constantOf((*fits)[1]) != double(fresh.getDimSize(2)))
+    return {};
+  SmallVector<Element> indices = operandsOf(read, resolve((*chosen)[1]).at);
+  for (unsigned i = 0; i < 4; ++i) {
+    Element index = indices[i + 1];
+    if (auto guarded = operands<arith::SelectOp>(index); i == 2 && guarded && same((*guarded)[0], (*chosen)[0]))
+      index = (*guarded)[1];
+    bool matches =
+        i == 2 ? same(index, (*fits)[0]) : isIndex(index, i) || (fresh.getDimSize(i) == 1 && constantOf(index) == 0.0);
+    if (!matches || (i != 2 && fresh.getDimSize(i) != type.getDimSize(i)))
+      return {};
+  }
+  AffineMap identity = b.getMultiDimIdentityMap(4);
+  Value cache = arrange(b, old, identity.getResults(), sizesOf(b, op.getResult(0)));
+  SmallVector<OpFoldResult> sizes = sizesOf(b, read.getTensor());
+  std::swap(sizes[1], sizes[2]);
+  Value rows =
+      arrange(b, elementOf(read.getTensor()),
+              {identity.getResult(0), identity.getResult(2), identity.getResult(1), identity.getResult(3)}, sizes);
+  if (!cache || !rows)
+    return {};
+  Value starts =
+      compute(b, start, {0}, {sizes[0]}, b.getI32Type(), [](ImplicitLocOpBuilder &at, ValueRange values) -> Value {
+        return arith::IndexCastOp::create(at, at.getI32Type(), values[0]);
+      });
+  return starts ? CacheAppendOp::create(b, type, Value(), rows, starts, cache).getResult(0) : Value();
+}
+
 namespace {
 struct RaiseCachesPass : mlir::whit::impl::RaiseCachesPassBase<RaiseCachesPass> {
   void runOnOperation() override {
@@ -28,6 +77,7 @@ struct RaiseCachesPass : mlir::whit::impl::RaiseCachesPassBase<RaiseCachesPass> 
     func.walk([&](tensor::ConcatOp op) { concats.push_back(op); });
     for (tensor::ConcatOp op : concats)
       raise(func, op);
+    raiseEach(func, getArgument(), "update of a cache", raiseUpdate);
   }
 
   void raise(func::FuncOp func, tensor::ConcatOp op) {

@@ -9,6 +9,9 @@ def RaiseCachesPass : Pass<"whit-raise-caches", "::mlir::func::FuncOp"> {
     output. New tokens start behind the whole past. The length of the past is that of the whole less the new tokens where an
     argument has the length of the whole, so that nobody asks the past for it and whit-make-caches-in-place can take it away.
 
+    An elementwise operation that takes new tokens where they are and a cache elsewhere, as an update of a slice is imported,
+    becomes the same operation without a past.
+
     ```mlir
     %new = linalg.transpose ins(%tokens) permutation = [0, 2, 1, 3]
     %k = tensor.concat dim(2) %past, %new

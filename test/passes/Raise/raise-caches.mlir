@@ -63,3 +63,48 @@ func.func private @inside(%new: tensor<1x2x2x1xf32>, %past: tensor<1x2x3x1xf32>)
   %0 = tensor.collapse_shape %k [[0], [1], [2, 3]] : tensor<1x2x5x1xf32> into tensor<1x2x5xf32>
   return %0 : tensor<1x2x5xf32>
 }
+
+// New tokens over a part of a cache, as dynamic_update_slice is imported: the start is held inside of the cache.
+// CHECK-LABEL: func.func private @update
+// CHECK-SAME: (%[[CACHE:[^:]*]]: tensor<1x2x4x1xf32>, %[[NEW:[^:]*]]: tensor<1x2x2x1xf32>, %[[AT:[^:]*]]: tensor<i32>)
+// CHECK: %[[START:.*]] = linalg.generic {{.*}} ins(%[[AT]] : tensor<i32>) outs(%{{.*}} : tensor<1xi32>)
+// CHECK: arith.minsi
+// CHECK: whit.cache_append ins(%[[NEW]] : tensor<1x2x2x1xf32>) from %[[START]] : tensor<1xi32> outs(%[[CACHE]] : tensor<1x2x4x1xf32>)
+// CHECK: return
+func.func private @update(%cache: tensor<1x2x4x1xf32>, %rows: tensor<1x2x2x1xf32>, %at: tensor<i32>) -> tensor<1x2x4x1xf32> {
+  %e = tensor.empty() : tensor<1x2x2x1xf32>
+  %new = linalg.transpose ins(%rows : tensor<1x2x2x1xf32>) outs(%e : tensor<1x2x2x1xf32>) permutation = [0, 2, 1, 3]
+  %0 = tensor.empty() : tensor<1x2x4x1xf32>
+  %c0 = arith.constant 0 : index
+  %c2 = arith.constant 2 : index
+  %1 = linalg.generic {indexing_maps = [affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>, affine_map<(d0, d1, d2, d3) -> ()>, affine_map<(d0, d1, d2, d3) -> (d0, d1, d2, d3)>],
+                       iterator_types = ["parallel", "parallel", "parallel", "parallel"]}
+      ins(%cache, %at : tensor<1x2x4x1xf32>, tensor<i32>) outs(%0 : tensor<1x2x4x1xf32>) {
+  ^bb0(%old: f32, %i: i32, %u: f32):
+    %h = linalg.index 1 : index
+    %t = linalg.index 2 : index
+    %d = linalg.index 3 : index
+    %2 = arith.index_cast %i : i32 to index
+    %3 = arith.maxsi %2, %c0 : index
+    %4 = arith.minsi %3, %c2 : index
+    %place = arith.subi %t, %4 : index
+    %fits = arith.cmpi ult, %place, %c2 : index
+    %from = arith.select %fits, %place, %c0 : index
+    %other = tensor.extract %new[%c0, %h, %from, %d] : tensor<1x2x2x1xf32>
+    %r = arith.select %fits, %other, %old : f32
+    linalg.yield %r : f32
+  } -> tensor<1x2x4x1xf32>
+  return %1 : tensor<1x2x4x1xf32>
+}
+
+func.func @update_test() {
+  %cache = arith.constant dense<[[[[1.0], [2.0], [3.0], [4.0]], [[5.0], [6.0], [7.0], [8.0]]]]> : tensor<1x2x4x1xf32>
+  %new = arith.constant dense<[[[[10.0], [30.0]], [[20.0], [40.0]]]]> : tensor<1x2x2x1xf32>
+  %at = arith.constant dense<1> : tensor<i32>
+  %0 = call @update(%cache, %new, %at) : (tensor<1x2x4x1xf32>, tensor<1x2x2x1xf32>, tensor<i32>) -> tensor<1x2x4x1xf32>
+  check.expect_eq_const %0, dense<[[[[1.0], [10.0], [20.0], [4.0]], [[5.0], [30.0], [40.0], [8.0]]]]> : tensor<1x2x4x1xf32>
+  %far = arith.constant dense<9> : tensor<i32>
+  %1 = call @update(%cache, %new, %far) : (tensor<1x2x4x1xf32>, tensor<1x2x2x1xf32>, tensor<i32>) -> tensor<1x2x4x1xf32>
+  check.expect_eq_const %1, dense<[[[[1.0], [2.0], [10.0], [20.0]], [[5.0], [6.0], [30.0], [40.0]]]]> : tensor<1x2x4x1xf32>
+  return
+}
