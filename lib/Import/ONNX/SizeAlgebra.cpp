@@ -195,9 +195,13 @@ Size SizeAlgebra::valueOf(ImplicitLocOpBuilder &b, const Polynomial &x) {
     return b.getIndexAttr(*constant);
   bool late = isLate(x);
   Size result;
-  // A dimension that is itself a sum saves terms.
+  // A dimension that is itself a sum saves terms, as a factor or as a part.
   for (const Polynomial &known : sums)
-    if (auto rest = sum(x, known, -1); rest && rest->size() < x.size()) {
+    if (auto times = over(x, known); times && times->size() < x.size()) {
+      Value right = asValue(b, valueOf(b, *times), late);
+      result = create<arith::MulIOp>(b, asValue(b, made[known], late), right, late);
+      break;
+    } else if (auto rest = sum(x, known, -1); rest && rest->size() < x.size()) {
       Value right = asValue(b, valueOf(b, *rest), late); // not empty: x is not known
       result = create<arith::AddIOp>(b, asValue(b, made[known], late), right, late);
       break;

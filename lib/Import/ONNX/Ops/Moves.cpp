@@ -195,6 +195,9 @@ static LogicalResult setSlice(Node &node, unsigned output, ArrayRef<Cut> cuts) {
       return node.setValue(output, value);
     }
   }
+  // Nothing is cut out of nothing; its position may lie outside.
+  if (llvm::any_of(sizes, [](OpFoldResult size) { return isConstantIntValue(size, 0); }) && x.element)
+    return node.set(output, {empty(node.b, sizes, x.element), sizes});
   FailureOr<Tensor> tensor = node.tensor(0, "data");
   return failed(tensor) ? failure() : node.set(output, slice(node.b, *tensor, offsets, sizes, strides));
 }

@@ -379,6 +379,7 @@ def moves(out):
     e.give(e.Slice("x", np.array([-1, 1], i64), np.array([-(2**63), 9], i64), np.array([1, 2], i64), np.array([-2, 2], i64)), F32, 3)
     e.give(e.Slice("x", np.array([-3], i64), np.array([-1], i64), np.array([2], i64)), F32, 3)
     e.give(e.Slice("x", np.array([1], i64), np.array([4], i64), np.array([1], i64)), F32, 3)
+    e.give(e.Slice("x", np.array([9], i64), np.array([12], i64), np.array([2], i64)), F32, 3)
     for part in e.Split("x", outputs=2, axis=-1):
         e.give(part, F32, 3)
     for part in e.Split("x", np.array([1, 3], i64), outputs=2, axis=2):
@@ -433,6 +434,9 @@ def sums(out):
     save("cache", [x, mask, cache])
     save("free", [x, mask, value("past", ["batch", 2, "past_length"], I64)])
     save("other", [x, value("mask", ["past_length + tokens"], I64), cache])
+    e = Expressions([x, value("mask", ["batch", "past_length + sequence"], I64), cache])
+    e.give(e.Reshape("mask", np.array([-1], np.int64)), I64, 1)
+    out.save("product", model(e.nodes, e.inputs, e.outputs, e.constants))
     e = Expressions([x])
     size = e.Shape("x", start=1, end=2)
     count = e.Add(e.Mul(size, np.array([2], np.int64)), np.array([1], np.int64))
