@@ -130,7 +130,9 @@ struct Field {
   const Json *value;
   std::string path;
 
-  [[noreturn]] void refuse(const std::string &text) const { throw Refusal{"manifest: " + path + " " + text}; }
+  [[noreturn]] void refuse(const std::string &text) const {
+    throw Refusal{"manifest: " + (path.empty() ? "it" : path) + " " + text};
+  }
 
   std::string shown() const {
     std::string text = value->dump(-1, ' ', true, Json::error_handler_t::replace);

@@ -45,7 +45,9 @@ bool parseStrictJson(std::string_view text, std::string_view what, Json &documen
   try {
     document = Json::parse(text.begin(), text.end(), watch);
   } catch (const Json::exception &error) {
-    why = std::string(what) + ": not JSON: " + std::string(error.what()).substr(0, 200);
+    std::string reason = error.what(); // "[the library's own code] reason"
+    size_t code = reason.find("] ");
+    why = std::string(what) + ": not JSON: " + reason.substr(code == reason.npos ? 0 : code + 2).substr(0, 200);
     return false;
   }
   if (repeated.empty())

@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("ledger", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("targets", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # targets may follow the flag
     programs = sorted(arguments.bin.glob("whit-fuzz-*"))
     if arguments.targets:
         programs = [p for p in programs if p.name.removeprefix("whit-fuzz-") in arguments.targets]
