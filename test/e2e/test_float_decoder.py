@@ -105,3 +105,12 @@ def test_greedy_tokens(tools, compiled, model, runtime, tokens):
         expected, gaps = runtime.greedy(ids, 24)
         agree(lambda prompt, n: tools.generate(compiled(model)[0], prompt, n)["tokens"],
               {"prompt": text, "ids": ids, "tokens": expected, "gaps": gaps})
+
+
+def test_a_mask_of_another_length_is_named(tools, compiled, model, tmp_path):
+    """Its length is called past_sequence_length + sequence_length; what does not add up is refused before anything runs."""
+    np.savez(tmp_path / "in.npz", input_ids=np.ones((1, 3), np.int64), attention_mask=np.ones((1, 5), np.int64))
+    done = tools.call("whit-run", compiled(model)[0], "--inputs", tmp_path / "in.npz")
+    assert done.code == 1
+    assert ("dimension 1 (past_sequence_length + sequence_length) of input 'attention_mask' is 5; "
+            "0 past and 3 new tokens make 3") in done.err
