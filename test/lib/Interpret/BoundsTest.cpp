@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #pragma clang fp contract(off)
@@ -189,22 +190,33 @@ TEST_F(Bounds, CodesNextToATieMayMoveByOne) {
   EXPECT_EQ(codes.bounds, (std::vector<double>{0, 1, 1, 0}));
 }
 
-TEST_F(Bounds, AttentionWithARunningMaximum) {
+/// One row of attention over 200 tokens, in the order of a running maximum; a mask of numbers, infinities and lowest floats.
+class AttentionBounds : public Bounds, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(AttentionBounds, WithARunningMaximum) {
   constexpr int tokens = 200, depth = 32;
-  std::string kind = "tensor<1x1x200x32xf32>", row = "tensor<1x1x1x32xf32>";
-  std::string text = "func.func @f(%q: " + row + ", %k: " + kind + ", %v: " + kind + ") -> " + row + R"( {
+  bool masked = GetParam();
+  std::string kind = "tensor<1x1x200x32xf32>", row = "tensor<1x1x1x32xf32>", maskKind = "tensor<1x1x1x200xf32>";
+  std::string text = "func.func @f(%q: " + row + ", %k: " + kind + ", %v: " + kind + ", %m: " + maskKind + ") -> " +
+                     row + R"( {
     %start = arith.constant dense<199> : tensor<1xi32>
     %first = arith.constant 0 : index
-    %y = whit.attention ins(%q, %k, %v : )" +
-                     row + ", " + kind + ", " + kind + ") from %start + %first : tensor<1xi32> outs(%q : " + row +
+    %y = whit.attention ins(%q, %k, %v )" +
+                     (masked ? "mask %m" : "") + " : " + row + ", " + kind + ", " + kind +
+                     (masked ? ", " + maskKind : "") + ") from %start + %first : tensor<1xi32> outs(%q : " + row +
                      ") scale = 0.5 -> " + row + "\n return %y : " + row + " }";
   std::vector<float> q = normal(depth), keys = normal(tokens * depth), values = normal(tokens * depth), sums(depth);
+  std::vector<float> mask = normal(tokens);
+  for (int t = 0; t < tokens; t += 3)
+    mask[t] = t % 2 ? -INFINITY : std::numeric_limits<float>::lowest();
   float largest = -INFINITY, total = 0;
   for (int t = 0; t < tokens; ++t) { // rescales at each new maximum, more often than blocks would
     float score = 0;
     for (int d = 0; d < depth; ++d)
       score += q[d] * keys[t * depth + d];
     score *= 0.5f;
+    if (masked)
+      score += mask[t];
     if (score > largest) {
       float rescale = std::exp(largest - score);
       largest = score;
@@ -219,12 +231,14 @@ TEST_F(Bounds, AttentionWithARunningMaximum) {
   }
   for (float &sum : sums)
     sum /= total;
-  Tensor expected = run(
-      text, {tensor({1, 1, 1, depth}, q), tensor({1, 1, tokens, depth}, keys), tensor({1, 1, tokens, depth}, values)});
+  Tensor expected = run(text, {tensor({1, 1, 1, depth}, q), tensor({1, 1, tokens, depth}, keys),
+                               tensor({1, 1, tokens, depth}, values), tensor({1, 1, 1, tokens}, mask)});
   EXPECT_LE(usedOf(expected, sums), 1);
   for (float &sum : sums)
     sum *= 1 + 0x1p-8f; // one token too many would do this
   EXPECT_GT(usedOf(expected, sums), 1);
 }
+
+INSTANTIATE_TEST_SUITE_P(Masks, AttentionBounds, ::testing::Bool());
 
 } // namespace
