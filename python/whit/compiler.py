@@ -92,13 +92,23 @@ def run_compiler(model: Path, output: Path, options: dict, report: Callable[[str
         _raise(process.returncode, found, text)
 
 
-def compile(model, target="host", output=None, **flags):
+def compile(model, target="host", output=None, *, weights=None, quantizer=None, format_map=None, keep=None, report=None, **flags):
     """Compile a model and load it.
 
     `model` is the path of an ONNX file (or of another kind that whit-compile reads), its bytes, or an object with `SerializeToString`.
     `output` keeps the artifact at a path; without it, it lives as long as the module. `target` is "host" or CPU names, several in a
-    list. Other keywords are flags of whit-compile: activations="int8", context=4096, weights=..., keep=[...], dim={...}.
+    list.
+
+    `weights` is the format that float weights are quantized to, such as "int4_g32", by the `quantizer` "least-squares" (default) or
+    "nearest". `format_map` has other formats for some, {"*lm_head*": "int8_channel"}, and `keep` the patterns of those that stay floats;
+    both are compared with the names of weights and of the nodes that use them. `report` is a file that says what each weight cost and
+    lost: a page with plots (.html), text (.txt) or JSON.
+
+    Other keywords are flags of whit-compile: activations="int8", context=4096, dim={...}.
     """
+    if isinstance(format_map, dict):
+        format_map = [f"{names}={format}" for names, format in format_map.items()]
+    flags = {"weights": weights, "quantizer": quantizer, "format_map": format_map, "keep": keep, "report": report, **flags}
     folder = None
     if output is None or not isinstance(model, (str, os.PathLike)):
         folder = tempfile.TemporaryDirectory(prefix="whit-")

@@ -82,3 +82,15 @@ def test_a_crash_is_a_bug(fake, tmp_path):
 def test_wrong_arguments():
     with pytest.raises(errors.UsageError, match="model is a int"):
         compiler.compile(3)
+
+
+def test_quantizing_keywords_become_flags(fake, tmp_path):
+    """The tool fails on purpose: what is looked at is what it was given."""
+    fake(f'echo "$@" >{tmp_path}/arguments; exit 1')
+    with pytest.raises(errors.InvalidInputError):
+        compiler.compile(tmp_path / "m.onnx", output=tmp_path / "m.so", weights="int4_g32", quantizer="nearest",
+                         format_map={"*head*": "int8_channel", "a": "f16"}, keep=["*norm*", "b"], report=tmp_path / "r.html", context=8)
+    given = (tmp_path / "arguments").read_text().split()
+    assert given[given.index("--weights=int4_g32"):] == [
+        "--weights=int4_g32", "--quantizer=nearest", "--format-map=*head*=int8_channel", "--format-map=a=f16", "--keep=*norm*", "--keep=b",
+        f"--report={tmp_path}/r.html", "--context=8"]

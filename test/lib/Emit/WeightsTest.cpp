@@ -62,10 +62,12 @@ protected:
     auto weight = *module->getOps<mlir::whit::WeightOp>().begin();
     BlobFiles files(folder.str().str(), "");
     std::vector<uint8_t> result;
-    llvm::Error error = streamWeight(weight, files, [&](llvm::ArrayRef<uint8_t> bytes) {
+    losses.clear();
+    auto sink = [&](llvm::ArrayRef<uint8_t> bytes) {
       result.insert(result.end(), bytes.begin(), bytes.end());
       return llvm::Error::success();
-    });
+    };
+    llvm::Error error = streamWeight(weight, files, sink, &losses);
     failure = llvm::toString(std::move(error));
     auto size = storedBytes(weight);
     EXPECT_TRUE(bool(size));
@@ -114,6 +116,7 @@ protected:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::vector<uint8_t> file;
   std::string failure;
+  std::vector<WeightLoss> losses;
   std::mt19937 random{7};
 };
 } // namespace
@@ -152,6 +155,72 @@ TEST_F(WeightsTest, QuantizesRowsAndColumns) {
     EXPECT_EQ(stream(head + "\"columns\", 50, [" + blob(bytesOf(transposed), "f32") + tail), packed(matrix))
         << nameOf(encoding) << failure;
   }
+}
+
+TEST_F(WeightsTest, UsesTheQuantizerAndMeasuresWhatIsLost) {
+  // Enough rows for several chunks: what is measured must not depend on where they end.
+  int64_t n = 600, k = 6000;
+  for (Encoding encoding : {intEncoding(3, ZeroKind::Constant, ScaleType::F16, 32),
+                            Encoding{Codec::Int, 4, ZeroKind::Integer, ScaleType::F32, Grouping::Tensor, 0}}) {
+    std::vector<float> values = randomValues(n * k), decoded(n * k);
+    values[417 * k + 23] = 9;
+    Matrix matrix;
+    std::string why;
+    ASSERT_TRUE(quantize(encoding, values.data(), n, k, matrix, &why, Quantizer::LeastSquares)) << why;
+    dequantize(matrix, decoded.data());
+    std::string part =
+        "#whit.source<\"rows\", 200, [" + blob(bytesOf({values.begin(), values.begin() + 200 * k}), "f32") +
+        "]>, #whit.source<\"rows\", 400, [" + blob(bytesOf({values.begin() + 200 * k, values.end()}), "f32") + "]>";
+    EXPECT_EQ(stream(type(encoding, n, k) + " = [" + part + "] by \"least-squares\"" + at(encoding, n, k)),
+              packed(matrix))
+        << failure;
+    ASSERT_EQ(losses.size(), 2u);
+    for (int64_t i : {0, 1}) {
+      const WeightLoss &loss = losses[i];
+      double signal = 0, noise = 0, largest = 0;
+      for (int64_t at = i ? 200 * k : 0; at < (i ? n : 200) * k; ++at) {
+        double change = double(decoded[at]) - double(values[at]);
+        signal += double(values[at]) * values[at];
+        noise += change * change;
+        largest = std::max(largest, std::fabs(change));
+      }
+      EXPECT_EQ(loss.shape, (std::vector<int64_t>{i ? 400 : 200, k}));
+      EXPECT_TRUE(loss.isConverted && loss.isMatrix);
+      EXPECT_EQ(loss.quantizer, "least-squares");
+      EXPECT_NEAR(loss.signal / signal, 1, 1e-12);
+      EXPECT_NEAR(loss.noise / noise, 1, 1e-12);
+      EXPECT_EQ(loss.largest, largest);
+      int64_t at = (loss.row + (i ? 200 : 0)) * k + loss.column;
+      EXPECT_EQ(std::fabs(double(decoded[at]) - double(values[at])), largest);
+      int64_t counted = 0;
+      for (int64_t count : loss.histogram)
+        counted += count;
+      EXPECT_EQ(counted, loss.values());
+      EXPECT_EQ(loss.bytesBefore, loss.values() * 4);
+    }
+    WeightLossTotal total = totalOf(losses);
+    EXPECT_EQ(total.matrices, 2);
+    EXPECT_EQ(total.values, n * k);
+    EXPECT_EQ(total.worst->snr(), std::min(losses[0].snr(), losses[1].snr()));
+  }
+}
+
+TEST_F(WeightsTest, LosesNothingOfWhatStaysAsItIs) {
+  stream("tensor<33xf32> = [#whit.source<\"rows\", 33, [" + blob(bytesOf(randomValues(33)), "f32") + "]>]");
+  ASSERT_EQ(losses.size(), 1u);
+  EXPECT_FALSE(losses[0].isConverted || losses[0].isMatrix);
+  EXPECT_EQ(losses[0].bytesAfter, 33 * 4);
+  EXPECT_EQ(totalOf(losses).converted, 0);
+  EXPECT_EQ(totalOf(losses).worst, nullptr);
+}
+
+TEST_F(WeightsTest, RefusesWhatNoScaleCovers) {
+  std::vector<float> values = randomValues(32 * 32);
+  values[5 * 32 + 7] = NAN;
+  Encoding encoding = intEncoding(4, ZeroKind::Constant, ScaleType::F16, 32);
+  stream(type(encoding, 32, 32) + " = [#whit.source<\"rows\", 32, [" + blob(bytesOf(values), "f32") + "]>]" +
+         at(encoding, 32, 32));
+  EXPECT_EQ(failure, "found NaN; weights to quantize must be finite at row 5, column 7");
 }
 
 TEST_F(WeightsTest, LooksAtAllPartsForOneScale) {
