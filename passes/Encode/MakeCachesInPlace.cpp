@@ -77,6 +77,12 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
     }
     if (!append)
       return std::nullopt;
+    // A cache grows from call to call. One length, written into the model, is only an array.
+    if (!cast<RankedTensorType>(past.getType()).isDynamicDim(2)) {
+      remark::missed(append.getLoc(), remark::RemarkOpts::name("cache").category(getArgument()))
+          << "cache is not updated in place: the length of its past is fixed";
+      return std::nullopt;
+    }
     for (OpOperand &use : ret->getOpOperands())
       if (use.get() == append.getResult(0))
         return std::pair{append, use.getOperandNumber()};

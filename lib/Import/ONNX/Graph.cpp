@@ -206,8 +206,9 @@ static const Operator *lookUp(StringRef domain, StringRef type) {
     llvm::StringMap<const Operator *> map;
     for (ArrayRef<Operator> rows :
          {knownOperators(), arithmeticOperators(), attentionOperators(), castOperators(), controlOperators(),
-          gatherOperators(), logicOperators(), productOperators(), matmulOperators(), moveOperators(), normOperators(),
-          reductionOperators(), shapeOperators()})
+          convolutionOperators(), gatherOperators(), logicOperators(), matmulOperators(), moveOperators(),
+          normOperators(), productOperators(), quantizeOperators(), reductionOperators(), shapeOperators(),
+          standardAttentionOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;

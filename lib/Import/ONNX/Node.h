@@ -113,17 +113,20 @@ struct Operator {
 };
 
 // The tables of Ops/*.cpp.
-llvm::ArrayRef<Operator> attentionOperators();
 llvm::ArrayRef<Operator> arithmeticOperators();
+llvm::ArrayRef<Operator> attentionOperators();
 llvm::ArrayRef<Operator> castOperators();
-llvm::ArrayRef<Operator> gatherOperators();
-llvm::ArrayRef<Operator> productOperators();
-llvm::ArrayRef<Operator> logicOperators();
-llvm::ArrayRef<Operator> reductionOperators();
 llvm::ArrayRef<Operator> controlOperators();
+llvm::ArrayRef<Operator> convolutionOperators();
+llvm::ArrayRef<Operator> gatherOperators();
+llvm::ArrayRef<Operator> logicOperators();
 llvm::ArrayRef<Operator> matmulOperators();
-llvm::ArrayRef<Operator> normOperators();
 llvm::ArrayRef<Operator> moveOperators();
+llvm::ArrayRef<Operator> normOperators();
+llvm::ArrayRef<Operator> productOperators();
+llvm::ArrayRef<Operator> quantizeOperators();
+llvm::ArrayRef<Operator> reductionOperators();
 llvm::ArrayRef<Operator> shapeOperators();
+llvm::ArrayRef<Operator> standardAttentionOperators();
 
 } // namespace whit

@@ -122,6 +122,8 @@ Value convert(ImplicitLocOpBuilder &b, Value x, Type to, Sign fromSign, Sign toS
       return arith::ExtFOp::create(b, to, x);
     if (f.getWidth() == t.getWidth()) // f16 and bf16
       x = arith::ExtFOp::create(b, b.getF32Type(), x);
+    else if (f.getWidth() == 64 && t.getWidth() == 16) // CPUs have no single instruction for it
+      x = arith::TruncFOp::create(b, b.getF32Type(), x);
     return arith::TruncFOp::create(b, to, x);
   }
   bool isUnsigned = fromSign == Sign::Unsigned || from.isInteger(1);

@@ -17,6 +17,7 @@ enum class Stored { Rows, Columns };
 
 /// Input `i` as a weight N x K, if it is a constant matrix of floats in the file; else null.
 mlir::Value matrixOf(Node &node, unsigned i, Stored stored);
+mlir::Value matrixOf(Node &node, const GraphValue &value, Stored stored);
 
 /// Gather of what is not known while importing.
 mlir::LogicalResult gatherData(Node &node, int64_t axis);

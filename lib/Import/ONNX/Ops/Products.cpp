@@ -26,8 +26,9 @@ std::optional<ScaleType> scaleTypeOf(const StoredTensor &tensor) {
   return std::nullopt;
 }
 
-Value matrixOf(Node &node, unsigned i, Stored stored) {
-  GraphValue &value = node.input(i);
+Value matrixOf(Node &node, unsigned i, Stored stored) { return matrixOf(node, node.input(i), stored); }
+
+Value matrixOf(Node &node, const GraphValue &value, Stored stored) {
   if (!value.stored || value.rank() != 2 || !value.stored->count || value.stored->file.empty())
     return {};
   std::optional<ScaleType> scale = scaleTypeOf(*value.stored);
