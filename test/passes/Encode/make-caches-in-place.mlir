@@ -31,3 +31,17 @@ func.func @measured(%new: tensor<?x?x3x64xf32>, %past: tensor<?x3x?x64xf32> {whi
   %k = whit.cache_append ins(%new after %past : tensor<?x?x3x64xf32>, tensor<?x3x?x64xf32>) from %start : tensor<?xi32> outs(%e : tensor<?x3x?x64xf32>) -> tensor<?x3x?x64xf32>
   return %k : tensor<?x3x?x64xf32>
 }
+
+// -----
+
+// A past of one length is an array like any other.
+// CHECK-LABEL: func @fixed
+// CHECK-SAME: %[[PAST:[^:]*]]: tensor<?x3x12x64xf32>
+func.func @fixed(%new: tensor<?x6x3x64xf32>, %past: tensor<?x3x12x64xf32> {whit.name = "past.key", whit.dims = ["batch", 3, 12, 64]},
+                 %start: tensor<?xi32>, %b: index)
+    -> (tensor<?x3x18x64xf32> {whit.name = "present.key", whit.dims = ["batch", 3, 18, 64]}) {
+  // CHECK: after %[[PAST]]
+  %e = tensor.empty(%b) : tensor<?x3x18x64xf32>
+  %k = whit.cache_append ins(%new after %past : tensor<?x6x3x64xf32>, tensor<?x3x12x64xf32>) from %start : tensor<?xi32> outs(%e : tensor<?x3x18x64xf32>) -> tensor<?x3x18x64xf32>
+  return %k : tensor<?x3x18x64xf32>
+}
