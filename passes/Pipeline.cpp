@@ -38,6 +38,8 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
   manager.addNestedPass<func::FuncOp>(createRaiseCachesPass());
   manager.addNestedPass<func::FuncOp>(createRaiseAttentionPass());
   manager.addNestedPass<func::FuncOp>(createRaiseSoftmaxPass());
+  // What was raised undoes what the model did around it.
+  manager.addNestedPass<func::FuncOp>(createDropMovesPass());
   clean(manager);
 }
 

@@ -118,7 +118,7 @@ static bool isWhole(const Element &form) {
 }
 
 Value raise::arrange(ImplicitLocOpBuilder &b, const Element &element, ArrayRef<AffineExpr> indices,
-                     ArrayRef<OpFoldResult> sizes) {
+                     ArrayRef<OpFoldResult> sizes, bool mayMove) {
   SmallVector<AffineExpr> wanted(indices), present;
   for (auto [expr, size] : llvm::zip_equal(wanted, sizes)) {
     if (isConstantIntValue(size, 1))
@@ -141,7 +141,8 @@ Value raise::arrange(ImplicitLocOpBuilder &b, const Element &element, ArrayRef<A
     for (AffineExpr expr : present)
       if (auto *found = llvm::find(has, expr); found != has.end())
         permutation.push_back(found - has.begin());
-    if (permutation.size() != present.size() || !isPermutationVector(permutation))
+    if (permutation.size() != present.size() || !isPermutationVector(permutation) ||
+        (!mayMove && !llvm::is_sorted(permutation)))
       continue;
     Value value = dropOnes(b, form);
     if (!llvm::is_sorted(permutation)) {
