@@ -296,9 +296,9 @@ TEST(LowerMatmul, ARowIsTheSameAloneAndInABatch) {
   std::vector<int64_t> rows(17);
   for (int64_t m = 1; m <= 17; ++m)
     rows[m - 1] = m;
-  for (const char *format : {"f32", "bf16", "f16", "int8_channel", "uint4_g32_min"})
-    for (const Machine &machine : machinesOfHost())
-      check({format, 88, 77, false, "schedule <tile = [0, 0], rows = 12, panels = 2>"}, machine, false, rows);
+  for (const char *format : {"f32", "bf16", "uint4_g32_min"})
+    check({format, 88, 77, false, "schedule <tile = [0, 0], rows = 12, panels = 2>"}, machinesOfHost().front(), false,
+          rows);
 }
 
 /// Rows of a batch, seen through strides: collapsible only at run time, not collapsible, and none at all.
