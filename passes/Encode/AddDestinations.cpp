@@ -90,8 +90,8 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
         .getResult(0);
   }
 
-  /// The producer writes into the destination where it can; elsewhere the result is copied. A linalg op cannot: the fusion of elementwise
-  /// ops, which comes later, gives an op that does not read its destination another one.
+  /// The producer writes into the destination where it can; elsewhere the result is copied. Elementwise fusion would make a
+  /// linalg op forget its destination, so whit-form-regions gives it one.
   Value copyTo(OpBuilder &b, Value value, Value destination) {
     auto dps = value.getDefiningOp<DestinationStyleOpInterface>();
     if (dps && value.hasOneUse() && !isa<linalg::LinalgOp>(dps.getOperation())) {

@@ -42,20 +42,16 @@ static LogicalResult computeHalfInSingle(Operation *root) {
   return applyPartialConversion(root, target, std::move(patterns));
 }
 
-/// Rewrites in terms of other functions (sinh, atan2, ...), or approximates what LaneBuilder has no function for.
+/// Rewrites in terms of other functions (tan, powers of integers), or approximates what LaneBuilder has no function for.
 static LogicalResult expandRareFunctions(Operation *root) {
   MLIRContext *context = root->getContext();
   DenseSet<Operation *> before;
   root->walk([&](math::FmaOp op) { before.insert(op); });
   RewritePatternSet patterns(context);
-  math::populateExpansionPatterns(patterns,
-                                  {"sinh", "cosh", "tan", "asinh", "acosh", "atanh", "ipowi", "fpowi", "clampf"});
-  populateMathF32ExpansionPatterns(patterns, [](StringRef) { return true; });
+  math::populateExpansionPatterns(patterns, {"tan", "ipowi", "fpowi", "clampf"});
+  populateMathF32ExpansionPatterns(patterns, [](StringRef) { return true; }); // functions of f16 and bf16
   populateMathPolynomialApproximationPatterns(patterns, [](StringRef name) {
-    return name == math::AtanOp::getOperationName() || name == math::Atan2Op::getOperationName() ||
-           name == math::AcosOp::getOperationName() || name == math::AsinOp::getOperationName() ||
-           name == math::ErfcOp::getOperationName() || name == math::CbrtOp::getOperationName() ||
-           name == math::Log1pOp::getOperationName() || name == math::ExpM1Op::getOperationName();
+    return name == math::Log1pOp::getOperationName() || name == math::ExpM1Op::getOperationName();
   });
   populateMathAlgebraicSimplificationPatterns(patterns);
   if (failed(applyPatternsGreedily(root, std::move(patterns))))
@@ -124,6 +120,18 @@ static Value expand(LaneBuilder &b, Operation *op) {
       .Case([&](math::SinOp) { return b.sine(x, 0); })
       .Case([&](math::CosOp) { return b.sine(x, 1); })
       .Case([&](math::PowFOp) { return b.pow(x, op->getOperand(1)); })
+      .Case([&](math::SinhOp) { return b.sinh(x); })
+      .Case([&](math::CoshOp) { return b.cosh(x); })
+      .Case([&](math::AsinhOp) { return b.asinh(x); })
+      .Case([&](math::AcoshOp) { return b.acosh(x); })
+      .Case([&](math::AtanhOp) { return b.atanh(x); })
+      .Case([&](math::AtanOp) { return b.atan(x); })
+      .Case([&](math::Atan2Op) { return b.atan2(x, op->getOperand(1)); })
+      .Case([&](math::AsinOp) { return b.asin(x); })
+      .Case([&](math::AcosOp) { return b.acos(x); })
+      .Case([&](math::CbrtOp) { return b.cbrt(x); })
+      .Case([&](math::ErfcOp) { return b.erfc(x); })
+      .Case([&](arith::RemFOp) { return b.remainder(x, op->getOperand(1)); })
       .Case([&](math::RsqrtOp) { return b.divf(b.like(x, 1.0f), math::SqrtOp::create(b, x)); })
       .Case([&](math::RoundOp) { return b.roundAway(x); })
       .Case([&](math::TruncOp) { return rounds ? Value() : b.trunc(x); })

@@ -107,7 +107,20 @@ public:
   Value erf(Value x);                      ///< 2 ulp
   Value log(Value x, double base = 0);     ///< 1 ulp, computed in f64; base 0 is e
   Value pow(Value x, Value y);             ///< 1 ulp, computed in f64
+  Value remainder(Value x, Value y);       ///< of the quotient cut to a whole number, with the sign of x; exact
   Value sine(Value x, int64_t quarters);   ///< sin(x + quarters * pi / 2), 2 ulp where |x| < 2^20
+  // Rare ones, computed in f64 and rounded once: 1 ulp (erfc: 3).
+  Value sinh(Value x);
+  Value cosh(Value x);
+  Value asinh(Value x);
+  Value acosh(Value x);
+  Value atanh(Value x);
+  Value atan2(Value y, Value x);
+  Value atan(Value x) { return atan2(x, like(x, 1)); }
+  Value asin(Value x);
+  Value acos(Value x);
+  Value cbrt(Value x);
+  Value erfc(Value x);
   Value trunc(Value x);
   Value floor(Value x);
   Value ceil(Value x);
@@ -123,6 +136,12 @@ private:
   Value convert(Value value, Type element);
   Value flip(Value condition);
   Value expOfReduced(Value r, Value shifted);
+  Value magnitude(Value value);
+  /// `value` with the sign of `sign`; both f32, `value` not negative.
+  Value withSign(Value value, Value sign);
+  /// Where `condition` does not hold, NaN.
+  Value onlyIf(Value condition, Value value);
+  Value angle64(Value y, Value x);
   Value log64(Value x);
   Value exp64(Value x);
 };

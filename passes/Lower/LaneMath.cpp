@@ -251,6 +251,33 @@ Value LaneBuilder::pow(Value x, Value y) {
   return select(isOne, one, value);
 }
 
+/// Long division: the quotient of two f32 has at most 277 bits before the point, and each step takes 28 of them, in f64,
+/// where a divisor of 24 bits times a digit is exact. A rounded digit may be one too large; then what is left is negative.
+Value LaneBuilder::remainder(Value x, Value y) {
+  using Predicate = arith::CmpFPredicate;
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Value a = magnitude(x), d = magnitude(y);
+  Value isFinite =
+      arith::AndIOp::create(*this, cmp(Predicate::OLT, a, like(x, infinity)), cmp(Predicate::OGT, d, like(x, 0)));
+  // Stand-ins where the result is chosen below.
+  Value rest = convert(select(isFinite, a, like(x, 0)), getF64Type());
+  Value divisor =
+      convert(select(isFinite, lesser(d, like(x, std::numeric_limits<float>::max())), like(x, 1)), getF64Type());
+  for (int exponent = 252; exponent >= 0; exponent -= 28) {
+    Value scaled = mulf(divisor, like(rest, std::ldexp(1.0, exponent)));
+    Value digit = arith::FPToSIOp::create(*this, sameShape(x, getI32Type()), divf(rest, scaled));
+    rest = subf(rest, mulf(convert(digit, getF64Type()), scaled));
+    rest = select(cmp(Predicate::OLT, rest, like(rest, 0)), addf(rest, scaled), rest);
+  }
+  Value result = convert(rest, getF32Type());
+  Value sign = arith::AndIOp::create(*this, bits(x), likeInt(bits(x), kSignBit));
+  result = floats(arith::OrIOp::create(*this, bits(result), sign));
+  result = select(cmp(Predicate::OLT, a, d), x, result); // an infinite divisor too
+  Value quiet = like(x, std::numeric_limits<double>::quiet_NaN());
+  result = select(isFinite, result, quiet);
+  return select(cmp(Predicate::UNO, x, y), addf(x, y), result);
+}
+
 Value LaneBuilder::flip(Value condition) { return arith::XOrIOp::create(*this, condition, likeInt(condition, -1)); }
 
 /// Reduced by multiples of pi/2 in f64, pi/2 in two parts of which the first has 33 bits.

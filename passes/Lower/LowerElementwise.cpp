@@ -49,7 +49,7 @@ static bool vectorize(linalg::GenericOp op) {
     for (int64_t loop = op.getNumLoops() - 1; loop >= 0; --loop) {
       VectorizedLoops loops(b, op, loop);
       if (op.getIteratorTypesArray()[loop] == type && loops.possible() &&
-          (!best || loops.scattered() < best->scattered()))
+          (!best || loops.cost() < best->cost()))
         best.emplace(loops);
     }
   if (!best)

@@ -58,6 +58,29 @@ bool VectorizedLoops::isContiguous(memref::LoadOp load) {
          llvm::all_of(indices.drop_back(), [&](Value index) { return kindOf(index) == Kind::Same; });
 }
 
+/// Elementwise, and what moves with the loop but not contiguously does so along one other loop.
+bool VectorizedLoops::findBlockLoop() {
+  if (op.getNumReductionLoops() || !scatteredOperands)
+    return false;
+  std::optional<unsigned> found;
+  for (OpOperand &operand : op->getOpOperands()) {
+    if (accessOf(operand) != Access::Scattered || op.getMatchingBlockArgument(&operand).use_empty())
+      continue;
+    if (op.isDpsInit(&operand) || cast<MemRefType>(operand.get().getType()).getElementType().isInteger(1) ||
+        !op.getMatchingIndexingMap(&operand).isProjectedPermutation())
+      return false;
+    auto last = dyn_cast<AffineDimExpr>(op.getMatchingIndexingMap(&operand).getResults().back());
+    if (!last || !hasUnitStride(cast<MemRefType>(operand.get().getType())) || (found && *found != last.getPosition()))
+      return false;
+    found = last.getPosition();
+  }
+  for (OpOperand &init : op.getDpsInitsMutable())
+    if (accessOf(init) != Access::Contiguous)
+      return false;
+  blockLoop = found;
+  return found.has_value();
+}
+
 bool VectorizedLoops::classifyBody() {
   for (OpOperand &operand : op->getOpOperands()) {
     Access access = accessOf(operand);
@@ -69,7 +92,7 @@ bool VectorizedLoops::classifyBody() {
       continue;
     scatteredOperands += access == Access::Scattered;
   }
-  readsLanes = scatteredOperands > 0;
+  readsLanes = scatteredOperands > 0 && !findBlockLoop();
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (inner.getNumResults() != 1 || inner.getNumRegions())
       return false;
@@ -81,7 +104,10 @@ bool VectorizedLoops::classifyBody() {
       kinds[result] = allSame ? Kind::Same : Kind::Varying;
       if (!isStorable(result.getType()))
         return false;
-      readsLanes |= !allSame && !isContiguous(load);
+      if (!allSame && !isContiguous(load)) { // one by one, and the others with it
+        readsLanes = true;
+        blockLoop.reset();
+      }
     } else if (allSame && isMemoryEffectFree(&inner)) {
       kinds[result] = Kind::Same;
     } else if (!OpTrait::hasElementwiseMappableTraits(&inner)) {
@@ -263,6 +289,8 @@ void VectorizedLoops::mapInputs(ValueRange at, Value mask) {
       continue;
     if (!isa<MemRefType>(operand->get().getType()))
       scalars.map(scalar, operand->get());
+    else if (Value block = blocks.lookup(operand))
+      vectors.map(scalar, b.load(block, {blockRow, b.index(0)}, {}, width));
     else if (kindOf(scalar) == Kind::Same)
       scalars.map(scalar, b.read(operand->get(), addressOf(*operand, at)));
     else
@@ -324,6 +352,78 @@ void VectorizedLoops::emitParallel(SmallVector<Value> at, Value mask, ArrayRef<u
   SmallVector<Value> results = nest(nest, reductions, inits);
   for (auto [init, result] : llvm::zip_equal(op.getDpsInitsMutable(), results))
     write(result, init, at, mask);
+}
+
+/// 16 rows along the block loop become 16 rows along the loop: 4 rounds, in each of which rows k and k + 8 are interleaved.
+/// What lies outside of `rows` and `columns` is not read.
+void VectorizedLoops::transposeBlock(OpOperand &operand, Value scratch, ArrayRef<Value> at, Value rows, Value columns) {
+  SmallVector<Value> block, moved(at);
+  for (int64_t i = 0; i < width; ++i) {
+    moved[loop] = b.add(at[loop], i);
+    Value mask;
+    if (rows) {
+      Value isInside = b.cmp(arith::CmpIPredicate::slt, b.index(i), rows);
+      mask = b.maskOf(b.select(isInside, columns, b.index(0)));
+    }
+    block.push_back(b.load(operand.get(), addressOf(operand, moved), mask));
+  }
+  SmallVector<int64_t> low, high;
+  for (int64_t i = 0; i < width / 2; ++i) {
+    low.append({i, width + i});
+    high.append({width / 2 + i, width + width / 2 + i});
+  }
+  for (int64_t round = 1; round < width; round *= 2) {
+    SmallVector<Value> next;
+    for (int64_t i = 0; i < width / 2; ++i)
+      for (ArrayRef<int64_t> half : {ArrayRef(low), ArrayRef(high)})
+        next.push_back(vector::ShuffleOp::create(b, block[i], block[i + width / 2], half));
+    block = next;
+  }
+  for (int64_t i = 0; i < width; ++i)
+    b.store(block[i], scratch, {b.index(i), b.index(0)}, {});
+}
+
+/// Blocks of 16 x 16; the body then takes their rows one after another.
+void VectorizedLoops::emitBlocks(ArrayRef<Value> loopSizes, function_ref<SmallVector<Value>(Value)> address) {
+  SmallVector<OpOperand *> operands;
+  SmallVector<MemRefType> types;
+  for (OpOperand *operand : op.getDpsInputOperands())
+    if (accessOf(*operand) == Access::Scattered && !op.getMatchingBlockArgument(operand).use_empty()) {
+      operands.push_back(operand);
+      types.push_back(MemRefType::get({width, width}, cast<MemRefType>(operand->get().getType()).getElementType()));
+    }
+  Value step = b.index(width), zero = b.index(0);
+  auto stepped = [&](Value size, function_ref<void(Value)> body) {
+    b.loop(zero, size, step, {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+      body(i);
+      return {};
+    });
+  };
+  b.scratch(types, [&](ValueRange scratch) {
+    stepped(loopSizes[*blockLoop], [&](Value column) {
+      stepped(loopSizes[loop], [&](Value row) {
+        SmallVector<Value> at = address(row);
+        at[*blockLoop] = column;
+        Value columns = b.min(step, b.sub(loopSizes[*blockLoop], column)),
+              rows = b.min(step, b.sub(loopSizes[loop], row));
+        auto block = [&](bool isWhole) {
+          for (auto [operand, memory] : llvm::zip_equal(operands, scratch)) {
+            transposeBlock(*operand, memory, at, isWhole ? Value() : rows, columns);
+            blocks[operand] = memory;
+          }
+          Value mask = isWhole ? Value() : b.maskOf(rows);
+          b.loop(zero, isWhole ? step : columns, [&](Value i) {
+            SmallVector<Value> inner(at);
+            inner[*blockLoop] = b.add(column, i);
+            blockRow = i;
+            emitParallel(inner, mask, {}, loopSizes);
+          });
+        };
+        Value isWhole = b.cmp(arith::CmpIPredicate::eq, b.min(rows, columns), step);
+        b.ifThen(isWhole, [&] { block(true); }, [&] { block(false); });
+      });
+    });
+  });
 }
 
 Value VectorizedLoops::combine(Value accumulated, Value term) {
@@ -389,7 +489,7 @@ void VectorizedLoops::emit() {
   SmallVector<unsigned> outer, reductions;
   for (auto [i, type] : llvm::enumerate(op.getIteratorTypesArray())) {
     // A loop that is summed by lanes has the others around it; a parallel one has the sums inside.
-    if (i == loop)
+    if (i == loop || i == blockLoop)
       continue;
     if (isReduction() || type == utils::IteratorType::parallel)
       outer.push_back(i);
@@ -406,6 +506,8 @@ void VectorizedLoops::emit() {
     };
     if (isReduction())
       return emitReduction(loopSizes[loop], address);
+    if (blockLoop)
+      return emitBlocks(loopSizes, address);
     lanes(loopSizes[loop], [&](Value i, Value mask) { emitParallel(address(i), mask, reductions, loopSizes); });
   });
 }

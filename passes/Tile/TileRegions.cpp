@@ -21,6 +21,16 @@ namespace mlir::whit {
 using namespace mlir;
 using namespace mlir::whit;
 
+/// Whether a loop is known to be empty. Upstream's tiling divides by its size.
+static bool hasNoIterations(Operation *root) {
+  if (auto op = dyn_cast<linalg::LinalgOp>(root))
+    return llvm::is_contained(op.getStaticLoopRanges(), 0);
+  return llvm::any_of(root->getResultTypes(), [](Type type) {
+    auto shaped = dyn_cast<ShapedType>(type);
+    return shaped && shaped.hasRank() && llvm::is_contained(shaped.getShape(), 0);
+  });
+}
+
 namespace {
 struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> {
   void runOnOperation() override {
@@ -42,7 +52,7 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
       return success();
     Block &body = region.getBody().front();
     Operation *yield = body.getTerminator(), *root = region.getRoot();
-    if (!root)
+    if (!root || hasNoIterations(root))
       return success();
     size_t loops = cast<TilingInterface>(root).getLoopIteratorTypes().size();
     if (schedule->getTile().size() != loops)

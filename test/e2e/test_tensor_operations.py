@@ -141,6 +141,13 @@ CASES["nothing"] = Case(
     + "  %r1 = tensor.expand_shape %t [] output_shape [1] : tensor<f32> into tensor<1xf32>",
     {"x": whole(0, 4)}, lambda x: [x, np.zeros(1)], ("x0",))
 
+CASES["nothing, known to be nothing"] = Case(
+    "x: 3x0xf32, y: 0x4xf32", "3xf32, 0x4xf32, 3x4xf32",
+    filled("z", "3xf32") + generic("%r0", "%x: 3x0xf32", "%z: 3xf32", "ij i", "pr", SUM)
+    + "  %e = tensor.empty() : tensor<0x4xf32>\n  %r1 = whit.softmax ins(%y : tensor<0x4xf32>) outs(%e : tensor<0x4xf32>) -> tensor<0x4xf32>\n"
+    + filled("q", "3x4xf32") + generic("%r2", "%x: 3x0xf32, %y: 0x4xf32", "%q: 3x4xf32", "mz zn mn", "ppr", PRODUCTS),
+    {"x": whole(3, 0), "y": whole(0, 4)}, lambda x, y: [np.zeros(3), y, np.zeros((3, 4))])
+
 # ------------------------------------------------------------------------------------------------ elements
 
 CASES["booleans"] = Case(
@@ -182,6 +189,14 @@ CASES["functions"] = Case(
     elementwise("f32", "f32", "\n".join(f"    %{i} = math.{f} %{'a0' if i == 0 else i - 1} : f32" for i, f in enumerate(
         ["tanh", "exp", "log1p", "sqrt", "sin", "cos", "erf", "atan", "sinh", "expm1", "floor"])) + "\n    %z = arith.addf %9, %10 : f32\n    linalg.yield %z : f32", shape="300"),
     {"x": random.standard_normal(300).astype(np.float32)})
+CASES["remainders and doubles"] = Case(
+    "x: 21xf32, y: 21xf32, d: 21xf64", "21xf32, 21xf64",
+    "  %e = tensor.empty() : tensor<21xf32>\n  %f = tensor.empty() : tensor<21xf64>\n"
+    + generic("%r0", "%x: 21xf32, %y: 21xf32", "%e: 21xf32", "i i i", "p", "    %m = arith.remf %a0, %a1 : f32\n    linalg.yield %m : f32")
+    + generic("%r1", "%d: 21xf64, %x: 21xf32", "%f: 21xf64", "i i i", "p",
+              "    %w = arith.extf %a1 : f32 to f64\n    %s = arith.addf %a0, %w : f64\n    %q = math.absf %s : f64\n    %r = math.sqrt %q : f64\n    linalg.yield %r : f64"),
+    {"x": whole(21, low=-99, high=99), "y": whole(21, low=1, high=9), "d": random.standard_normal(21)},
+    lambda x, y, d: [np.fmod(x, y), np.sqrt(np.abs(d + x))])
 CASES["a constant"] = Case(
     "x: 2x3xf32", "2x3xf32",
     "  %k = arith.constant dense<[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]> : tensor<2x3xf32>\n  %e = tensor.empty() : tensor<2x3xf32>\n"

@@ -153,6 +153,45 @@ TEST(LowerElementwise, Sin) {
 TEST(LowerElementwise, Cos) {
   checkFunction("cos", 3000, 2, [](long double x) { return std::cos(x); }, 0x1p20);
 }
+TEST(LowerElementwise, Log1p) {
+  checkFunction("log1p", 4, 4, [](long double x) { return std::log1p(x); });
+}
+TEST(LowerElementwise, Expm1) {
+  checkFunction("expm1", 4, 4, [](long double x) { return std::expm1(x); });
+}
+TEST(LowerElementwise, Asin) {
+  checkFunction("asin", 1, 1, [](long double x) { return std::asin(x); });
+}
+TEST(LowerElementwise, Acos) {
+  checkFunction("acos", 1, 1, [](long double x) { return std::acos(x); });
+}
+TEST(LowerElementwise, Atan) {
+  checkFunction("atan", 5, 1, [](long double x) { return std::atan(x); });
+}
+TEST(LowerElementwise, Tan) {
+  checkFunction("tan", 10, 4, [](long double x) { return std::tan(x); }, 0x1p20);
+}
+TEST(LowerElementwise, Sinh) {
+  checkFunction("sinh", 10, 1, [](long double x) { return std::sinh(x); });
+}
+TEST(LowerElementwise, Cosh) {
+  checkFunction("cosh", 10, 1, [](long double x) { return std::cosh(x); });
+}
+TEST(LowerElementwise, Asinh) {
+  checkFunction("asinh", 10, 1, [](long double x) { return std::asinh(x); });
+}
+TEST(LowerElementwise, Acosh) {
+  checkFunction("acosh", 10, 1, [](long double x) { return std::acosh(x); });
+}
+TEST(LowerElementwise, Atanh) {
+  checkFunction("atanh", 1, 1, [](long double x) { return std::atanh(x); });
+}
+TEST(LowerElementwise, Erfc) {
+  checkFunction("erfc", 4, 3, [](long double x) { return std::erfc(x); });
+}
+TEST(LowerElementwise, Cbrt) {
+  checkFunction("cbrt", 100, 1, [](long double x) { return std::cbrt(x); });
+}
 TEST(LowerElementwise, Sqrt) {
   checkFunction("sqrt", 10, 0.5, [](long double x) { return std::sqrt(x); });
 }
@@ -206,6 +245,68 @@ TEST(LowerElementwise, Pow) {
       }
       ASSERT_LE(std::fabs(y[i] - expected), ulp(expected))
           << machine.name << ": " << x[i] << " ^ " << e[i] << " gives " << y[i];
+    }
+  }
+}
+
+// Every quadrant, both axes, and infinity.
+TEST(LowerElementwise, Atan2) {
+  std::vector<float> y = arguments(5), x = arguments(5);
+  std::shuffle(x.begin(), x.end(), std::mt19937(9));
+  for (float a : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN})
+    for (float b : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN})
+      y.push_back(a), x.push_back(b);
+  for (const Machine &machine : machines()) {
+    auto kernel = Kernel::compile(R"(
+      func.func @f(%y: memref<?xf32>, %x: memref<?xf32>, %r: memref<?xf32>) attributes {llvm.emit_c_interface} {
+        linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+            ins(%y, %x : memref<?xf32>, memref<?xf32>) outs(%r : memref<?xf32>) {
+        ^bb0(%a: f32, %b: f32, %unused: f32):
+          %0 = math.atan2 %a, %b : f32
+          linalg.yield %0 : f32
+        }
+        return
+      })",
+                                  kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> found(x.size());
+    int64_t size = x.size();
+    kernel->call("f", {MemRef(y.data(), {size}), MemRef(x.data(), {size}), MemRef(found.data(), {size})});
+    for (size_t i = 0; i < x.size(); ++i) {
+      long double expected = std::atan2((long double)(y[i]), (long double)(x[i]));
+      ASSERT_TRUE((std::isnan(expected) && std::isnan(found[i])) || std::fabs(found[i] - expected) <= ulp(expected))
+          << machine.name << ": " << y[i] << ", " << x[i] << " gives " << found[i] << ", expected " << float(expected);
+    }
+  }
+}
+
+// Long division is exact, however far apart the two are.
+TEST(LowerElementwise, Remainder) {
+  std::vector<float> x = arguments(1000), d = arguments(7);
+  std::shuffle(d.begin(), d.end(), std::mt19937(9));
+  for (size_t i = 0; i < x.size(); i += 5)
+    x[i] = d[i] * float(int(i % 97) - 48); // whole quotients, and next to them
+  for (const Machine &machine : machines()) {
+    auto kernel = Kernel::compile(R"(
+      func.func @f(%x: memref<?xf32>, %d: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
+        linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+            ins(%x, %d : memref<?xf32>, memref<?xf32>) outs(%y : memref<?xf32>) {
+        ^bb0(%a: f32, %b: f32, %unused: f32):
+          %r = arith.remf %a, %b : f32
+          linalg.yield %r : f32
+        }
+        return
+      })",
+                                  kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<float> y(x.size());
+    int64_t size = x.size();
+    kernel->call("f", {MemRef(x.data(), {size}), MemRef(d.data(), {size}), MemRef(y.data(), {size})});
+    for (size_t i = 0; i < x.size(); ++i) {
+      float expected = std::fmod(x[i], d[i]);
+      ASSERT_TRUE((std::isnan(expected) && std::isnan(y[i])) ||
+                  (y[i] == expected && std::signbit(y[i]) == std::signbit(expected)))
+          << machine.name << ": " << x[i] << " mod " << d[i] << " gives " << y[i] << ", expected " << expected;
     }
   }
 }
@@ -372,6 +473,40 @@ TEST(LowerElementwise, OtherOperations) {
       ASSERT_EQ(copy[i * stride], -1);
     }
   }
+}
+
+// Blocks, whole and not, of elements of every width, beside an operand that needs no turning.
+TEST(LowerElementwise, Transposes) {
+  for (const Machine &machine : {machines().front(), machines().back()})
+    for (std::string type : {"i8", "i32", "i64"}) {
+      std::string x = "memref<?x?x?x" + type + ">", row = "memref<?x" + type + ">";
+      auto kernel = Kernel::compile(
+          "func.func @f(%x: " + x + ", %r: " + row + ", %y: " + x + ") attributes {llvm.emit_c_interface} {\n" +
+              "  linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (k, i, j)>, affine_map<(i, j, k) -> (k)>, "
+              "affine_map<(i, j, k) -> (i, j, k)>], iterator_types = [\"parallel\", \"parallel\", \"parallel\"]}\n" +
+              "      ins(%x, %r : " + x + ", " + row + ") outs(%y : " + x + ") {\n  ^bb0(%a: " + type +
+              ", %b: " + type + ", %unused: " + type + "):\n    %s = arith.addi %a, %b : " + type +
+              "\n    linalg.yield %s : " + type + "\n  }\n  return\n}",
+          kPasses, machine);
+      ASSERT_TRUE(kernel);
+      int64_t size = type == "i8" ? 1 : type == "i16" ? 2 : type == "i32" ? 4 : 8;
+      for (auto [a, c] : {std::pair<int64_t, int64_t>{1, 1}, {16, 16}, {17, 40}, {40, 17}, {3, 33}}) {
+        int64_t n = 2;
+        std::vector<uint8_t> from(a * n * c * size), rows(c * size), to(a * n * c * size + size, 77);
+        for (int64_t i = 0; i < a * n * c; ++i)
+          from[i * size] = i % 61;
+        for (int64_t i = 0; i < c; ++i)
+          rows[i * size] = i;
+        // x [c, n, a], y [n, a, c]
+        kernel->call("f", {MemRef(from.data(), {c, n, a}), MemRef(rows.data(), {c}), MemRef(to.data(), {n, a, c})});
+        for (int64_t i = 0; i < n; ++i)
+          for (int64_t j = 0; j < a; ++j)
+            for (int64_t k = 0; k < c; ++k)
+              ASSERT_EQ(to[((i * a + j) * c + k) * size], (((k * n + i) * a + j) % 61) + k)
+                  << machine.name << " " << type << " " << a << " " << c;
+        ASSERT_EQ(to.back(), 77);
+      }
+    }
 }
 
 // Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending

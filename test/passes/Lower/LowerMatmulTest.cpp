@@ -8,6 +8,7 @@
 
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
+#include "runtime/encoding/Quantize.h"
 #include "whit/Encoding.h"
 
 #include "llvm/Support/FormatVariadic.h"

@@ -63,7 +63,22 @@ func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
   return
 }
 
-// No loop moves the last dimension of both: 16 elements are read one by one, and the last of a row alone. Dividing integers
+// A transpose reads rows of one and writes rows of the other: blocks of 16 x 16, four rounds of shuffles.
+// CHECK-LABEL: @transpose
+// CHECK: memref.alloca() {alignment = 64 : i64} : memref<16x16xf32>
+// CHECK: scf.if
+// CHECK-COUNT-16: vector.load
+// CHECK-COUNT-64: vector.shuffle
+// CHECK: vector.store
+// CHECK: else
+// CHECK: vector.maskedload
+// CODE-LABEL: transpose:
+func.func @transpose(%x: memref<?x?xf32>, %y: memref<?x?xf32>) {
+  linalg.transpose ins(%x : memref<?x?xf32>) outs(%y : memref<?x?xf32>) permutation = [1, 0]
+  return
+}
+
+// Every second element: 16 are read one by one, and the last of a row alone. Dividing integers
 // is for lanes too; where there is nothing behind the end, it divides by 1.
 // CHECK-LABEL: @scattered
 // CHECK-COUNT-16: memref.load
@@ -72,8 +87,12 @@ func.func @functions(%x: memref<?xf32>, %h: memref<?xf16>, %y: memref<?xbf16>) {
 // CHECK: arith.select %{{.*}} : vector<16xi1>, vector<16xi64>
 // CHECK: arith.divsi %{{.*}} : vector<16xi64>
 // CODE-LABEL: scattered:
-func.func @scattered(%x: memref<24x?xf32>, %y: memref<?x24xf32>, %i: memref<8xi64>, %d: memref<8xi64>) {
-  linalg.transpose ins(%x : memref<24x?xf32>) outs(%y : memref<?x24xf32>) permutation = [1, 0]
+func.func @scattered(%x: memref<?x48xf32>, %y: memref<?x24xf32>, %i: memref<8xi64>, %d: memref<8xi64>) {
+  linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j * 2)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : memref<?x48xf32>) outs(%y : memref<?x24xf32>) {
+  ^bb0(%a: f32, %unused: f32):
+    linalg.yield %a : f32
+  }
   linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
       ins(%d : memref<8xi64>) outs(%i : memref<8xi64>) {
   ^bb0(%b: i64, %a: i64):

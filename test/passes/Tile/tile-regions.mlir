@@ -66,6 +66,25 @@ func.func @sums(%x: tensor<?x512xf32>, %y: tensor<64xf32>, %m: index) -> tensor<
 
 // -----
 
+// Nothing is not cut.
+// CHECK-LABEL: func @empty
+// CHECK-NOT: scf.forall
+// CHECK: linalg.generic
+func.func @empty(%x: tensor<512x0xf32>, %y: tensor<512xf32>) -> tensor<512xf32> {
+  %r = whit.region "sum" schedule <tile = [8, 0]> {
+    %n = linalg.generic {indexing_maps = [affine_map<(m, k) -> (m, k)>, affine_map<(m, k) -> (m)>], iterator_types = ["parallel", "reduction"]}
+        ins(%x : tensor<512x0xf32>) outs(%y : tensor<512xf32>) {
+    ^bb0(%a: f32, %o: f32):
+      %s = arith.addf %o, %a : f32
+      linalg.yield %s : f32
+    } -> tensor<512xf32>
+    whit.yield %n : tensor<512xf32>
+  } -> tensor<512xf32>
+  return %r : tensor<512xf32>
+}
+
+// -----
+
 // Rows of attention know where they stand: tiling advances `first`.
 // CHECK-LABEL: func @positions
 func.func @positions(%q: tensor<?x?x4x16xf32>, %k: tensor<?x2x4x16x16xf32>, %v: tensor<?x2x64x16xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> tensor<?x?x4x16xf32> {
