@@ -24,7 +24,9 @@ static bool isInvariant(const Element &element) {
 }
 
 /// Adds `element` times `sign`; false if it is not linear.
-static bool addTo(Linear &sum, const Element &element, int64_t sign) {
+static bool addTo(Linear &sum, const Element &element, int64_t sign, unsigned depth = 12) {
+  if (depth == 0)
+    return false;
   if (std::optional<double> value = constantOf(element)) {
     sum.rest.constant += sign * int64_t(*value);
     return true;
@@ -44,11 +46,11 @@ static bool addTo(Linear &sum, const Element &element, int64_t sign) {
   for (auto same :
        {operands<arith::IndexCastOp>(element), operands<arith::ExtSIOp>(element), operands<arith::TruncIOp>(element)})
     if (same)
-      return addTo(sum, (*same)[0], sign);
+      return addTo(sum, (*same)[0], sign, depth - 1);
   if (auto terms = operands<arith::AddIOp>(element); terms && inner.isInBody())
-    return addTo(sum, (*terms)[0], sign) && addTo(sum, (*terms)[1], sign);
+    return addTo(sum, (*terms)[0], sign, depth - 1) && addTo(sum, (*terms)[1], sign, depth - 1);
   if (auto terms = operands<arith::SubIOp>(element); terms && inner.isInBody())
-    return addTo(sum, (*terms)[0], sign) && addTo(sum, (*terms)[1], -sign);
+    return addTo(sum, (*terms)[0], sign, depth - 1) && addTo(sum, (*terms)[1], -sign, depth - 1);
   if (!isInvariant(element))
     return false;
   // Computed in a body: some tensor has it.
@@ -86,12 +88,12 @@ std::optional<Offset> raise::causalOffset(const Element &condition, int64_t row,
   return difference.rest;
 }
 
-SmallVector<Element> raise::conjunctsOf(const Element &condition) {
-  auto both = operands<arith::AndIOp>(condition);
+SmallVector<Element> raise::conjunctsOf(const Element &condition, unsigned depth) {
+  auto both = depth ? operands<arith::AndIOp>(condition) : std::nullopt;
   if (!both)
     return {condition};
-  SmallVector<Element> all = conjunctsOf((*both)[0]);
-  all.append(conjunctsOf((*both)[1]));
+  SmallVector<Element> all = conjunctsOf((*both)[0], depth - 1);
+  all.append(conjunctsOf((*both)[1], depth - 1));
   return all;
 }
 

@@ -18,8 +18,8 @@ struct Offset {
 /// negative where there is one row only.
 std::optional<Offset> causalOffset(const Element &condition, int64_t row, unsigned t);
 
-/// The conditions that all must hold for this one.
-SmallVector<Element> conjunctsOf(const Element &condition);
+/// The conditions that all must hold for this one, from `depth` conjunctions.
+SmallVector<Element> conjunctsOf(const Element &condition, unsigned depth = 6);
 
 /// The offset as an i32.
 Value valueOf(ImplicitLocOpBuilder &b, const Offset &offset);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-drop-moves: moves that a raised operation made needless. Canonicalization folds two transposes that meet; here there may
-// be anything between them that only moves elements.
+// whit-drop-moves: moves that a raised operation made needless. Canonicalization folds two transposes that meet; here
+// there may be anything between them that only moves elements.
 
 #include "Raise/Match.h"
 

@@ -271,25 +271,30 @@ bool raise::isVector(const Element &element) {
 
 bool raise::close(double found, double wanted) { return std::fabs(found - wanted) <= 4e-7 * std::fabs(wanted); }
 
-static void multiply(Product &product, const Element &element, bool inverse, ArrayRef<Element> atoms) {
+/// Formulas have a few factors or terms. What has more is no formula, and may have been written to be taken apart
+/// forever: n squarings have 2^n factors.
+static constexpr unsigned kFactors = 48;
+
+static void multiply(Product &product, const Element &element, bool inverse, ArrayRef<Element> atoms, unsigned depth) {
   if (std::optional<double> value = constantOf(element)) {
     product.coefficient *= inverse ? 1 / *value : *value;
     return;
   }
-  bool isAtom = llvm::any_of(atoms, [&](const Element &atom) { return same(element, atom); });
+  bool isAtom = depth == 0 || product.over.size() + product.under.size() > kFactors ||
+                llvm::any_of(atoms, [&](const Element &atom) { return same(element, atom); });
   if (!isAtom) {
     if (auto factors = operands<arith::MulFOp>(element)) {
       for (const Element &factor : *factors)
-        multiply(product, factor, inverse, atoms);
+        multiply(product, factor, inverse, atoms, depth - 1);
       return;
     }
     if (auto quotient = operands<arith::DivFOp>(element)) {
-      multiply(product, (*quotient)[0], inverse, atoms);
-      return multiply(product, (*quotient)[1], !inverse, atoms);
+      multiply(product, (*quotient)[0], inverse, atoms, depth - 1);
+      return multiply(product, (*quotient)[1], !inverse, atoms, depth - 1);
     }
     if (auto negated = operands<arith::NegFOp>(element)) {
       product.coefficient = -product.coefficient;
-      return multiply(product, (*negated)[0], inverse, atoms);
+      return multiply(product, (*negated)[0], inverse, atoms, depth - 1);
     }
   }
   (inverse ? product.under : product.over).push_back(element);
@@ -297,7 +302,7 @@ static void multiply(Product &product, const Element &element, bool inverse, Arr
 
 Product raise::productOf(const Element &element, ArrayRef<Element> atoms) {
   Product product;
-  multiply(product, element, /*inverse=*/false, atoms);
+  multiply(product, element, /*inverse=*/false, atoms, kFactors);
   return product;
 }
 
@@ -309,15 +314,16 @@ bool Product::removeOver(const Element &element) {
   return true;
 }
 
-static void addTo(Sum &sum, const Element &element, bool negative) {
+static void addTo(Sum &sum, const Element &element, bool negative, unsigned depth) {
+  bool whole = depth == 0 || sum.added.size() + sum.subtracted.size() > kFactors;
   if (std::optional<double> value = constantOf(element)) {
     sum.constant += negative ? -*value : *value;
-  } else if (auto terms = operands<arith::AddFOp>(element)) {
+  } else if (auto terms = whole ? std::nullopt : operands<arith::AddFOp>(element)) {
     for (const Element &term : *terms)
-      addTo(sum, term, negative);
-  } else if (auto difference = operands<arith::SubFOp>(element)) {
-    addTo(sum, (*difference)[0], negative);
-    addTo(sum, (*difference)[1], !negative);
+      addTo(sum, term, negative, depth - 1);
+  } else if (auto difference = whole ? std::nullopt : operands<arith::SubFOp>(element)) {
+    addTo(sum, (*difference)[0], negative, depth - 1);
+    addTo(sum, (*difference)[1], !negative, depth - 1);
   } else {
     (negative ? sum.subtracted : sum.added).push_back(element);
   }
@@ -325,7 +331,7 @@ static void addTo(Sum &sum, const Element &element, bool negative) {
 
 Sum raise::sumOf(const Element &element) {
   Sum sum;
-  addTo(sum, element, /*negative=*/false);
+  addTo(sum, element, /*negative=*/false, kFactors);
   return sum;
 }
 

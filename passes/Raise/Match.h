@@ -108,8 +108,8 @@ Value emptyLike(ImplicitLocOpBuilder &b, Value tensor);
 /// A tensor and the indices at which it holds the element, as an operand of a linalg.generic over the frame. Null if
 /// there is none.
 Element asOperand(OpBuilder &b, const Element &element);
-/// A tensor that has the element at `indices` (dimensions of the frame or 0), made of one of its forms by reshapes and, if
-/// `mayMove`, a transpose. Null if there is no such form. `sizes` are those of the result.
+/// A tensor that has the element at `indices` (dimensions of the frame or 0), made of one of its forms by reshapes and,
+/// if `mayMove`, a transpose. Null if there is no such form. `sizes` are those of the result.
 Value arrange(ImplicitLocOpBuilder &b, const Element &element, ArrayRef<AffineExpr> indices,
               ArrayRef<OpFoldResult> sizes, bool mayMove = true);
 /// Computes a tensor of the frame's dimensions `dims` (-1: a dimension of size 1), `combine` making its elements out of

@@ -35,7 +35,7 @@ class Formula {
 public:
   explicit Formula(const Element &root) { add(root); }
 
-  bool tooLarge() const { return nodes.size() > kLargest; }
+  bool tooLarge() const { return entered > kLargest; }
   size_t size() const { return nodes.size(); }
   const Element &element(size_t node) const { return nodes[node].element; }
   bool isConstant(size_t node) const { return nodes[node].constant.has_value(); }
@@ -55,6 +55,7 @@ private:
   static std::optional<double> compute(Operation *op, ArrayRef<double> x);
 
   SmallVector<Node> nodes;
+  size_t entered = 0; ///< nodes, those included that wait for their operands
   llvm::DenseMap<std::pair<Value, AffineMap>, size_t> known;
 };
 } // namespace
@@ -63,6 +64,7 @@ size_t Formula::add(const Element &element) {
   Element inner = resolve(element);
   if (auto found = known.find({inner.value, inner.at}); found != known.end())
     return found->second;
+  ++entered;
   Node node{element, nullptr, constantOf(inner), {}};
   Operation *op = inner.value.getDefiningOp();
   if (!node.constant && !inner.isTensor() && op && op->getNumRegions() == 0 && !tooLarge()) {

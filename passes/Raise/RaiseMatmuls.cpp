@@ -104,6 +104,8 @@ Value RaiseMatmulsPass::raise(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
   if (!factors || ShapedType::isDynamic(sum->count))
     return {};
   AffineExpr column = out.getResults().back(), contracted = b.getAffineDimExpr(k);
+  if (!isa<AffineDimExpr>(column))
+    return {};
   for (int i : {0, 1}) {
     std::optional<Matrix> matrix = matrixOf((*factors)[i], column, contracted);
     if (!matrix)
