@@ -78,6 +78,7 @@ private:
   bool addInitializers(const ::onnx::GraphProto &graph);
   bool checkOperators(const ::onnx::GraphProto &graph);
   bool addInputs();
+  void addFixed(llvm::StringRef name, llvm::ArrayRef<int64_t> shape, mlir::Type element, int64_t number);
   void addNodes(const ::onnx::GraphProto &graph, mlir::ImplicitLocOpBuilder &b);
   bool addOutputs();
   void addRoles();

@@ -144,6 +144,18 @@ void Graph::addSymbol(StringRef name, Value size) {
   symbolNames[size] = name;
 }
 
+/// One number that the caller fixes: no argument, but known like a constant.
+void Graph::addFixed(StringRef name, ArrayRef<int64_t> shape, Type element, int64_t number) {
+  Builder b(&context);
+  GraphValue value;
+  value.element = element;
+  for (int64_t size : shape)
+    value.sizes.push_back(b.getIndexAttr(size));
+  value.elements = Sizes{b.getIndexAttr(element.isInteger(1) ? number != 0 : number)};
+  if (!values.try_emplace(name, std::move(value)).second)
+    report(code::Graph, "two inputs have the same name; names must be unique", name);
+}
+
 bool Graph::addInputs() {
   Builder b(&context);
   SmallVector<Type> types;
@@ -193,6 +205,11 @@ bool Graph::addInputs() {
       shape.push_back(size ? size.getInt() : ShapedType::kDynamic);
     }
     SmallVector<int64_t> known = shape;
+    if (auto fixed = bindings.sizes.find(input.name());
+        fixed != bindings.sizes.end() && element.isInteger() && llvm::all_of(shape, [](int64_t n) { return n == 1; })) {
+      addFixed(input.name(), shape, element, fixed->second);
+      continue;
+    }
     llvm::replace(known, ShapedType::kDynamic, int64_t(1));
     if (!countOf(known)) {
       refuse(code::Limit, "has a size below 0 or beyond 2^40, or more than 2^62 elements");

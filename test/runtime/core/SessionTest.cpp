@@ -335,6 +335,28 @@ TEST(Session, SizesThatFollowAreChecked) {
   whit_module_destroy(module);
 }
 
+/// The symbol that no argument has is the length of the pasts, whatever the model calls it.
+TEST(Session, PastsMayHaveAnyName) {
+  TestFolder folder;
+  Manifest manifest = testManifest();
+  manifest.symbols.push_back({"past_tokens", 0, std::nullopt, ""});
+  manifest.symbols.push_back(
+      {"past_tokens + 1", 0, 4, "", {{SizeStep::Symbol, 4}, {SizeStep::Number, 1}, {SizeStep::Add}}});
+  writeArtifact(folder, false, true, manifest);
+  whit_module *module = nullptr;
+  whit_session *session = nullptr;
+  ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
+  ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
+  int64_t dims[2] = {1, 3}, ids[3] = {1, 1, 1};
+  whit_tensor input{"input_ids", WHIT_I64, 2, dims, ids};
+  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_OK) << whit_message();
+  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_OK) << whit_message();
+  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_INVALID);
+  EXPECT_STREQ(whit_message(), "dimension 'past_tokens + 1' is 7; it must be from 0 to 4");
+  whit_session_destroy(session);
+  whit_module_destroy(module);
+}
+
 /// Expressions that leave the range of a size are refused, whatever they are.
 TEST(Session, SizesThatCannotBeAreRefused) {
   using Steps = std::vector<SizeStep>;

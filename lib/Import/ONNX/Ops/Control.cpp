@@ -43,9 +43,11 @@ static LogicalResult select(Node &node, unsigned i, const Tensor &condition, Gra
   for (int64_t d = 0; isSame && d < x->rank(); ++d)
     isSame = node.graph.unify(x->sizes[d], y->sizes[d]);
   if (!isSame)
-    return node.unsupported(output +
-                                "has other sizes in one branch than in the other, and the condition depends on data",
-                            "fix the sizes that the condition depends on with --dim NAME=N");
+    return node.unsupported(
+        output + "has other sizes in one branch than in the other, and the condition depends on data",
+        isa<BlockArgument>(condition.value)
+            ? "fix the condition with --dim " + shown(node.proto.input(0)) + "=1, or =0; it is no input then"
+            : "fix the sizes that the condition depends on with --dim NAME=N");
   Tensor picks = reshape(node.b, condition, Sizes(x->rank(), node.b.getIndexAttr(1)));
   return node.set(
       i, elementwise(node.b, {picks, *x, *y}, x->sizes, x->element(), [](ImplicitLocOpBuilder &b, ValueRange v) {

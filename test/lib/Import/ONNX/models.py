@@ -498,6 +498,7 @@ def branches(out):
         save(name, positive, twice(), square, {"x": np.float32(sign) * x})
     cut = graph("cut", [node("Slice", ["x", "one", "end", "one"], ["c"], "/Slice")], "c", [ints("one", 1), ints("end", 2)])
     save("sizes", positive, twice(), cut)
+    save("merged", lambda e: "use_cache", twice(), cut, extra=[value("use_cache", [1], TensorProto.BOOL)])
     whole = graph("whole", [node("Cast", ["x"], ["i"], "/Cast", to=I64), node("Div", ["i", "i"], ["d"], "/Div"), node("Cast", ["d"], ["f"], "/Back", to=F32)], "f")
     save("division", positive, twice(), whole)
     save("input", wide, graph("then", [node("Neg", ["a"], ["b"], "/Neg")], "b", inputs=[value("a", [3])]), plus())
