@@ -50,6 +50,7 @@ if(WHIT_COMPILER)
     install(FILES ${header} DESTINATION ${folder} COMPONENT compiler)
   endforeach()
   install(DIRECTORY dialects/ DESTINATION ${whit_pass_headers} COMPONENT compiler FILES_MATCHING PATTERN "*.h" PATTERN "*.td")
+  install(DIRECTORY runtime/encoding DESTINATION ${whit_pass_headers}/runtime COMPONENT compiler FILES_MATCHING PATTERN "*.h")
   install(FILES passes/Pipeline.h lib/Register.h DESTINATION ${whit_pass_headers} COMPONENT compiler)
 endif()
 
