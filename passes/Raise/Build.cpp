@@ -210,6 +210,6 @@ void raise::raiseEach(func::FuncOp func, StringRef pass, StringRef what,
     op.getResult(0).replaceAllUsesWith(value);
     unsigned count = eraseUnused(op, erased);
     remark::passed(loc, remark::RemarkOpts::name("raised").category(pass))
-        << what << " raised from " << std::to_string(count) << " operations";
+        << (what + " raised from " + Twine(count) + " operations").str();
   }
 }

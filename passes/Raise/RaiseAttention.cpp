@@ -431,7 +431,7 @@ struct RaiseAttentionPass : mlir::whit::impl::RaiseAttentionPassBase<RaiseAttent
       Value result = matcher.match() ? matcher.build() : Value();
       if (!result)
         remark::missed(op.getLoc(), remark::RemarkOpts::name("raised").category(getArgument()))
-            << "attention is not raised, and stays a softmax between two products: " << matcher.reason;
+            << ("attention is not raised, and stays a softmax between two products: " + matcher.reason).str();
       return result;
     });
   }
