@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Quantizing while compiling takes memory for a layer, not for a model."""
+import os
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,13 @@ def test_memory_does_not_grow_with_the_model(tools, tmp_path, flags):
         peaks.append(tools.run("whit-compile", model, "-o", folder / "layers.so", "--quiet", *flags).peak_mb)
     layer = K * N * 4 / 2**20
     assert peaks[1] - peaks[0] < 1.3 * layer + 24, f"{peaks[1]:.0f} MiB for 64 MiB of weights, {peaks[0]:.0f} MiB without"
+
+
+@pytest.mark.skipif("WHIT_LONG" not in os.environ, reason="writes 1 GB; ./dev test --long runs it")
+@pytest.mark.parametrize("format", ["int4_g32", "int8_tensor"])
+def test_a_gigabyte_takes_a_layer_and_a_gigabyte(tools, tmp_path, format):
+    """1 GiB of f32 in eight layers of 128 MiB, quantized with one scale a group and with one scale a layer, which must be seen whole."""
+    model = write_layers(tmp_path, 8, 4096, 8192)
+    done = tools.run("whit-compile", model, "-o", tmp_path / "layers.so", "--quiet", f"--weights={format}", timeout=1800)
+    print(f"{format}: {done.peak_mb:.0f} MiB, {done.seconds:.0f} s")
+    assert done.peak_mb < 1.3 * 128 + 1024
