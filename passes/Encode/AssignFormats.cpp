@@ -43,6 +43,29 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     for (auto weight : module.getOps<WeightOp>())
       if (const FormatRules::Rule *rule = rules->find(names[weight.getSymNameAttr()]))
         assign(weight, uses[weight.getSymNameAttr()], *rule);
+    mergeEqual(uses);
+  }
+
+  /// An embedding that is also the output head came as rows for the one and as panels for the other; in the same format they are
+  /// the same bytes.
+  void mergeEqual(DenseMap<StringAttr, SmallVector<ConstantOp>> &uses) {
+    DenseMap<std::pair<Type, Attribute>, WeightOp> first;
+    for (auto weight : llvm::make_early_inc_range(getOperation().getOps<WeightOp>())) {
+      if (!isa<EncodedTensorType>(weight.getType()))
+        continue;
+      WeightOp &same = first[{weight.getType(), weight.getParts()}];
+      if (!same) {
+        same = weight;
+        continue;
+      }
+      if (same.getQuantizerAttr() != weight.getQuantizerAttr())
+        continue;
+      remark::passed(weight.getLoc(), remark::RemarkOpts::name("merge").category(getArgument()))
+          << ("weight '" + weight.getSymName() + "' is stored once with '" + same.getSymName() + "'").str();
+      for (ConstantOp constant : uses[weight.getSymNameAttr()])
+        constant.setWeight(same.getSymName());
+      weight.erase();
+    }
   }
 
   /// The type of a weight that can be stored in any format: rows that matmuls contract or gathers pick, as floats.

@@ -8,7 +8,8 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
   let description = [{
     Weights that the model stores as floats and that only matmuls and gathers use get the format that `format-map` gives to
     their name, or to the name of a node that uses them, else `weights`. `keep` names weights that stay as they are. Weights that
-    are quantized in the model stay too. A pattern that matches nothing is an error. The values are quantized once, when the
+    are quantized in the model stay too. A pattern that matches nothing is an error. Weights
+    that then have one format and the same bytes become one, such as an embedding that is also the output head. The values are quantized once, when the
     artifact is written, by `quantizer`.
 
     ```mlir

@@ -28,6 +28,9 @@ whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>> = [#wh
 // A table of rows that only gathers read may have any format; a plain tensor that anybody else reads keeps its type.
 // CHECK: whit.weight @table : !whit.tensor<10x64xf32, #whit.format<int4_g32>>
 whit.weight @table : tensor<10x64xf32> = [#whit.source<"rows", 10, [#whit.blob<"m", 0 : 2560 x f32, "0">]>]
+// A head that shares the table's bytes becomes the same weight.
+// CHECK-NOT: whit.weight @tied
+whit.weight @tied : !whit.tensor<10x64xf32, #whit.format<f32>> = [#whit.source<"rows", 10, [#whit.blob<"m", 0 : 2560 x f32, "0">]>]
 // CHECK: whit.weight @bias : tensor<1x32xf32>
 whit.weight @bias : tensor<1x32xf32> = [#whit.source<"rows", 1, [#whit.blob<"m", 0 : 128 x f32, "0">]>]
 // CHECK-LABEL: func @main
@@ -38,11 +41,16 @@ func.func @main(%x: tensor<?x64xf32>, %y: tensor<?x32xf32>) -> tensor<?x32xf32> 
   return %r : tensor<?x32xf32>
 }
 // CHECK-LABEL: func @rows
-func.func @rows(%ids: tensor<?xi64>, %y: tensor<?x64xf32>, %z: tensor<1x32xf32>) -> (tensor<?x64xf32>, tensor<1x32xf32>) {
+func.func @rows(%ids: tensor<?xi64>, %y: tensor<?x64xf32>, %v: tensor<?x10xf32>, %z: tensor<1x32xf32>) -> (tensor<?x10xf32>, tensor<1x32xf32>) {
   %t = whit.constant @table : tensor<10x64xf32>
-  // CHECK: whit.gather ins({{.*}} : !whit.tensor<10x64xf32, #whit.format<int4_g32>>, tensor<?xi64>)
+  // CHECK: %[[TABLE:.*]] = whit.constant @table
+  // CHECK: whit.gather ins(%[[TABLE]], %{{.*}} : !whit.tensor<10x64xf32, #whit.format<int4_g32>>, tensor<?xi64>)
   %r = whit.gather ins(%t, %ids : tensor<10x64xf32>, tensor<?xi64>) outs(%y : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %h = whit.constant @tied : !whit.tensor<10x64xf32, #whit.format<f32>>
+  // CHECK: %[[HEAD:.*]] = whit.constant @table
+  // CHECK: whit.matmul ins(%{{.*}}, %[[HEAD]] :
+  %l = whit.matmul ins(%r, %h : tensor<?x64xf32>, !whit.tensor<10x64xf32, #whit.format<f32>>) outs(%v : tensor<?x10xf32>) -> tensor<?x10xf32>
   %b = whit.constant @bias : tensor<1x32xf32>
   %c = linalg.copy ins(%b : tensor<1x32xf32>) outs(%z : tensor<1x32xf32>) -> tensor<1x32xf32>
-  return %r, %c : tensor<?x64xf32>, tensor<1x32xf32>
+  return %l, %c : tensor<?x10xf32>, tensor<1x32xf32>
 }
