@@ -48,7 +48,9 @@ static LogicalResult select(Node &node, unsigned i, const Tensor &condition, Gra
         isa<BlockArgument>(condition.value)
             ? "fix the condition with --dim " + shown(node.proto.input(0)) + "=1, or =0; it is no input then"
             : "fix the sizes that the condition depends on with --dim NAME=N");
-  Tensor picks = reshape(node.b, condition, Sizes(x->rank(), node.b.getIndexAttr(1)));
+  Tensor picks = condition;
+  if (condition.rank() > x->rank())
+    picks = reshape(node.b, condition, Sizes(x->rank(), node.b.getIndexAttr(1)));
   return node.set(
       i, elementwise(node.b, {picks, *x, *y}, x->sizes, x->element(), [](ImplicitLocOpBuilder &b, ValueRange v) {
         return arith::SelectOp::create(b, v[0], v[1], v[2]).getResult();
