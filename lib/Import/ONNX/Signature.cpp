@@ -176,7 +176,7 @@ bool Graph::addInputs() {
       continue;
     }
     Type element = valueType(&context, tensorType.elem_type());
-    if (!element) {
+    if (!element || element.isInteger(16)) { // the runtime has no arrays of 16-bit integers
       const OnnxType *type = onnxType(tensorType.elem_type());
       refuse(type ? code::NoType : code::Graph,
              Twine("has element type ") + (type ? type->name : "that ONNX does not have"));
@@ -315,6 +315,10 @@ bool Graph::addOutputs() {
     FailureOr<Tensor> tensor = materialize(*value, b, why);
     if (failed(tensor)) {
       refuse(code::NoFeature, why);
+      continue;
+    }
+    if (tensor->element().isInteger(16)) {
+      refuse(code::NoType, "has elements of type int16; the runtime has no arrays of 16-bit integers");
       continue;
     }
     const auto &declared = output.type().tensor_type();
