@@ -21,7 +21,8 @@ void lowerExpansion(memref::ExpandShapeOp op) {
   OpBuilder b(op);
   Location loc = op.getLoc();
   auto source = memref::ExtractStridedMetadataOp::create(b, loc, op.getSrc());
-  SmallVector<OpFoldResult> sizes = op.getMixedOutputShape(), strides(sizes.size());
+  // One element has no groups; its dimensions are all of size 1.
+  SmallVector<OpFoldResult> sizes = op.getMixedOutputShape(), strides(sizes.size(), b.getIndexAttr(1));
   auto [staticStrides, staticOffset] = op.getResultType().getStridesAndOffset();
   for (auto [group, stride] : llvm::zip_equal(op.getReassociationIndices(), source.getConstifiedMixedStrides())) {
     OpFoldResult next = stride;
