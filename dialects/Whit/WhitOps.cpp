@@ -287,7 +287,8 @@ LogicalResult AttentionOp::verify() {
   if (Value mask = getMask()) {
     if (failed(verifyRank(*this, mask, "mask", 4)))
       return failure();
-    for (auto [dim, wanted] : llvm::enumerate(ArrayRef<int64_t>{q[0], q[2], q[1]}))
+    const int64_t sizes[] = {q[0], q[2], q[1]};
+    for (auto [dim, wanted] : llvm::enumerate(sizes))
       if (!maskIsShared(dim) && failed(verifyDim(*this, mask, "mask", dim, wanted)))
         return failure();
     int64_t masked = shapeOf(mask)[3], tokens = shapeOf(getV())[2];
