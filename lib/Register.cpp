@@ -58,7 +58,9 @@
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Transforms/Passes.h"
 
+#include "CHLO/CHLO.h"
 #include "Check/Check.h"
+#include "StableHLO/StableHLO.h"
 
 using namespace mlir;
 
@@ -92,7 +94,7 @@ void ::whit::registerDialects(DialectRegistry &registry) {
                   cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect, linalg::LinalgDialect,
                   LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
                   ub::UBDialect, vector::VectorDialect, x86vector::X86VectorDialect, mlir::whit::WhitDialect>();
-  registry.insert<mlir::check::CheckDialect>();
+  registry.insert<mlir::check::CheckDialect, mlir::chlo::CHLODialect, mlir::stablehlo::StableHLODialect>();
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
     dialect->addInterface<mlir::whit::CostModelInterface>(std::make_shared<::whit::AnalyticCostModel>());
