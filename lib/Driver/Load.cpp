@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The kind of file is told by its extension. A .mlir file that says nothing of its weights' folder has them beside it.
+// The kind of file is told by its extension, of .mlir files by what they hold. One that says nothing of its weights'
+// folder has them beside it.
 
 #include "Driver/Load.h"
 
 #include "Import/ONNX/Reader.h"
+#include "Import/StableHLO/Reader.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/Parser/Parser.h"
@@ -40,6 +42,14 @@ mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mli
                               "check the name and its permissions"));
     return {};
   }
+  // Only the checks here tell an operation that is not supported from a line that is wrong.
+  Diagnostics diagnostics;
+  diagnostics.setFile(options.model);
+  if (!checkStableHloText((*buffer)->getBuffer(), context, diagnostics)) {
+    console.print(diagnostics);
+    exit = diagnostics.exit();
+    return {};
+  }
   SourceMgr sources;
   sources.AddNewSourceBuffer(std::move(*buffer), SMLoc());
   mlir::OwningOpRef<mlir::ModuleOp> module;
@@ -50,6 +60,19 @@ mlir::OwningOpRef<mlir::ModuleOp> parseModule(const CompileOptions &options, mli
   }
   if (!module) {
     exit = Exit::Invalid;
+    return {};
+  }
+  if (isStableHlo(*module)) {
+    StableHloOptions choices{options.params, options.paramNames};
+    mlir::OwningOpRef<mlir::ModuleOp> imported = importStableHlo(*module, options.model, choices, diagnostics);
+    console.print(diagnostics);
+    if (!imported)
+      exit = diagnostics.hasErrors() ? diagnostics.exit() : Exit::Bug;
+    return imported;
+  }
+  if (!options.params.empty()) {
+    exit = console.print(
+        fail(Exit::Usage, "--params binds the arguments of a StableHLO program, which this is not", options.model));
     return {};
   }
   if (!(*module)->hasAttr("whit.directory")) {
@@ -71,7 +94,7 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir:
     return parseModule(options, context, console, exit);
   if (extension != ".onnx") {
     exit = console.print(fail(Exit::Usage, "the model is neither .onnx nor .mlir", options.model,
-                              "give an ONNX file, or MLIR with --start-from"));
+                              "give an ONNX file, a StableHLO program as .mlir, or MLIR with --start-from"));
     return {};
   }
   ImportOptions choices;

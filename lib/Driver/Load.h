@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A model file as a module: ONNX through the importer, .mlir through the parser.
+// A model file as a module: ONNX and StableHLO through their importers, stages through the parser.
 
 #pragma once
 

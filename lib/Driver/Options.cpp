@@ -23,7 +23,7 @@ namespace {
 
 constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared object and its packed weights
 
-  whit-compile MODEL -o OUT.so [options]        MODEL is an .onnx file, or .mlir from --dump-stages
+  whit-compile MODEL -o OUT.so [options]        MODEL is an .onnx file, StableHLO as .mlir, or .mlir from --dump-stages
 
   -o FILE                  what to write; OUT.safetensors stands beside OUT.so
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
@@ -35,6 +35,8 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --kv=FORMAT              stored type of keys and values, f32 by default
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
+  --params=FILE            .safetensors or .npz whose tensors are arguments of a StableHLO program
+  --param-names=FILE       JSON list: the tensor that each argument is, in order
   --embed-weights          one file: weights inside OUT.so
   --explain[=FILE]         why each choice was made, as text
   --report=FILE            what each weight cost and lost, stages, times and choices: .html, .txt or .json
@@ -111,6 +113,10 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
     return fail(Exit::Unsupported, "--activations=bf16 is not supported on this kind of target", "",
                 "use auto, f32 or int8");
   StringRef extension = sys::path::extension(options.model);
+  if (!options.paramNames.empty() && options.params.empty())
+    return usage("--param-names names the tensors of --params, which is missing");
+  if (!options.params.empty() && (extension != ".mlir" || hasStart))
+    return usage("--params binds the arguments of a StableHLO program; '" + options.model + "' is none");
   if (hasStart && extension != ".mlir")
     return usage("--start-from needs a .mlir file; '" + options.model + "' is none");
   if (options.stopAfter != "emitted" && stageIndex(options.stopAfter) < stageIndex(options.startFrom))
@@ -197,6 +203,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--kv", options.kv);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));
   app.add_option("--dim", dims)->allow_extra_args(false);
+  app.add_option("--params", options.params);
+  app.add_option("--param-names", options.paramNames);
   app.add_flag("--embed-weights", options.embedWeights);
   auto *stop = app.add_option("--stop-after", options.stopAfter)->check(CLI::IsMember(stageNames()));
   auto *start = app.add_option("--start-from", options.startFrom)->check(CLI::IsMember(starts));

@@ -17,7 +17,7 @@ namespace whit {
 enum class EmitKind { SharedObject, Mlir, Llvm, Assembly };
 
 struct CompileOptions {
-  std::string model;                ///< .onnx, or .mlir of stage `startFrom`
+  std::string model;                ///< .onnx, .mlir of StableHLO, or .mlir of stage `startFrom`
   std::string output;               ///< "-" = standard output (text only)
   std::vector<std::string> targets; ///< none: this machine
   std::string weights, formatMap, keep, quantizer = "least-squares";
@@ -25,6 +25,7 @@ struct CompileOptions {
   int64_t context = 2048;
   std::vector<DimBound> dims;
   bool embedWeights = false;
+  std::string params, paramNames; ///< files that bind the arguments of a StableHLO program
   std::string startFrom = "imported", stopAfter = "emitted";
   std::string dumpStages; ///< folder; empty: none
   EmitKind emit = EmitKind::SharedObject;

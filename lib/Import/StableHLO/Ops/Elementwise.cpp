@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Operations on elements, once for tensors and for the bodies of reductions: there, a tensor of rank 0 is an element.
+
+#include "Import/StableHLO/Program.h"
+
+#include "CHLO/CHLO.h"
+#include "Import/Semantics/Scalars.h"
+#include "StableHLO/StableHLO.h"
+
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using namespace semantics;
+namespace hlo = mlir::stablehlo;
+
+static Sign signOfType(Type type) {
+  Type element = getElementTypeOrSelf(type);
+  return element.isUnsignedInteger() || element.isInteger(1) ? Sign::Unsigned : Sign::Signed;
+}
+
+static Compare how(hlo::ComparisonDirection direction) {
+  switch (direction) {
+  case hlo::ComparisonDirection::EQ:
+    return Compare::Equal;
+  case hlo::ComparisonDirection::NE:
+    return Compare::NotEqual;
+  case hlo::ComparisonDirection::GE:
+    return Compare::GreaterOrEqual;
+  case hlo::ComparisonDirection::GT:
+    return Compare::Greater;
+  case hlo::ComparisonDirection::LE:
+    return Compare::LessOrEqual;
+  case hlo::ComparisonDirection::LT:
+    return Compare::Less;
+  }
+  llvm_unreachable("all directions are listed");
+}
+
+/// A shift by `amount`; by the width and more, `otherwise`.
+template <typename Shift>
+static mlir::Value shift(ImplicitLocOpBuilder &b, mlir::Value x, mlir::Value amount, mlir::Value otherwise) {
+  Type type = x.getType();
+  mlir::Value width = constant(b, type, type.getIntOrFloatBitWidth()), zero = constant(b, type, 0);
+  mlir::Value fits = semantics::compare(b, Compare::Less, amount, width, Sign::Unsigned);
+  mlir::Value shifted = Shift::create(b, x, arith::SelectOp::create(b, fits, amount, zero));
+  return arith::SelectOp::create(b, fits, shifted, otherwise);
+}
+
+/// Floats in the order of their bits, -NaN first and NaN last, as integers.
+static mlir::Value totalOrder(ImplicitLocOpBuilder &b, mlir::Value x) {
+  Type integer = b.getIntegerType(x.getType().getIntOrFloatBitWidth());
+  mlir::Value bits = arith::BitcastOp::create(b, integer, x), zero = constant(b, integer, 0);
+  mlir::Value negative = semantics::compare(b, Compare::Less, bits, zero);
+  mlir::Value lowest = arith::ConstantOp::create(
+      b, b.getIntegerAttr(integer, APInt::getSignedMaxValue(integer.getIntOrFloatBitWidth())));
+  return arith::SelectOp::create(b, negative, arith::XOrIOp::create(b, bits, lowest), bits);
+}
+
+static mlir::Value compareScalars(ImplicitLocOpBuilder &b, hlo::CompareOp op, ValueRange v) {
+  if (op.getCompareType() == hlo::ComparisonType::TOTALORDER && isa<FloatType>(v[0].getType()))
+    return semantics::compare(b, how(op.getComparisonDirection()), totalOrder(b, v[0]), totalOrder(b, v[1]));
+  return semantics::compare(b, how(op.getComparisonDirection()), v[0], v[1], signOfType(op.getLhs().getType()));
+}
+
+mlir::Value hloScalar(ImplicitLocOpBuilder &b, Operation *op, ValueRange v) {
+  Type type = v.empty() ? Type() : v[0].getType();
+  Sign sign = op->getNumOperands() ? signOfType(op->getOperand(0).getType()) : Sign::Signed;
+  bool isFloat = type && isa<FloatType>(type), isBool = type && type.isInteger(1);
+  using R = mlir::Value;
+  auto number = [&](double value) { return constant(b, type, value); };
+  return llvm::TypeSwitch<Operation *, R>(op)
+      .Case([&](hlo::AddOp) -> R { return isBool ? R(arith::OrIOp::create(b, v[0], v[1])) : add(b, v); })
+      .Case([&](hlo::SubtractOp) -> R { return subtract(b, v); })
+      .Case([&](hlo::MulOp) -> R { return multiply(b, v); })
+      .Case([&](hlo::DivOp) -> R {
+        return isFloat ? R(arith::DivFOp::create(b, v[0], v[1])) : divideIntegers(b, v[0], v[1], sign);
+      })
+      .Case([&](hlo::RemOp) -> R {
+        if (isFloat)
+          return arith::RemFOp::create(b, v[0], v[1]);
+        R quotient = divideIntegers(b, v[0], v[1], sign);
+        return arith::SubIOp::create(b, v[0], arith::MulIOp::create(b, quotient, v[1]));
+      })
+      .Case([&](hlo::MaxOp) -> R { return maximum(b, v[0], v[1], sign); })
+      .Case([&](hlo::MinOp) -> R { return minimum(b, v[0], v[1], sign); })
+      .Case([&](hlo::PowOp) -> R { return semantics::power(b, v[0], v[1]); })
+      .Case([&](hlo::AndOp) -> R { return arith::AndIOp::create(b, v[0], v[1]); })
+      .Case([&](hlo::OrOp) -> R { return arith::OrIOp::create(b, v[0], v[1]); })
+      .Case([&](hlo::XorOp) -> R { return arith::XOrIOp::create(b, v[0], v[1]); })
+      .Case([&](hlo::NotOp) -> R { return arith::XOrIOp::create(b, v[0], number(-1)); })
+      .Case([&](hlo::ShiftLeftOp) -> R { return shift<arith::ShLIOp>(b, v[0], v[1], number(0)); })
+      .Case([&](hlo::ShiftRightLogicalOp) -> R { return shift<arith::ShRUIOp>(b, v[0], v[1], number(0)); })
+      .Case([&](hlo::ShiftRightArithmeticOp) -> R {
+        R sign = arith::ShRSIOp::create(b, v[0], number(type.getIntOrFloatBitWidth() - 1));
+        return shift<arith::ShRSIOp>(b, v[0], v[1], sign);
+      })
+      .Case([&](hlo::AbsOp) -> R { return absolute(b, v[0]); })
+      .Case([&](hlo::NegOp) -> R { return negate(b, v); })
+      .Case([&](hlo::SignOp) -> R { return semantics::signOf(b, v[0]); })
+      .Case([&](hlo::ExpOp) -> R { return exponential(b, v); })
+      .Case([&](hlo::Expm1Op) -> R { return math::ExpM1Op::create(b, v[0]); })
+      .Case([&](hlo::LogOp) -> R { return math::LogOp::create(b, v[0]); })
+      .Case([&](hlo::Log1pOp) -> R { return math::Log1pOp::create(b, v[0]); })
+      .Case([&](hlo::LogisticOp) -> R { return sigmoid(b, v); })
+      .Case([&](hlo::TanhOp) -> R { return tangensHyperbolicus(b, v); })
+      .Case([&](hlo::SineOp) -> R { return math::SinOp::create(b, v[0]); })
+      .Case([&](hlo::CosineOp) -> R { return math::CosOp::create(b, v[0]); })
+      .Case([&](hlo::SqrtOp) -> R { return squareRoot(b, v); })
+      .Case([&](hlo::RsqrtOp) -> R { return arith::DivFOp::create(b, number(1), squareRoot(b, v)); })
+      .Case([&](hlo::FloorOp) -> R { return math::FloorOp::create(b, v[0]); })
+      .Case([&](hlo::CeilOp) -> R { return math::CeilOp::create(b, v[0]); })
+      .Case([&](hlo::RoundNearestEvenOp) -> R { return math::RoundEvenOp::create(b, v[0]); })
+      .Case([&](chlo::ErfOp) -> R { return math::ErfOp::create(b, v[0]); })
+      .Case([&](chlo::ErfcOp) -> R { return math::ErfcOp::create(b, v[0]); })
+      .Case([&](chlo::SquareOp) -> R { return multiply(b, {v[0], v[0]}); })
+      .Case([&](hlo::IsFiniteOp) -> R {
+        R infinity = arith::ConstantOp::create(
+            b, b.getFloatAttr(type, APFloat::getInf(cast<FloatType>(type).getFloatSemantics())));
+        return semantics::compare(b, Compare::Less, absolute(b, v[0]), infinity);
+      })
+      .Case([&](hlo::CompareOp compared) -> R { return compareScalars(b, compared, v); })
+      .Case([&](hlo::SelectOp) -> R { return arith::SelectOp::create(b, v[0], v[1], v[2]); })
+      .Case([&](hlo::ClampOp clamp) -> R { return minimum(b, maximum(b, v[1], v[0], sign), v[2], sign); })
+      .Case([&](hlo::ConvertOp convert) -> R {
+        Type to = getElementTypeOrSelf(convert.getType());
+        return semantics::convert(b, v[0], hloElement(to), sign, signOfType(to));
+      })
+      .Case([&](hlo::BitcastConvertOp cast) -> R {
+        return arith::BitcastOp::create(b, hloElement(getElementTypeOrSelf(cast.getType())), v[0]);
+      })
+      .Default(R());
+}
+
+/// Which elements an operation is for; the others are refused by name.
+static LogicalResult checkElements(Program &program, Operation *op, bool floats, bool integers) {
+  Type element = getElementTypeOrSelf(op->getOperand(0).getType());
+  if (isa<FloatType>(element) ? floats : integers)
+    return success();
+  return program.unsupported(op, Twine("has elements of ") + (floats ? "an integer" : "a float") +
+                                     " type; they must be " + (floats ? "floats" : "integers"));
+}
+
+static LogicalResult importElementwise(Program &program, Operation *op) {
+  ImplicitLocOpBuilder &b = program.builder();
+  auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  Sizes sizes = llvm::map_to_vector(type.getShape(), [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+  SmallVector<Tensor> operands;
+  for (mlir::Value operand : op->getOperands())
+    operands.push_back(program.loose(operand));
+  program.set(op->getResult(0),
+              elementwise(b, operands, sizes, hloElement(type.getElementType()),
+                          [&](ImplicitLocOpBuilder &at, ValueRange v) { return hloScalar(at, op, v); }));
+  return success();
+}
+
+static LogicalResult importFloats(Program &program, Operation *op) {
+  return failed(checkElements(program, op, true, false)) ? failure() : importElementwise(program, op);
+}
+
+static LogicalResult importIntegers(Program &program, Operation *op) {
+  return failed(checkElements(program, op, false, true)) ? failure() : importElementwise(program, op);
+}
+
+static LogicalResult importConvert(Program &program, Operation *op) {
+  auto convert = cast<hlo::ConvertOp>(op);
+  HloValue operand = program.value(convert.getOperand());
+  Type from = getElementTypeOrSelf(convert.getOperand().getType()), to = getElementTypeOrSelf(convert.getType());
+  // A wider float holds the same numbers: a parameter stays one.
+  bool isExact = operand.parameter && to.isF32();
+  if (from != to && !isExact)
+    return importElementwise(program, op);
+  operand.element = hloElement(to);
+  program.value(convert.getResult()) = operand;
+  return success();
+}
+
+static LogicalResult importBitcast(Program &program, Operation *op) {
+  auto cast = mlir::cast<hlo::BitcastConvertOp>(op);
+  Type from = getElementTypeOrSelf(cast.getOperand().getType()), to = getElementTypeOrSelf(cast.getType());
+  if (from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth())
+    return program.unsupported(op, "converts to elements of another width; they must have the same");
+  if (hloElement(from) != hloElement(to))
+    return importElementwise(program, op);
+  HloValue copy = program.value(cast.getOperand());
+  program.value(cast.getResult()) = copy;
+  return success();
+}
+
+static constexpr HloOperation kOperations[] = {
+    {"stablehlo.abs", importElementwise},
+    {"stablehlo.add", importElementwise},
+    {"stablehlo.and", importIntegers},
+    {"stablehlo.bitcast_convert", importBitcast},
+    {"stablehlo.ceil", importFloats},
+    {"stablehlo.clamp", importElementwise},
+    {"stablehlo.compare", importElementwise},
+    {"stablehlo.convert", importConvert},
+    {"stablehlo.cosine", importFloats},
+    {"stablehlo.divide", importElementwise},
+    {"stablehlo.exponential", importFloats},
+    {"stablehlo.exponential_minus_one", importFloats},
+    {"stablehlo.floor", importFloats},
+    {"stablehlo.is_finite", importFloats},
+    {"stablehlo.log", importFloats},
+    {"stablehlo.log_plus_one", importFloats},
+    {"stablehlo.logistic", importFloats},
+    {"stablehlo.maximum", importElementwise},
+    {"stablehlo.minimum", importElementwise},
+    {"stablehlo.multiply", importElementwise},
+    {"stablehlo.negate", importElementwise},
+    {"stablehlo.not", importIntegers},
+    {"stablehlo.or", importIntegers},
+    {"stablehlo.power", importElementwise},
+    {"stablehlo.remainder", importElementwise},
+    {"stablehlo.round_nearest_even", importFloats},
+    {"stablehlo.rsqrt", importFloats},
+    {"stablehlo.select", importElementwise},
+    {"stablehlo.shift_left", importIntegers},
+    {"stablehlo.shift_right_arithmetic", importIntegers},
+    {"stablehlo.shift_right_logical", importIntegers},
+    {"stablehlo.sign", importElementwise},
+    {"stablehlo.sine", importFloats},
+    {"stablehlo.sqrt", importFloats},
+    {"stablehlo.subtract", importElementwise},
+    {"stablehlo.tanh", importFloats},
+    {"stablehlo.xor", importIntegers},
+    {"chlo.erf", importFloats},
+    {"chlo.erfc", importFloats},
+    {"chlo.square", importFloats},
+};
+
+ArrayRef<HloOperation> hloElementwise() { return kOperations; }
+
+} // namespace whit

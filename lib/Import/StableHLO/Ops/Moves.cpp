@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Operations that make elements or move them without changing them.
+
+#include "Import/StableHLO/Program.h"
+
+#include "Import/Semantics/Scalars.h"
+#include "StableHLO/StableHLO.h"
+
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using namespace semantics;
+namespace hlo = mlir::stablehlo;
+
+static Sizes sizesOf(Builder &b, ArrayRef<int64_t> shape) {
+  return llvm::map_to_vector(shape, [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+}
+static Sizes sizesOf(Builder &b, mlir::Value value) {
+  return sizesOf(b, cast<RankedTensorType>(value.getType()).getShape());
+}
+
+static LogicalResult importConstant(Program &program, Operation *op) {
+  auto constant = cast<hlo::ConstantOp>(op);
+  auto elements = dyn_cast<DenseElementsAttr>(constant.getValue());
+  if (!elements)
+    return program.unsupported(op, "has its elements outside of the text; they must stand in it",
+                               "print with as_text(), not into a file with resources");
+  Type element = hloElement(elements.getElementType());
+  if (element != elements.getElementType())
+    elements = elements.bitcast(element);
+  mlir::Value value = arith::ConstantOp::create(program.builder(), elements);
+  program.set(constant.getResult(), {value, sizesOf(program.builder(), value)});
+  return success();
+}
+
+static LogicalResult importIota(Program &program, Operation *op) {
+  auto iota = cast<hlo::IotaOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Type element = hloElement(iota.getType().getElementType());
+  if (element.isInteger(1))
+    return program.unsupported(op, "has boolean elements; they must be numbers");
+  Type counted = isa<FloatType>(element) ? Type(b.getI32Type()) : element;
+  Sizes line{b.getIndexAttr(iota.getType().getDimSize(iota.getIotaDimension()))};
+  Tensor counts = semantics::iota(b, line, counted, 0, b.getIndexAttr(0), 1);
+  if (counted != element)
+    counts = semantics::convert(b, counts, element);
+  // The other dimensions are broadcast: [n] stands at the last one, [n, 1, 1] before it.
+  int64_t behind = iota.getType().getRank() - 1 - iota.getIotaDimension();
+  if (behind) {
+    Sizes column = line;
+    column.append(behind, b.getIndexAttr(1));
+    counts = reshape(b, counts, column);
+  }
+  program.setLoose(iota.getResult(), counts);
+  return success();
+}
+
+static LogicalResult importBroadcast(Program &program, Operation *op) {
+  auto broadcast = cast<hlo::BroadcastInDimOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  SmallVector<int64_t> dims(broadcast.getBroadcastDimensions());
+  Tensor x = program.loose(broadcast.getOperand());
+  int64_t rank = broadcast.getType().getRank();
+  if (x.rank() != int64_t(dims.size())) // leading dimensions that are broadcast already
+    dims.erase(dims.begin(), dims.end() - x.rank());
+  if (!llvm::is_sorted(dims)) {
+    SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, x.rank()));
+    llvm::sort(order, [&](int64_t i, int64_t j) { return dims[i] < dims[j]; });
+    x = transpose(b, x, order);
+    llvm::sort(dims);
+  }
+  // From the first dimension that it has on, the operand needs one for each of the result.
+  Sizes aligned;
+  for (int64_t i = dims.empty() ? rank : dims.front(), next = 0; i < rank; ++i)
+    aligned.push_back(next < x.rank() && dims[next] == i ? x.sizes[next++] : OpFoldResult(b.getIndexAttr(1)));
+  program.setLoose(broadcast.getResult(), reshape(b, x, aligned));
+  return success();
+}
+
+static LogicalResult importReshape(Program &program, Operation *op) {
+  auto reshaped = cast<hlo::ReshapeOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.loose(reshaped.getOperand());
+  // One value for all stays one.
+  if (x.rank())
+    x = reshape(b, program.whole(reshaped.getOperand()), sizesOf(b, reshaped.getResult()));
+  program.setLoose(reshaped.getResult(), x);
+  return success();
+}
+
+static LogicalResult importTranspose(Program &program, Operation *op) {
+  auto transposed = cast<hlo::TransposeOp>(op);
+  ArrayRef<int64_t> permutation = transposed.getPermutation();
+  HloValue operand = program.value(transposed.getOperand());
+  if (operand.parameter) {
+    HloValue result = operand;
+    for (auto [i, dim] : llvm::enumerate(permutation)) {
+      result.sizes[i] = operand.sizes[dim];
+      result.permutation[i] = operand.permutation[dim];
+    }
+    program.value(transposed.getResult()) = result;
+    return success();
+  }
+  bool isIdentity = llvm::equal(permutation, llvm::seq<int64_t>(0, permutation.size()));
+  Tensor x = program.whole(transposed.getOperand());
+  program.set(transposed.getResult(), isIdentity ? x : transpose(program.builder(), x, permutation));
+  return success();
+}
+
+static LogicalResult importReverse(Program &program, Operation *op) {
+  auto reverse = cast<hlo::ReverseOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(reverse.getOperand());
+  Sizes offsets(x.rank(), b.getIndexAttr(0));
+  SmallVector<int64_t> strides(x.rank(), 1);
+  for (int64_t dim : reverse.getDimensions()) {
+    offsets[dim] = b.getIndexAttr(std::max<int64_t>(x.dim(dim) - 1, 0));
+    strides[dim] = -1;
+  }
+  program.set(reverse.getResult(), slice(b, x, offsets, x.sizes, strides));
+  return success();
+}
+
+static LogicalResult importConcatenate(Program &program, Operation *op) {
+  auto concatenate = cast<hlo::ConcatenateOp>(op);
+  SmallVector<Tensor> parts;
+  for (mlir::Value input : concatenate.getInputs())
+    parts.push_back(program.whole(input));
+  int64_t axis = concatenate.getDimension();
+  ImplicitLocOpBuilder &b = program.builder();
+  program.set(concatenate.getResult(),
+              parts.size() == 1 ? parts[0]
+                                : concat(b, parts, axis, b.getIndexAttr(concatenate.getType().getDimSize(axis))));
+  return success();
+}
+
+static LogicalResult importSlice(Program &program, Operation *op) {
+  auto sliced = cast<hlo::SliceOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(sliced.getOperand());
+  program.set(sliced.getResult(),
+              slice(b, x, sizesOf(b, sliced.getStartIndices()), sizesOf(b, sliced.getResult()), sliced.getStrides()));
+  return success();
+}
+
+static LogicalResult importPad(Program &program, Operation *op) {
+  auto pad = cast<hlo::PadOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  if (llvm::any_of(pad.getInteriorPadding(), [](int64_t amount) { return amount != 0; }))
+    return program.unsupported(op, "pads between elements; only around them is supported");
+  Tensor x = program.whole(pad.getOperand()), value = program.whole(pad.getPaddingValue());
+  // What is taken away first: the rest is never negative.
+  Sizes offsets, kept, low, high;
+  SmallVector<int64_t> strides(x.rank(), 1);
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    int64_t before = pad.getEdgePaddingLow()[i], after = pad.getEdgePaddingHigh()[i];
+    int64_t left = std::max<int64_t>(-before, 0), right = std::max<int64_t>(-after, 0);
+    if (left + right > x.dim(i))
+      return program.unsupported(op, "takes more elements away than dimension " + Twine(i) + " has");
+    offsets.push_back(b.getIndexAttr(left));
+    kept.push_back(b.getIndexAttr(x.dim(i) - left - right));
+    low.push_back(b.getIndexAttr(std::max<int64_t>(before, 0)));
+    high.push_back(b.getIndexAttr(std::max<int64_t>(after, 0)));
+  }
+  x = slice(b, x, offsets, kept, strides);
+  mlir::Value scalar = tensor::ExtractOp::create(b, value.value, ValueRange());
+  DenseElementsAttr known;
+  if (matchPattern(value.value, m_Constant(&known)))
+    scalar = arith::ConstantOp::create(b, known.getSplatValue<TypedAttr>());
+  auto type = cast<RankedTensorType>(pad.getType());
+  auto result = RankedTensorType::get(type.getShape(), x.element());
+  program.set(pad.getResult(),
+              {tensor::PadOp::create(b, result, x.value, low, high, scalar), sizesOf(b, pad.getResult())});
+  return success();
+}
+
+// ------------------------------------------------------------------------------------------------ computed places
+
+/// A start index, clamped to [0, last], as an index value of the body of an operation.
+static mlir::Value clampedIndex(ImplicitLocOpBuilder &b, mlir::Value element, Sign sign, int64_t last) {
+  mlir::Value index = sign == Sign::Unsigned ? mlir::Value(arith::IndexCastUIOp::create(b, b.getIndexType(), element))
+                                             : mlir::Value(arith::IndexCastOp::create(b, b.getIndexType(), element));
+  mlir::Value zero = arith::ConstantIndexOp::create(b, 0), high = arith::ConstantIndexOp::create(b, last);
+  return arith::MinSIOp::create(b, arith::MaxSIOp::create(b, index, zero), high);
+}
+
+static Sign signOf(mlir::Value value) {
+  return getElementTypeOrSelf(value.getType()).isUnsignedInteger() ? Sign::Unsigned : Sign::Signed;
+}
+
+/// result[i] = body(index values of i), with `inputs` (rank 0) as scalars before them.
+static Tensor byIndex(ImplicitLocOpBuilder &b, ArrayRef<Tensor> scalars, const Sizes &sizes, Type element,
+                      function_ref<mlir::Value(ImplicitLocOpBuilder &, ValueRange, ArrayRef<mlir::Value>)> body) {
+  return elementwise(b, scalars, sizes, element, [&](ImplicitLocOpBuilder &at, ValueRange v) {
+    SmallVector<mlir::Value> indices;
+    for (size_t i = 0; i < sizes.size(); ++i)
+      indices.push_back(linalg::IndexOp::create(at, i));
+    return body(at, v, indices);
+  });
+}
+
+static LogicalResult importDynamicSlice(Program &program, Operation *op) {
+  auto sliced = cast<hlo::DynamicSliceOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(sliced.getOperand());
+  SmallVector<Tensor> starts;
+  for (mlir::Value start : sliced.getStartIndices())
+    starts.push_back(program.whole(start));
+  Sizes sizes = sizesOf(b, sliced.getResult());
+  program.set(sliced.getResult(), byIndex(b, starts, sizes, x.element(), [&](auto &at, ValueRange v, auto indices) {
+                SmallVector<mlir::Value> from;
+                for (auto [i, index] : llvm::enumerate(indices)) {
+                  int64_t last = x.dim(i) - sliced.getSliceSizes()[i];
+                  mlir::Value start = clampedIndex(at, v[i], signOf(sliced.getStartIndices()[i]), last);
+                  from.push_back(last ? mlir::Value(arith::AddIOp::create(at, start, index)) : index);
+                }
+                return tensor::ExtractOp::create(at, x.value, from).getResult();
+              }));
+  return success();
+}
+
+static LogicalResult importDynamicUpdateSlice(Program &program, Operation *op) {
+  auto updated = cast<hlo::DynamicUpdateSliceOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(updated.getOperand()), update = program.whole(updated.getUpdate());
+  if (llvm::is_contained(update.type().getShape(), 0)) {
+    program.set(updated.getResult(), x);
+    return success();
+  }
+  SmallVector<Tensor> operands{x};
+  for (mlir::Value start : updated.getStartIndices())
+    operands.push_back(program.whole(start));
+  program.set(updated.getResult(),
+              byIndex(b, operands, x.sizes, x.element(), [&](auto &at, ValueRange v, auto indices) {
+                mlir::Value inside = arith::ConstantOp::create(at, at.getBoolAttr(true));
+                SmallVector<mlir::Value> from;
+                mlir::Value zero = arith::ConstantIndexOp::create(at, 0);
+                for (auto [i, index] : llvm::enumerate(indices)) {
+                  int64_t size = update.dim(i), last = x.dim(i) - size;
+                  if (!last) {
+                    from.push_back(index);
+                    continue;
+                  }
+                  mlir::Value start = clampedIndex(at, v[i + 1], signOf(updated.getStartIndices()[i]), last);
+                  mlir::Value place = arith::SubIOp::create(at, index, start);
+                  // As an unsigned number, a place before the update is a large one.
+                  mlir::Value bound = arith::ConstantIndexOp::create(at, size);
+                  mlir::Value fits = arith::CmpIOp::create(at, arith::CmpIPredicate::ult, place, bound);
+                  inside = arith::AndIOp::create(at, inside, fits);
+                  from.push_back(arith::SelectOp::create(at, fits, place, zero));
+                }
+                mlir::Value other = tensor::ExtractOp::create(at, update.value, from);
+                return arith::SelectOp::create(at, inside, other, v[0]).getResult();
+              }));
+  return success();
+}
+
+static LogicalResult importBarrier(Program &program, Operation *op) {
+  for (auto [result, operand] : llvm::zip(op->getResults(), op->getOperands())) {
+    HloValue copy = program.value(operand);
+    program.value(result) = copy;
+  }
+  return success();
+}
+
+static constexpr HloOperation kOperations[] = {
+    {"stablehlo.broadcast_in_dim", importBroadcast},
+    {"stablehlo.concatenate", importConcatenate},
+    {"stablehlo.constant", importConstant},
+    {"stablehlo.dynamic_slice", importDynamicSlice},
+    {"stablehlo.dynamic_update_slice", importDynamicUpdateSlice},
+    {"stablehlo.iota", importIota},
+    {"stablehlo.optimization_barrier", importBarrier},
+    {"stablehlo.pad", importPad},
+    {"stablehlo.reshape", importReshape},
+    {"stablehlo.reverse", importReverse},
+    {"stablehlo.slice", importSlice},
+    {"stablehlo.transpose", importTranspose},
+};
+
+ArrayRef<HloOperation> hloMoves() { return kOperations; }
+
+} // namespace whit

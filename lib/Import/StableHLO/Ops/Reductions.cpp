@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reductions. A body of one operation is what Semantics knows by name; any other is copied into the loop.
+
+#include "Import/StableHLO/Program.h"
+
+#include "Import/Semantics/Scalars.h"
+#include "StableHLO/StableHLO.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
+#include "llvm/ADT/StringSet.h"
+
+using namespace mlir;
+
+namespace whit {
+
+using namespace semantics;
+namespace hlo = mlir::stablehlo;
+
+/// The elements that a body of elementwise operations gives.
+static SmallVector<Value> runBody(ImplicitLocOpBuilder &b, Block &body, ValueRange arguments) {
+  IRMapping known;
+  known.map(body.getArguments(), arguments);
+  for (Operation &op : body.without_terminator()) {
+    if (auto constant = dyn_cast<hlo::ConstantOp>(op)) {
+      auto elements = cast<DenseElementsAttr>(constant.getValue());
+      Type element = hloElement(elements.getElementType());
+      if (element != elements.getElementType())
+        elements = elements.bitcast(element);
+      known.map(constant.getResult(), arith::ConstantOp::create(b, elements.getSplatValue<TypedAttr>()).getResult());
+      continue;
+    }
+    SmallVector<Value> operands;
+    for (Value operand : op.getOperands())
+      operands.push_back(known.lookup(operand));
+    known.map(op.getResult(0), hloScalar(b, &op, operands));
+  }
+  return llvm::map_to_vector(body.getTerminator()->getOperands(), [&](Value v) { return known.lookup(v); });
+}
+
+/// Whether a body can be run on elements: constants and elementwise operations of its own values.
+static Operation *findForeign(Block &body) {
+  static const llvm::StringSet<> elementwise = [] {
+    llvm::StringSet<> names;
+    for (const HloOperation &row : hloElementwise())
+      names.insert(row.name);
+    return names;
+  }();
+  for (Operation &op : body.without_terminator()) {
+    auto constant = dyn_cast<hlo::ConstantOp>(op);
+    bool isKnown =
+        constant ? isa<DenseElementsAttr>(constant.getValue()) && hloElement(getElementTypeOrSelf(constant.getType()))
+                 : elementwise.contains(op.getName().getStringRef());
+    for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults()))) {
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      isKnown &= type && type.getRank() == 0 && hloElement(type.getElementType()) && value.getParentBlock() == &body;
+    }
+    if (!isKnown)
+      return &op;
+  }
+  for (Value value : body.getTerminator()->getOperands())
+    if (value.getParentBlock() != &body)
+      return body.getTerminator();
+  return nullptr;
+}
+
+/// What a body of one operation on its two arguments computes.
+static std::optional<Reduction> kindOf(hlo::ReduceOp op) {
+  Block &body = op.getBody().front();
+  if (op.getInputs().size() != 1 || !llvm::hasNItems(body, 2))
+    return std::nullopt;
+  Operation &only = body.front();
+  if (only.getNumOperands() != 2 || only.getNumResults() != 1 || body.back().getOperand(0) != only.getResult(0))
+    return std::nullopt;
+  bool usesBoth = (only.getOperand(0) == body.getArgument(0) && only.getOperand(1) == body.getArgument(1)) ||
+                  (only.getOperand(0) == body.getArgument(1) && only.getOperand(1) == body.getArgument(0));
+  Type element = getElementTypeOrSelf(body.getArgument(0).getType());
+  bool isBool = element.isInteger(1);
+  if (!usesBoth || element.isUnsignedInteger())
+    return std::nullopt;
+  if (isa<hlo::AddOp>(only))
+    return isBool ? Reduction::Max : Reduction::Sum;
+  if (isa<hlo::MulOp>(only))
+    return isBool ? Reduction::Min : Reduction::Product;
+  if (isa<hlo::MaxOp>(only) || (isBool && isa<hlo::OrOp>(only)))
+    return Reduction::Max;
+  if (isa<hlo::MinOp>(only) || (isBool && isa<hlo::AndOp>(only)))
+    return Reduction::Min;
+  return std::nullopt;
+}
+
+/// Whether starting at `init` is the same as starting at nothing.
+static bool isNeutral(Value init, Reduction kind) {
+  DenseElementsAttr elements;
+  if (!matchPattern(init, m_Constant(&elements)) || !elements.isSplat())
+    return false;
+  if (auto f = dyn_cast<FloatType>(elements.getElementType())) {
+    APFloat value = elements.getSplatValue<APFloat>();
+    switch (kind) {
+    case Reduction::Sum:
+      return value.isZero();
+    case Reduction::Product:
+      return value.isExactlyValue(1.0);
+    case Reduction::Max:
+      return value.isInfinity() && value.isNegative();
+    case Reduction::Min:
+      return value.isInfinity() && !value.isNegative();
+    }
+  }
+  APInt value = elements.getSplatValue<APInt>();
+  bool isBool = value.getBitWidth() == 1;
+  switch (kind) {
+  case Reduction::Sum:
+    return value.isZero();
+  case Reduction::Product:
+    return value.isOne();
+  case Reduction::Max:
+    return isBool ? value.isZero() : value.isMinSignedValue();
+  case Reduction::Min:
+    return isBool ? value.isOne() : value.isMaxSignedValue();
+  }
+  return false;
+}
+
+static LogicalResult importReduce(Program &program, Operation *op) {
+  auto reduction = cast<hlo::ReduceOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Block &body = reduction.getBody().front();
+  SmallVector<int64_t> axes(reduction.getDimensions());
+  llvm::sort(axes);
+  if (std::optional<Reduction> kind = kindOf(reduction)) {
+    Tensor init = program.whole(reduction.getInitValues()[0]);
+    Tensor result = reduce(b, program.whole(reduction.getInputs()[0]), *kind, axes, /*keep=*/false);
+    if (!isNeutral(init.value, *kind))
+      result = elementwise(b, {result, init}, result.sizes, result.element(),
+                           [&](ImplicitLocOpBuilder &at, ValueRange v) { return hloScalar(at, &body.front(), v); });
+    program.set(reduction.getResult(0), result);
+    return success();
+  }
+  if (Operation *foreign = findForeign(body))
+    return program.unsupported(op, "has a body with '" + foreign->getName().getStringRef() +
+                                       "'; only elementwise operations on its own values are supported");
+  SmallVector<Value> inputs, inits;
+  Tensor first = program.whole(reduction.getInputs()[0]);
+  Sizes sizes;
+  SmallVector<AffineExpr> exprs;
+  SmallVector<utils::IteratorType> loops;
+  for (int64_t i = 0; i < first.rank(); ++i) {
+    bool isReduced = llvm::is_contained(axes, i);
+    loops.push_back(isReduced ? utils::IteratorType::reduction : utils::IteratorType::parallel);
+    if (isReduced)
+      continue;
+    sizes.push_back(first.sizes[i]);
+    exprs.push_back(b.getAffineDimExpr(i));
+  }
+  for (auto [input, init] : llvm::zip(reduction.getInputs(), reduction.getInitValues())) {
+    inputs.push_back(program.whole(input).value);
+    inits.push_back(broadcastTo(b, program.whole(init), sizes).value);
+  }
+  SmallVector<AffineMap> maps(inputs.size(), b.getMultiDimIdentityMap(first.rank()));
+  maps.append(inputs.size(), AffineMap::get(first.rank(), 0, exprs, b.getContext()));
+  auto generic = linalg::GenericOp::create(b, TypeRange(ValueRange(inits)), inputs, inits, maps, loops,
+                                           [&](OpBuilder &inner, Location loc, ValueRange v) {
+                                             ImplicitLocOpBuilder at(loc, inner);
+                                             // What was found so far comes first.
+                                             SmallVector<Value> arguments(v.drop_front(inputs.size()));
+                                             llvm::append_range(arguments, v.take_front(inputs.size()));
+                                             linalg::YieldOp::create(at, runBody(at, body, arguments));
+                                           });
+  for (auto [result, value] : llvm::zip(reduction.getResults(), generic.getResults()))
+    program.set(result, {value, sizes});
+  return success();
+}
+
+static constexpr HloOperation kOperations[] = {
+    {"stablehlo.reduce", importReduce},
+};
+
+ArrayRef<HloOperation> hloReductions() { return kOperations; }
+
+} // namespace whit
