@@ -25,6 +25,10 @@ public:
   mlir::Value constant(ImplicitLocOpBuilder &b, llvm::StringRef name, mlir::Type type,
                        llvm::ArrayRef<mlir::whit::SourceAttr> parts);
 
+  /// The value of a matrix N x K of plain floats, stored row by row ("rows") or column by column ("columns").
+  mlir::Value matrix(ImplicitLocOpBuilder &b, llvm::StringRef name, int64_t n, int64_t k, llvm::StringRef layout,
+                     mlir::whit::BlobAttr blob);
+
 private:
   mlir::ModuleOp module;
   mlir::SymbolTable symbols;

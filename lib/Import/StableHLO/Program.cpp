@@ -6,7 +6,6 @@
 
 #include "CHLO/CHLO.h"
 #include "StableHLO/StableHLO.h"
-#include "runtime/encoding/Matrix.h"
 
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
@@ -44,7 +43,7 @@ std::string hloName(Operation *op) {
 static const HloOperation *lookUp(Operation *op) {
   static const llvm::StringMap<const HloOperation *> table = [] {
     llvm::StringMap<const HloOperation *> map;
-    for (ArrayRef<HloOperation> rows : {hloElementwise(), hloMoves(), hloProducts(), hloReductions()})
+    for (ArrayRef<HloOperation> rows : {hloControl(), hloElementwise(), hloMoves(), hloProducts(), hloReductions()})
       for (const HloOperation &row : rows)
         map[row.name] = &row;
     return map;
@@ -117,8 +116,6 @@ mlir::Value Program::matrix(const HloValue &value, ArrayRef<int64_t> free, Array
     return llvm::equal(all, llvm::seq<int64_t>(0, all.size()));
   };
   bool byRows = isInOrder(rows, columns), byColumns = isInOrder(columns, rows);
-  Encoding encoding; // plain floats
-  encoding.scale = p.element.isF32() ? ScaleType::F32 : p.element.isF16() ? ScaleType::F16 : ScaleType::BF16;
   auto count = [&](ArrayRef<int64_t> dims) {
     int64_t product = 1;
     for (int64_t dim : dims)
@@ -128,12 +125,8 @@ mlir::Value Program::matrix(const HloValue &value, ArrayRef<int64_t> free, Array
   int64_t n = count(rows), k = count(columns);
   if (!(byRows || byColumns) || n < 1 || k < 1)
     return {};
-  MLIRContext *context = b->getContext();
-  auto type = mlir::whit::EncodedTensorType::get(context, {n, k}, b->getF32Type(),
-                                                 mlir::whit::FormatAttr::get(context, nameOf(encoding)));
-  auto part = mlir::whit::SourceAttr::get(context, byRows ? "rows" : "columns", n,
-                                          weights->blob(p.file, p.offset, p.length, p.element));
-  return weights->constant(*b, p.name, type, part);
+  return weights->matrix(*b, p.name, n, k, byRows ? "rows" : "columns",
+                         weights->blob(p.file, p.offset, p.length, p.element));
 }
 
 // ------------------------------------------------------------------------------------------------ operations

@@ -84,6 +84,7 @@ struct HloOperation {
 };
 
 // The tables of Ops/*.cpp.
+llvm::ArrayRef<HloOperation> hloControl();
 llvm::ArrayRef<HloOperation> hloElementwise();
 llvm::ArrayRef<HloOperation> hloMoves();
 llvm::ArrayRef<HloOperation> hloProducts();

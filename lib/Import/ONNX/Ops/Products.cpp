@@ -37,16 +37,11 @@ Value matrixOf(Node &node, const GraphValue &value, Stored stored) {
   SmallVector<int64_t> dims = shapeOf(value.sizes);
   if (stored == Stored::Columns)
     std::swap(dims[0], dims[1]);
-  MLIRContext *context = node.b.getContext();
-  Encoding encoding; // plain floats
-  encoding.scale = *scale;
-  auto type = mlir::whit::EncodedTensorType::get(context, dims, node.b.getF32Type(),
-                                                 mlir::whit::FormatAttr::get(context, nameOf(encoding)));
   const StoredTensor &tensor = *value.stored;
-  auto blob =
-      node.graph.weights->blob(tensor.file, tensor.offset, tensor.length, storedType(context, tensor.type->number));
-  auto part = mlir::whit::SourceAttr::get(context, stored == Stored::Rows ? "rows" : "columns", dims[0], blob);
-  return node.graph.weights->constant(node.b, tensor.name, type, part);
+  auto blob = node.graph.weights->blob(tensor.file, tensor.offset, tensor.length,
+                                       storedType(node.b.getContext(), tensor.type->number));
+  return node.graph.weights->matrix(node.b, tensor.name, dims[0], dims[1], stored == Stored::Rows ? "rows" : "columns",
+                                    blob);
 }
 
 /// x times a constant matrix, in the type of x.

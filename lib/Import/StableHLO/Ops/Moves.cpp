@@ -208,8 +208,22 @@ static LogicalResult importDynamicSlice(Program &program, Operation *op) {
   ImplicitLocOpBuilder &b = program.builder();
   Tensor x = program.whole(sliced.getOperand());
   SmallVector<Tensor> starts;
-  for (mlir::Value start : sliced.getStartIndices())
+  Sizes known;
+  for (auto [i, start] : llvm::enumerate(sliced.getStartIndices())) {
     starts.push_back(program.whole(start));
+    DenseElementsAttr elements;
+    if (matchPattern(starts.back().value, m_Constant(&elements))) {
+      APInt number = elements.getSplatValue<APInt>();
+      int64_t at = signOf(start) == Sign::Unsigned ? int64_t(number.getLimitedValue(INT64_MAX)) : number.getSExtValue();
+      int64_t last = x.dim(i) - sliced.getSliceSizes()[i];
+      known.push_back(b.getIndexAttr(std::clamp<int64_t>(at, 0, last)));
+    }
+  }
+  if (known.size() == starts.size()) {
+    program.set(sliced.getResult(),
+                slice(b, x, known, sizesOf(b, sliced.getResult()), SmallVector<int64_t>(x.rank(), 1)));
+    return success();
+  }
   Sizes sizes = sizesOf(b, sliced.getResult());
   program.set(sliced.getResult(), byIndex(b, starts, sizes, x.element(), [&](auto &at, ValueRange v, auto indices) {
                 SmallVector<mlir::Value> from;
