@@ -60,6 +60,7 @@
 
 #include "CHLO/CHLO.h"
 #include "Check/Check.h"
+#include "StableHLO/Shardy.h"
 #include "StableHLO/StableHLO.h"
 
 using namespace mlir;
@@ -94,7 +95,8 @@ void ::whit::registerDialects(DialectRegistry &registry) {
                   cf::ControlFlowDialect, func::FuncDialect, index::IndexDialect, linalg::LinalgDialect,
                   LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect, tensor::TensorDialect,
                   ub::UBDialect, vector::VectorDialect, x86vector::X86VectorDialect, mlir::whit::WhitDialect>();
-  registry.insert<mlir::check::CheckDialect, mlir::chlo::CHLODialect, mlir::stablehlo::StableHLODialect>();
+  registry.insert<mlir::check::CheckDialect, mlir::chlo::CHLODialect, mlir::stablehlo::StableHLODialect,
+                  mlir::stablehlo::ShardyDialect>();
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
     dialect->addInterface<mlir::whit::CostModelInterface>(std::make_shared<::whit::AnalyticCostModel>());

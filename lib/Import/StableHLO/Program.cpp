@@ -131,16 +131,19 @@ mlir::Value Program::matrix(const HloValue &value, ArrayRef<int64_t> free, Array
 
 // ------------------------------------------------------------------------------------------------ operations
 
-static bool isStructure(Operation *op) {
-  return isa<func::CallOp, func::ReturnOp, stablehlo::ReturnOp, stablehlo::CompositeOp, stablehlo::CustomCallOp>(op);
-}
-
 /// Calls that say something about the program and compute nothing.
 static bool isAnnotation(Operation *op) {
+  if (llvm::is_contained({"sdy.sharding_constraint", "sdy.reshard"}, op->getName().getStringRef()))
+    return true;
   auto call = dyn_cast<stablehlo::CustomCallOp>(op);
   return call && llvm::is_contained({"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape",
                                      "annotate_device_placement", "LayoutConstraint"},
                                     call.getCallTargetName());
+}
+
+static bool isStructure(Operation *op) {
+  return isa<func::CallOp, func::ReturnOp, stablehlo::ReturnOp, stablehlo::CompositeOp, stablehlo::CustomCallOp>(op) ||
+         isAnnotation(op);
 }
 
 /// Looks at all operations before any is imported: what cannot be is listed at once, each kind with all its places.
