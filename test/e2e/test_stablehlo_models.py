@@ -5,7 +5,7 @@ import pytest
 
 from real import model_path
 from reference import Runtime
-from stablehlo_models import flags, program, write_llama
+from stablehlo_models import flags, program, with_its_angles, write_llama
 
 pytest.importorskip("onnxruntime")
 random = np.random.default_rng(0)
@@ -33,24 +33,28 @@ def test_minilm_gives_the_embeddings_of_its_onnx_form(tools, compiled, length):
 
 
 @pytest.fixture(scope="module")
-def llama(compiled, tmp_path_factory):
-    params = write_llama(tmp_path_factory.mktemp("llama"))
-    return {tokens: compiled(program(f"smollm2_t{tokens}"), *flags(f"smollm2_t{tokens}", params))[0] for tokens in (1, 128)}
+def reference():
+    copy = with_its_angles(model_path("smollm2_optimum_fp32.onnx"))
+    try:
+        return Runtime(copy)
+    finally:
+        copy.unlink()
 
 
-def test_smollm2_continues_like_its_onnx_form(tools, llama):
-    """A prompt of 128 tokens through one program, then token by token through the other, its caches passed by hand."""
-    reference = Runtime(model_path("smollm2_optimum_fp32.onnx"))
-    ids = random.integers(100, 40000, (1, 128)).astype(np.int64)
-    logits, past = reference.step(ids, reference.empty_past())
-    caches = [np.zeros((30, 1, 3, CAPACITY, 64), np.float32)] * 2
-    found = tools.infer(llama[128], {"arg272": ids.astype(np.int32), "arg273": np.array(0, np.int32), "arg274": caches[0], "arg275": caches[1]})
-    assert np.abs(found["out0"][0, -1] - logits[0, -1]).max() <= 1e-3
-    length = ids.shape[1]
-    for _ in range(8):
-        token = int(found["out0"][0, -1].argmax())
-        assert token == int(logits[0, -1].argmax())
-        feeds = {"arg272": np.array([[token]], np.int32), "arg273": np.array(length, np.int32), "arg274": found["out1"], "arg275": found["out2"]}
-        found = tools.infer(llama[1], feeds)
+def test_smollm2_continues_like_its_onnx_form(tools, compiled, reference, tmp_path):
+    """Token by token, the caches passed by hand: first a prompt, then what both choose."""
+    params = write_llama(tmp_path)
+    artifact, _ = compiled(program("smollm2_t1"), *flags("smollm2_t1", params))
+    prompt, caches, past = [504, 3575, 282], [np.zeros((30, 1, 3, CAPACITY, 64), np.float32)] * 2, reference.empty_past()
+    chosen = []
+    for position in range(6):
+        token = (prompt + chosen)[position]
+        feeds = {"arg272": np.array([[token]], np.int32), "arg273": np.array(position, np.int32), "arg274": caches[0], "arg275": caches[1]}
+        found = tools.infer(artifact, feeds)
         logits, past = reference.step(np.array([[token]], np.int64), past)
-        length += 1
+        assert np.abs(found["out0"][0, -1] - logits[0, -1]).max() <= 1e-3
+        best = int(found["out0"][0, -1].argmax())
+        assert best == int(logits[0, -1].argmax())
+        if position >= len(prompt) - 1:
+            chosen.append(best)
+        caches = [found["out1"], found["out2"]]
