@@ -75,7 +75,8 @@ bool checkStableHloText(StringRef text, MLIRContext &context, Diagnostics &diagn
       size_t end = i;
       while (end < text.size() && isWord(text[end]))
         ++end;
-      if (!StringRef("#!@%^").contains(before))
+      // Neither a symbol nor the name of an attribute.
+      if (!StringRef("#!@%^").contains(before) && !text.substr(end).ltrim(" ").starts_with("="))
         name = text.slice(i, end);
       i = end - 1;
     }
