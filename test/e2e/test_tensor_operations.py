@@ -148,6 +148,21 @@ CASES["nothing, known to be nothing"] = Case(
     + filled("q", "3x4xf32") + generic("%r2", "%x: 3x0xf32, %y: 0x4xf32", "%q: 3x4xf32", "mz zn mn", "ppr", PRODUCTS),
     {"x": whole(3, 0), "y": whole(0, 4)}, lambda x, y: [np.zeros(3), y, np.zeros((3, 4))])
 
+CASES["a part of an input replaced"] = Case(
+    "x: ?x6xf32, y: 2x3xf32", "?x6xf32, ?x6xf32",
+    "  %n = tensor.dim %x, %c0 : tensor<?x6xf32>\n  %r0 = tensor.insert_slice %y into %x[1, 2] [2, 3] [1, 1] : tensor<2x3xf32> into tensor<?x6xf32>\n"
+    "  %e = tensor.empty(%n) : tensor<?x6xf32>\n"
+    + generic("%r1", "%x: ?x6xf32, %r0: ?x6xf32", "%e: ?x6xf32", "ij ij ij", "pp", "    %s = arith.addf %a0, %a1 : f32\n    linalg.yield %s : f32"),
+    {"x": whole(4, 6), "y": whole(2, 3)},
+    lambda x, y: (lambda z: [z, x + z])(np.concatenate([x[:1], np.concatenate([x[1:3, :2], y, x[1:3, 5:]], 1), x[3:]])), ("x0", "x0"))
+CASES["parts of every kind"] = Case(
+    "x: ?x3xf16, b: ?x20xi1, i: 2x?x4xi64", "?x6xf16, ?x40xi1, 2x?x9xi64",
+    "  %r0 = tensor.concat dim(1) %x, %x : (tensor<?x3xf16>, tensor<?x3xf16>) -> tensor<?x6xf16>\n"
+    "  %r1 = tensor.concat dim(1) %b, %b : (tensor<?x20xi1>, tensor<?x20xi1>) -> tensor<?x40xi1>\n  %k = arith.constant 5 : i64\n"
+    "  %r2 = tensor.pad %i low[0, 0, 2] high[0, 0, 3] {\n  ^bb0(%u: index, %v: index, %w: index):\n    tensor.yield %k : i64\n  } : tensor<2x?x4xi64> to tensor<2x?x9xi64>",
+    {"x": whole(3, 3, dtype=np.float16), "b": whole(5, 20, low=0, high=2, dtype=bool), "i": whole(2, 3, 4, dtype=np.int64)},
+    lambda x, b, i: [np.concatenate([x, x], 1), np.concatenate([b, b], 1), np.pad(i, ((0, 0), (0, 0), (2, 3)), constant_values=5)], ("x0", "b0", "i1"))
+
 # ------------------------------------------------------------------------------------------------ elements
 
 CASES["booleans"] = Case(
@@ -239,6 +254,17 @@ CASES["where the largest is"] = Case(
     "    %j = linalg.index 1 : index\n    %jj = arith.index_cast %j : index to i64\n    %l = arith.cmpf ogt, %a, %m : f32\n"
     "    %v = arith.select %l, %a, %m : f32\n    %w = arith.select %l, %jj, %k : i64\n    linalg.yield %v, %w : f32, i64\n  } -> (tensor<5xf32>, tensor<5xi64>)",
     {"x": whole(5, 37, low=-90, high=90)}, lambda x: [x.max(1), x.argmax(1)])
+CASES["a norm over two dimensions"] = Case(
+    "x: ?x3x?x?xf32", "?x3xf32, ?x3x?x?xf32",
+    "  %c2 = arith.constant 2 : index\n  %c3 = arith.constant 3 : index\n  %n = tensor.dim %x, %c0 : tensor<?x3x?x?xf32>\n"
+    "  %h = tensor.dim %x, %c2 : tensor<?x3x?x?xf32>\n  %w = tensor.dim %x, %c3 : tensor<?x3x?x?xf32>\n"
+    + filled("z", "?x3xf32", sizes="%n") + generic("%t", "%x: ?x3x?x?xf32", "%z: ?x3xf32", "abij ab", "pprr", SUM)
+    + "  %e = tensor.empty(%n) : tensor<?x3xf32>\n  %f = tensor.empty(%n, %h, %w) : tensor<?x3x?x?xf32>\n"
+    + generic("%r0", "%t: ?x3xf32", "%e: ?x3xf32", "ab ab", "pp", "    %c = arith.constant 0.5 : f32\n    %m = arith.mulf %a0, %c : f32\n    linalg.yield %m : f32")
+    + generic("%d", "%x: ?x3x?x?xf32, %r0: ?x3xf32", "%f: ?x3x?x?xf32", "abij ab abij", "pppp", "    %d1 = arith.subf %a0, %a1 : f32\n    linalg.yield %d1 : f32")
+    + generic("%q", "%d: ?x3x?x?xf32", "%f: ?x3x?x?xf32", "abij abij", "pppp", "    %d2 = arith.mulf %a0, %a0 : f32\n    linalg.yield %d2 : f32")
+    + generic("%r1", "%d: ?x3x?x?xf32, %q: ?x3x?x?xf32", "%f: ?x3x?x?xf32", "abij abij abij", "pppp", "    %d3 = arith.addf %a0, %a1 : f32\n    linalg.yield %d3 : f32"),
+    {"x": whole(2, 3, 4, 21)}, lambda x: (lambda m: [m, (lambda d: d + d * d)(x - m[..., None, None])])(x.sum((2, 3)) / 2), ("x0", "x0", "x2", "x3"))
 CASES["softmax"] = Case(
     "x: ?x4x?xf32", "?x4x?xf32",
     "  %c2 = arith.constant 2 : index\n  %n = tensor.dim %x, %c0 : tensor<?x4x?xf32>\n  %k = tensor.dim %x, %c2 : tensor<?x4x?xf32>\n"
