@@ -16,7 +16,7 @@ llvm = pathlib.Path(lit_config.params.get("llvm", "/usr/lib/llvm-22"))
 config.name = "Whit"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["Inputs", "house", "python", "e2e"]
+config.excludes = ["Inputs", "house", "python", "e2e", "fuzz"]
 config.test_source_root = str(root / "test")
 config.test_exec_root = str(build / "test")
 
