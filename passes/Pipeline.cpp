@@ -41,6 +41,9 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
   // What was raised undoes what the model did around it.
   manager.addNestedPass<func::FuncOp>(createDropMovesPass());
   clean(manager);
+  // Sees slices of a stack once the moves between them and the caches are gone.
+  manager.addNestedPass<func::FuncOp>(createRaiseStackedCachesPass());
+  clean(manager);
 }
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {

@@ -155,9 +155,14 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
 
   // ------------------------------------------------------------------------------------------------ before grouping
 
+  /// Whether `value` has one use besides those that take slices of it.
+  static bool hasOneWholeUse(Value value) {
+    return llvm::count_if(value.getUsers(), [](Operation *user) { return !isa<tensor::ExtractSliceOp>(user); }) == 1;
+  }
+
   /// The destination whose content is undefined that `value` ends up in, and that nothing else uses; null if there is none.
   static OpOperand *undefinedDestination(Value value) {
-    while (value.hasOneUse()) {
+    while (hasOneWholeUse(value)) {
       OpOperand *next = nullptr;
       if (auto insert = value.getDefiningOp<tensor::InsertSliceOp>())
         next = &insert.getDestMutable();
@@ -218,9 +223,18 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     }
   }
 
+  /// Whether what is inserted was made by changing that very part.
+  static bool isInPlace(tensor::InsertSliceOp insert) {
+    auto dps = insert.getSource().getDefiningOp<DestinationStyleOpInterface>();
+    OpOperand *init = dps ? dps.getTiedOpOperand(cast<OpResult>(insert.getSource())) : nullptr;
+    auto slice = init ? init->get().getDefiningOp<tensor::ExtractSliceOp>() : nullptr;
+    return slice && slice.getSource() == insert.getDest() && slice.getMixedOffsets() == insert.getMixedOffsets() &&
+           slice.getMixedSizes() == insert.getMixedSizes() && slice.getMixedStrides() == insert.getMixedStrides();
+  }
+
   /// A part that is written into a larger tensor: by its producer if that can, else by a copy, which comes back.
   Operation *placeInsert(tensor::InsertSliceOp insert, int64_t order) {
-    if (attach(insert, order))
+    if (isInPlace(insert) || attach(insert, order))
       return nullptr;
     OpBuilder b(insert);
     Location loc = insert.getLoc();
