@@ -4,7 +4,9 @@
 // are left out: their parsers are not hardened, and fuzzing finds that within seconds (`linalg.transpose` without its
 // permutation, for one).
 
+#include "CHLO/CHLO.h"
 #include "Check/Check.h"
+#include "StableHLO/StableHLO.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -27,7 +29,8 @@ static std::string print(ModuleOp module) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static DialectRegistry *registry = [] {
     auto *made = new DialectRegistry;
-    made->insert<mlir::whit::WhitDialect, check::CheckDialect, func::FuncDialect>();
+    made->insert<mlir::whit::WhitDialect, check::CheckDialect, stablehlo::StableHLODialect, chlo::CHLODialect,
+                 func::FuncDialect>();
     return made;
   }();
   static std::unique_ptr<MLIRContext> context;
