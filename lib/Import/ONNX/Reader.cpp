@@ -7,10 +7,10 @@
 #include "Import/ONNX/Reader.h"
 
 #include "Import/ONNX/Graph.h"
+#include "Import/VerifyImported.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/Verifier.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
@@ -225,21 +225,8 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
       return {};
     if (graph.learned)
       continue;
-    std::string what;
-    ScopedDiagnosticHandler handler(&context, [&](mlir::Diagnostic &diagnostic) {
-      if (what.empty())
-        what = diagnostic.str();
-      return success();
-    });
-    if (succeeded(verify(*module)))
+    if (verifyImported(*module, "the model's graph", diagnostics))
       return module;
-    diagnostics.add({code::Bug,
-                     Severity::Error,
-                     "",
-                     {},
-                     "",
-                     "the imported module does not verify: " + what,
-                     "this is a bug in Whit; please report it with the model's graph"});
     return {};
   }
   diagnostics.add(

@@ -7,11 +7,11 @@
 
 #include "CHLO/CHLO.h"
 #include "Import/StableHLO/Program.h"
+#include "Import/VerifyImported.h"
 #include "StableHLO/StableHLO.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
@@ -131,21 +131,8 @@ OwningOpRef<ModuleOp> importStableHlo(ModuleOp source, StringRef path, const Sta
   OwningOpRef<ModuleOp> module = program.build(llvm::sys::path::stem(llvm::sys::path::stem(path)));
   if (!module)
     return {};
-  std::string what;
-  ScopedDiagnosticHandler handler(context, [&](mlir::Diagnostic &diagnostic) {
-    if (what.empty())
-      what = diagnostic.str();
-    return success();
-  });
-  if (succeeded(verify(*module)))
+  if (verifyImported(*module, "the program", diagnostics))
     return module;
-  diagnostics.add({code::Bug,
-                   Severity::Error,
-                   "",
-                   {},
-                   "",
-                   "the imported module does not verify: " + what,
-                   "this is a bug in Whit; please report it with the program"});
   return {};
 }
 

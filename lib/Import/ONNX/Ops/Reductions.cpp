@@ -80,17 +80,28 @@ static Tensor mapped(ImplicitLocOpBuilder &b, const Tensor &x, Value (*function)
                      [&](ImplicitLocOpBuilder &at, ValueRange v) { return function(at, v[0]); });
 }
 
+/// What is reduced, checked, and over which axes.
+static LogicalResult readOperands(Node &node, Elements allowed, Tensor &x, Axes &axes) {
+  FailureOr<Tensor> data = node.tensor(0, "data");
+  if (failed(data) || failed(requireElements(node, *data, "data", allowed)))
+    return failure();
+  FailureOr<Axes> over = axesOf(node, data->rank());
+  if (failed(over))
+    return failure();
+  x = *data;
+  axes = *over;
+  return success();
+}
+
 static LogicalResult importReduce(Node &node, const Form &form) {
-  FailureOr<Tensor> x = node.tensor(0, "data");
-  if (failed(x) || failed(requireElements(node, *x, "data", form.allowed)))
+  Tensor x;
+  Axes axes;
+  if (failed(readOperands(node, form.allowed, x, axes)))
     return failure();
-  FailureOr<Axes> axes = axesOf(node, x->rank());
-  if (failed(axes))
-    return failure();
-  Type type = x->element();
-  Tensor wide = mapped(node.b, convert(node.b, *x, sumType(node.b, type)), form.before);
-  if (!axes->over.empty())
-    wide = reduce(node.b, wide, form.kind, axes->over, axes->keep);
+  Type type = x.element();
+  Tensor wide = mapped(node.b, convert(node.b, x, sumType(node.b, type)), form.before);
+  if (!axes.over.empty())
+    wide = reduce(node.b, wide, form.kind, axes.over, axes.keep);
   return node.set(0, convert(node.b, mapped(node.b, wide, form.after), type));
 }
 
@@ -123,17 +134,15 @@ static Value countOf(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t>
 }
 
 static LogicalResult importReduceMean(Node &node) {
-  FailureOr<Tensor> x = node.tensor(0, "data");
-  if (failed(x) || failed(requireElements(node, *x, "data", Elements::Numbers)))
+  Tensor x;
+  Axes axes;
+  if (failed(readOperands(node, Elements::Numbers, x, axes)))
     return failure();
-  FailureOr<Axes> axes = axesOf(node, x->rank());
-  if (failed(axes))
-    return failure();
-  if (axes->over.empty())
-    return node.set(0, *x);
-  Type type = x->element(), wideType = sumType(node.b, type);
-  Tensor sum = reduce(node.b, convert(node.b, *x, wideType), Reduction::Sum, axes->over, axes->keep);
-  Value known = countOf(node.b, *x, axes->over, wideType);
+  if (axes.over.empty())
+    return node.set(0, x);
+  Type type = x.element(), wideType = sumType(node.b, type);
+  Tensor sum = reduce(node.b, convert(node.b, x, wideType), Reduction::Sum, axes.over, axes.keep);
+  Value known = countOf(node.b, x, axes.over, wideType);
   auto number = known.getDefiningOp<arith::ConstantOp>();
   Tensor mean = elementwise(node.b, sum, sum.sizes, wideType, [&](ImplicitLocOpBuilder &b, ValueRange v) {
     Value count = number ? arith::ConstantOp::create(b, number.getValue()).getResult() : known;
@@ -144,17 +153,15 @@ static LogicalResult importReduceMean(Node &node) {
 
 /// The largest element of each row, as what the others are compared with: exp of the differences cannot overflow.
 static LogicalResult importReduceLogSumExp(Node &node) {
-  FailureOr<Tensor> x = node.tensor(0, "data");
-  if (failed(x) || failed(requireElements(node, *x, "data", Elements::Floats)))
+  Tensor x;
+  Axes axes;
+  if (failed(readOperands(node, Elements::Floats, x, axes)))
     return failure();
-  FailureOr<Axes> axes = axesOf(node, x->rank());
-  if (failed(axes))
-    return failure();
-  if (axes->over.empty())
-    return node.set(0, *x);
-  Type type = x->element(), wideType = sumType(node.b, type);
-  Tensor wide = convert(node.b, *x, wideType);
-  Tensor most = reduce(node.b, wide, Reduction::Max, axes->over, /*keep=*/true);
+  if (axes.over.empty())
+    return node.set(0, x);
+  Type type = x.element(), wideType = sumType(node.b, type);
+  Tensor wide = convert(node.b, x, wideType);
+  Tensor most = reduce(node.b, wide, Reduction::Max, axes.over, /*keep=*/true);
   // A row of nothing but -infinity has no differences.
   most = elementwise(node.b, most, most.sizes, wideType, [&](ImplicitLocOpBuilder &b, ValueRange v) -> Value {
     Value lowest = constant(b, wideType, -std::numeric_limits<double>::infinity());
@@ -163,14 +170,14 @@ static LogicalResult importReduceLogSumExp(Node &node) {
   });
   Tensor powers = elementwise(node.b, {wide, most}, wide.sizes, wideType,
                               [](ImplicitLocOpBuilder &b, ValueRange v) { return exponentialOf(b, subtract(b, v)); });
-  Tensor sum = reduce(node.b, powers, Reduction::Sum, axes->over, /*keep=*/true);
+  Tensor sum = reduce(node.b, powers, Reduction::Sum, axes.over, /*keep=*/true);
   Tensor result = elementwise(node.b, {sum, most}, sum.sizes, wideType, [](ImplicitLocOpBuilder &b, ValueRange v) {
     return add(b, {logarithmOf(b, v[0]), v[1]});
   });
-  if (!axes->keep) {
+  if (!axes.keep) {
     Sizes sizes;
-    for (auto [i, size] : llvm::enumerate(x->sizes))
-      if (!llvm::is_contained(axes->over, int64_t(i)))
+    for (auto [i, size] : llvm::enumerate(x.sizes))
+      if (!llvm::is_contained(axes.over, int64_t(i)))
         sizes.push_back(size);
     result = reshape(node.b, result, sizes);
   }
