@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A module that does not verify is the fault of the frontend, whatever the file holds, so it never goes on to the passes.
 
 #include "Import/VerifyImported.h"
 
