@@ -67,6 +67,8 @@ PARAMETERS = {
     "offsets that wrap": (weights({"arg1": tensor(data_offsets=[(1 << 64) - 8, 8])}), "p.safetensors"),
     "size that is not the product": (weights({"arg1": tensor(shape=[3])}), "arg1"),
     "product that wraps": (weights({"arg1": tensor(shape=[1 << 32, 1 << 32, 4])}), "arg1"),
+    "integers": (weights({"arg1": tensor(dtype="I32")}), "arg1"),
+    "type of nobody": (weights({"arg1": tensor(dtype="F31")}), "F31"),
     "another shape": (weights({"arg1": tensor(shape=[2, 2])}), "arg1"),
 }
 

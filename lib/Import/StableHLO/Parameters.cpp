@@ -41,6 +41,11 @@ const Parameter *Parameters::find(StringRef name) const {
   return found == tensors.end() ? nullptr : &found->second;
 }
 
+StringRef Parameters::otherType(StringRef name) const {
+  auto found = others.find(name);
+  return found == others.end() ? StringRef() : StringRef(found->second);
+}
+
 Error Parameters::add(Parameter parameter, uint64_t available) {
   std::string file = parameter.file, name = shown(parameter.name);
   auto bad = [&](const Twine &why) { return refuse(file, "parameter '" + name + "' " + why); };
@@ -94,8 +99,10 @@ Error Parameters::readSafetensors(StringRef file, ArrayRef<uint8_t> bytes, mlir:
     parameter.name = name;
     parameter.file = file.str();
     parameter.element = typeNamed(entry["dtype"].get_ref<const std::string &>(), context);
-    if (!parameter.element)
-      continue; // of another type than weights have: such a tensor cannot be bound, and need not be
+    if (!parameter.element) { // a model may have other tensors, of steps or positions, as long as no argument is one
+      others[name] = entry["dtype"].get<std::string>();
+      continue;
+    }
     for (const Json &dim : entry["shape"]) {
       if (!dim.is_number_unsigned() || dim.get<uint64_t>() > (uint64_t(1) << 40))
         return bad("has a size that is no number from 0 to 2^40");
@@ -179,9 +186,13 @@ Error Parameters::readNpz(StringRef file, ArrayRef<uint8_t> bytes, mlir::MLIRCon
       return bad("is cut off");
     StringRef header = textOf(array.slice(start, length));
     Parameter parameter;
-    parameter.element = typeNamed(npyField(header, "descr").trim("'\""), context);
-    if (!parameter.element)
+    parameter.name = name.ends_with(".npy") ? name.drop_back(4).str() : name.str();
+    StringRef type = npyField(header, "descr").trim("'\"");
+    parameter.element = typeNamed(type, context);
+    if (!parameter.element) {
+      others[parameter.name] = type.empty() ? "none" : type.str();
       continue;
+    }
     if (npyField(header, "fortran_order") != "False")
       return bad("is stored in Fortran order; it must be in C order, so copy it with numpy.ascontiguousarray");
     SmallVector<StringRef> dims;
@@ -189,7 +200,6 @@ Error Parameters::readNpz(StringRef file, ArrayRef<uint8_t> bytes, mlir::MLIRCon
     for (StringRef dim : dims)
       if (!dim.trim().empty() && dim.trim().getAsInteger(10, parameter.dims.emplace_back()))
         return bad("has a size that is no number");
-    parameter.name = name.ends_with(".npy") ? name.drop_back(4).str() : name.str();
     parameter.file = file.str();
     parameter.offset = data + start + length;
     parameter.length = size - start - length;

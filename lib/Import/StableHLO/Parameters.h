@@ -32,10 +32,12 @@ public:
   /// "arguments" is that list.
   llvm::Error readNames(llvm::StringRef path);
 
-  bool empty() const { return tensors.empty(); }
+  bool empty() const { return tensors.empty() && others.empty(); }
   /// The names of readNames; empty if there are none.
   llvm::ArrayRef<std::string> names() const { return order; }
   const Parameter *find(llvm::StringRef name) const;
+  /// The type, as its file calls it, of a tensor that no argument can be bound to; empty for others.
+  llvm::StringRef otherType(llvm::StringRef name) const;
 
 private:
   llvm::Error readSafetensors(llvm::StringRef file, llvm::ArrayRef<uint8_t> bytes, mlir::MLIRContext &context);
@@ -43,6 +45,7 @@ private:
   llvm::Error add(Parameter parameter, uint64_t available);
 
   llvm::StringMap<Parameter> tensors;
+  llvm::StringMap<std::string> others;
   std::vector<std::string> order;
 };
 

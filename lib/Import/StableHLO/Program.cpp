@@ -40,6 +40,17 @@ std::string hloName(Operation *op) {
   return name.empty() ? op->getName().getStringRef().str() + place : name;
 }
 
+/// What the program itself calls an argument: jax.jit writes loc("params['w']") behind it.
+static std::string labelOf(BlockArgument argument) {
+  std::string label;
+  argument.getLoc()->walk([&](Location inner) {
+    if (auto named = dyn_cast<NameLoc>(inner); named && label.empty())
+      label = named.getName().str();
+    return WalkResult::advance();
+  });
+  return label;
+}
+
 static const HloOperation *lookUp(Operation *op) {
   static const llvm::StringMap<const HloOperation *> table = [] {
     llvm::StringMap<const HloOperation *> map;
@@ -301,23 +312,28 @@ bool Program::addInputs(func::FuncOp main) {
     }
     // By the list of names, or else by the name of the argument itself.
     const Parameter *parameter = nullptr;
+    std::string wrong;
+    auto find = [&](StringRef name) {
+      if (!parameter && wrong.empty() && !(parameter = parameters.find(name)) && !parameters.otherType(name).empty())
+        wrong = name.str();
+    };
     if (i < names.size() && !names[i].empty()) {
-      parameter = parameters.find(names[i]);
-      if (!parameter) {
+      find(names[i]);
+      if (!parameter && wrong.empty()) {
         ok = refuse(code::Graph, "argument " + own + " is to be '" + shown(names[i]) + "'; --params has no such tensor",
                     "names in --param-names are those of the file; a tensor must be f32, f16 or bf16");
         continue;
       }
     } else if (names.empty()) {
-      parameter = parameters.find(own);
-      std::string label;
-      main.getArgument(i).getLoc()->walk([&](Location inner) {
-        if (auto named = dyn_cast<NameLoc>(inner); named && label.empty())
-          label = named.getName().str();
-        return WalkResult::advance();
-      });
-      if (!parameter && !label.empty())
-        parameter = parameters.find(label);
+      find(own);
+      find(labelOf(main.getArgument(i)));
+    }
+    if (!wrong.empty()) {
+      ok = refuse(code::NoType,
+                  "parameter '" + shown(wrong) + "' of argument " + own + " has type '" +
+                      shown(parameters.otherType(wrong)) + "'; f32, f16 or bf16 is required",
+                  "convert the tensor, or let the argument stay an input: null in its place in --param-names");
+      continue;
     }
     if (!parameter) {
       types.push_back(RankedTensorType::get(type.getShape(), element));

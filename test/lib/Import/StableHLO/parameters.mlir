@@ -45,6 +45,13 @@ func.func public @main(%arg0: tensor<8x4xf32>, %arg1: tensor<5x4xf32>, %arg2: te
 // SHORT: error[E1003]: parameter 'scale' has 16 bytes; its shape and type need 20
 // RUN: not whit-compile %s --params=%t/shape.safetensors --param-names=%t/names.json --stop-after=imported 2>&1 | FileCheck %s --check-prefix=SHAPE
 // SHAPE: error[E1003]: parameter 'scale' has type tensor<2x2xf32>; argument arg3 needs tensor<4xf32>
+// RUN: not whit-compile %s --params=%t/kind.safetensors --param-names=%t/names.json --stop-after=imported 2>&1 | FileCheck %s --check-prefix=KIND -DTYPE=I32
+// RUN: not whit-compile %s --params=%t/kind.npz --param-names=%t/names.json --stop-after=imported 2>&1 | FileCheck %s --check-prefix=KIND -DTYPE='<i4'
+// KIND: error[E3003]: parameter 'scale' of argument arg3 has type '[[TYPE]]'; f32, f16 or bf16 is required
+// KIND: help: convert the tensor, or let the argument stay an input: null in its place in --param-names
+// A tensor of another type that no argument is called by does not matter.
+// RUN: whit-compile %s --params=%t/spare.safetensors --param-names=%t/names.json --stop-after=imported -o - | FileCheck %s --check-prefix=SPARE
+// SPARE: func.func @main(%{{.+}}: tensor<2x1xi32> {whit.dims = [2, 1], whit.name = "arg4"}
 // RUN: not whit-compile %s --params=%t/cut.safetensors --param-names=%t/names.json --stop-after=imported 2>&1 | FileCheck %s --check-prefix=CUT
 // CUT: error[E1003]: has a header of {{[0-9]+}} bytes; it must be at most 100000000 and lie in the file, which has 20
 // RUN: not whit-compile %s --params=%t/compressed.npz --param-names=%t/names.json --stop-after=imported 2>&1 | FileCheck %s --check-prefix=COMPRESSED
