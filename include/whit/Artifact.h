@@ -102,6 +102,9 @@ struct Argument {
   std::string format = {};           ///< an encoding's name, or "" for plain bytes of `type`
   std::vector<int64_t> logical = {}; ///< logical shape, [N, K] for packed matrices
   std::string place = {};            ///< "panel16" or ""
+
+  // Input, output
+  std::string alias = {}; ///< what the source calls it beside `name`; "" = nothing else
 };
 
 /// Names of the tensors that generation needs to find; "" = the model has none.

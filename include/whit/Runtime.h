@@ -174,8 +174,8 @@ WHIT_API whit_status whit_session_reserve(whit_session *session, const whit_dim 
 /* Sets a dimension that has a default ("whit.last_rows") for the calls to come; value < 0 returns to the default. */
 WHIT_API whit_status whit_session_set_dim(whit_session *session, const char *name, int64_t value);
 
-/* Runs the model on `inputs` (names from the signature, any order; borrowed for the call) and allocates nothing:
- * WHIT_NEEDS_RESERVE if a buffer is too small. Either all past tensors are given, and replace what the caches hold, or
+/* Runs the model on `inputs` (names from the signature or their aliases in the manifest, any order; borrowed for the
+ * call) and allocates nothing: WHIT_NEEDS_RESERVE if a buffer is too small. Either all past tensors are given, and replace what the caches hold, or
  * none, and the call continues after the tokens the caches hold. A mask or positions input may be left out: all ones,
  * and counted on from the cache's length. After a failure the caches hold what they held before, or the past tensors
  * given. Errors: WHIT_INVALID names the tensor and dimension, found and required. */
@@ -184,7 +184,7 @@ WHIT_API whit_status whit_session_execute(whit_session *session, const whit_tens
 /* reserve for what the inputs need, then execute. */
 WHIT_API whit_status whit_session_run(whit_session *session, const whit_tensor *inputs, int32_t count);
 
-/* A result of the last run by its name. The session owns it; valid until the next call that runs, reserves or destroys.
+/* A result of the last run by its name or alias. The session owns it; valid until the next call that runs, reserves or destroys.
  * Present tensors are copied out of the caches into the model's own [batch, heads, tokens, depth] form by this call. */
 WHIT_API whit_status whit_session_output(whit_session *session, const char *name, whit_tensor *tensor);
 

@@ -46,12 +46,13 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
                       cast<RankedTensorType>(result.get().getType()).getRank() == 3 && dims && isa<StringAttr>(dims[1]);
       if (lastRows)
         dims = declareLastRows(module, dims);
+      NamedAttrList described(
+          {named("whit.name", name), named("whit.dims", dims), named("whit.output", UnitAttr::get(&getContext()))});
+      if (Attribute alias = func.getResultAttr(index, "whit.alias"))
+        described.set("whit.alias", alias);
       unsigned argument = func.getNumArguments();
-      if (failed(func.insertArgument(
-              argument, result.get().getType(),
-              DictionaryAttr::get(&getContext(), {named("whit.name", name), named("whit.dims", dims),
-                                                  named("whit.output", UnitAttr::get(&getContext()))}),
-              matmul ? matmul.getLoc() : func.getLoc())))
+      if (failed(func.insertArgument(argument, result.get().getType(), described.getDictionary(&getContext()),
+                                     matmul ? matmul.getLoc() : func.getLoc())))
         return failure();
       Value destination = func.getArgument(argument);
       OpBuilder b(ret);

@@ -408,6 +408,7 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
         getOperation()->setAttr("whit.context", state.get("context"));
       arguments.push_back(
           dictionary({{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
+                      {"alias", state ? none : main.getArgAttr(i, "whit.alias")},
                       {"kind", b.getStringAttr(kindOf(main, i))},
                       {"dtype", b.getStringAttr(nameOfType(type.getElementType()))},
                       {"shape", b.getArrayAttr(shapes[i])},

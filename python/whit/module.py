@@ -142,13 +142,16 @@ class Session:
         self.module = module
         self._handle = _runtime.Session(module._handle, threads)
         self._inputs = {v.name: v for v in module.inputs}
+        self._aliases = {a["alias"]: a["name"] for a in module.manifest["arguments"] if "alias" in a and a["kind"] == "input"}
 
     def _named(self, arrays: dict) -> list:
-        unknown = [name for name in arrays if name not in self._inputs]
+        # The runtime knows aliases itself, and says so where an input is given under both names.
+        values = self._inputs | {alias: self._inputs[name] for alias, name in self._aliases.items()}
+        unknown = [name for name in arrays if name not in values]
         if unknown:
             known = ", ".join(name for name, v in self._inputs.items() if not v.is_state)
             raise InvalidInputError(f"the model has no input '{unknown[0]}'; its inputs are {known}")
-        return [(name, _array(self._inputs[name], array)) for name, array in arrays.items()]
+        return [(name, _array(values[name], array)) for name, array in arrays.items()]
 
     def run(self, inputs: dict, outputs: Iterable[str] | None = None) -> dict:
         """Outputs by name. The caches grow by what was given, and stay; past tensors, when given, replace them first.

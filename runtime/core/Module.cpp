@@ -161,7 +161,7 @@ void Module::findPastSymbol() {
 void Module::describeValues() {
   auto add = [](std::vector<Value> &list, const std::string &name, const Argument &argument, int32_t index,
                 const std::vector<Dimension> &shape, bool state) {
-    Value value{name, argument.type, {}, {}, {}, index, state};
+    Value value{name, argument.type, {}, {}, {}, index, state, argument.alias};
     for (const Dimension &dimension : shape) {
       value.dims.push_back(dimension.symbol.empty() ? dimension.size : -1);
       value.symbolNames.push_back(dimension.symbol);
@@ -194,12 +194,12 @@ void Module::describeValues() {
 }
 
 const Value *Module::findInput(std::string_view name) const {
-  auto found = std::find_if(inputs.begin(), inputs.end(), [&](const Value &value) { return value.name == name; });
+  auto found = std::find_if(inputs.begin(), inputs.end(), [&](const Value &value) { return value.isCalled(name); });
   return found == inputs.end() ? nullptr : &*found;
 }
 
 const Value *Module::findOutput(std::string_view name) const {
-  auto found = std::find_if(outputs.begin(), outputs.end(), [&](const Value &value) { return value.name == name; });
+  auto found = std::find_if(outputs.begin(), outputs.end(), [&](const Value &value) { return value.isCalled(name); });
   return found == outputs.end() ? nullptr : &*found;
 }
 

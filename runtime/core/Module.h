@@ -22,6 +22,9 @@ struct Value {
   std::vector<const char *> symbols;    ///< null for fixed dimensions
   int32_t argument;                     ///< index of the input, state or output
   bool state;
+  std::string alias; ///< another name that it goes by, or ""
+
+  bool isCalled(std::string_view text) const { return name == text || (!alias.empty() && alias == text); }
 };
 
 /// The name that a past tensor's token dimension has in the signature.

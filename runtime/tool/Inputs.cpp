@@ -87,6 +87,14 @@ struct Maker {
     return WHIT_OK;
   }
 
+  /// The signature's name of the input that `name` or its alias means; `name` itself if none.
+  std::string ownName(const std::string &name) const {
+    for (const Argument &argument : running.manifest.arguments)
+      if (argument.kind == ArgumentKind::Input && argument.alias == name && !name.empty())
+        return argument.name;
+    return name;
+  }
+
   bool find(const std::string &name, whit_value &value) const {
     for (int32_t i = 0; i < whit_module_input_count(running.module); ++i)
       if (whit_module_input(running.module, i, &value) == WHIT_OK && name == value.name)
@@ -185,13 +193,15 @@ whit_status collectInputs(const Running &running, bool makeUp, std::vector<Array
     array.name = name;
     arrays.push_back(std::move(array));
   }
-  for (const Array &array : arrays)
+  for (Array &array : arrays) {
+    array.name = maker.ownName(array.name);
     maker.learn(array);
+  }
   for (const auto &[name, how] : running.options.input) {
     if (how != "ones" && how != "zeros" && !how.starts_with("random"))
       continue;
     Array array;
-    if (whit_status status = maker.make(name, how, array))
+    if (whit_status status = maker.make(maker.ownName(name), how, array))
       return status;
     arrays.push_back(std::move(array));
   }

@@ -24,7 +24,8 @@ void printArguments(const Manifest &manifest, ArgumentKind kind, const char *tit
   for (const Argument &argument : manifest.arguments) {
     if (argument.kind != kind)
       continue;
-    std::printf("%-10s %s  %s %s\n", first ? title : "", argument.name.c_str(),
+    std::string alias = argument.alias.empty() ? "" : " (" + argument.alias + ")";
+    std::printf("%-10s %s%s  %s %s\n", first ? title : "", argument.name.c_str(), alias.c_str(),
                 std::string(elementName(argument.type)).c_str(), shapeText(argument.shape).c_str());
     first = false;
   }

@@ -78,6 +78,8 @@ Json toJson(const Argument &argument) {
               {"kind", kKinds[size_t(argument.kind)]},
               {"dtype", elementName(argument.type)},
               {"shape", toJson(argument.shape)}};
+  if (!argument.alias.empty())
+    object["alias"] = argument.alias;
   if (argument.kind == ArgumentKind::State) {
     object["past"] = argument.past;
     object["present"] = argument.present;
@@ -341,9 +343,13 @@ struct Parser {
       field.only({"name", "kind", "dtype", "shape", "past", "present", "length", "layout"});
     else if (argument.kind == ArgumentKind::Constant)
       field.only({"name", "kind", "dtype", "shape", "format", "logical", "place"});
-    else
+    else if (argument.kind == ArgumentKind::Workspace)
       field.only({"name", "kind", "dtype", "shape"});
+    else
+      field.only({"name", "kind", "dtype", "shape", "alias"});
     argument.name = field.at("name").text();
+    if (auto alias = field.maybe("alias"))
+      argument.alias = alias->text();
     std::string type = field.at("dtype").text();
     if (auto parsed = parseElementType(type))
       argument.type = *parsed;
@@ -393,6 +399,10 @@ struct Parser {
         break;
       }
     }
+    // An alias says which one is meant among inputs and outputs together.
+    for (const Argument &argument : manifest.arguments)
+      if (!argument.alias.empty() && (inputs.count(argument.alias) || outputs[argument.alias]++))
+        field.refuse("repeats the name '" + argument.alias + "' as an alias");
   }
 
   void readRoles(const Field &field) {

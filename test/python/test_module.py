@@ -206,3 +206,24 @@ def test_compile_from_bytes_and_protos(own_home):
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(errors.UnsupportedError, match="NoSuchOperator"):
         whit.compile(model)
+
+
+def test_names_of_the_source(own_home, tmp_path):
+    from real import need_build
+
+    need_build()
+    import whit
+
+    source = tmp_path / "m.mlir"
+    source.write_text("""func.func public @main(%arg0: tensor<2xf32> loc("a['x']"), %arg1: tensor<2xf32>) -> (tensor<2xf32> {jax.result_info = "result"}) {
+  %0 = stablehlo.subtract %arg0, %arg1 : tensor<2xf32>
+  return %0 : tensor<2xf32>
+}
+""")
+    x, y = np.array([5, 7], np.float32), np.array([1, 2], np.float32)
+    module = whit.compile(source)
+    for name in ("arg0", "a['x']"):
+        found = module.run({name: x, "arg1": y}, ["out0", "result"])
+        assert found["out0"].tolist() == found["result"].tolist() == [4, 5]
+    with pytest.raises(errors.InvalidInputError, match="given twice"):
+        module.run({"arg0": x, "a['x']": x, "arg1": y})

@@ -6,8 +6,10 @@
 
 #include "CHLO/CHLO.h"
 #include "StableHLO/StableHLO.h"
+#include "whit/Artifact.h"
 
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 
@@ -16,7 +18,7 @@ namespace whit {
 using semantics::Sizes;
 using semantics::Tensor;
 
-static constexpr size_t kMaxOperations = 1'000'000, kMaxRank = 6;
+static constexpr size_t kMaxOperations = 1'000'000, kHighestRank = 6;
 static constexpr unsigned kMaxDepth = 64;
 
 Type hloElement(Type type) {
@@ -207,9 +209,9 @@ bool Program::checkOperations(func::FuncOp main) {
           add(code::NoType, op, "type " + shown(text) + " is not supported", "");
         else if (!tensor.hasStaticShape())
           add(code::NoFeature, op, "sizes that vary are not supported", "lower the program for fixed shapes");
-        else if (tensor.getRank() > int64_t(kMaxRank))
-          add(code::NoFeature, op, "type " + shown(text) + " has more than " + std::to_string(kMaxRank) + " dimensions",
-              "");
+        else if (tensor.getRank() > int64_t(kHighestRank))
+          add(code::NoFeature, op,
+              "type " + shown(text) + " has more than " + std::to_string(kHighestRank) + " dimensions", "");
         else
           continue;
         break;
@@ -284,6 +286,25 @@ FailureOr<SmallVector<HloValue>> Program::run(Block &block) {
 
 // ------------------------------------------------------------------------------------------------ inputs, outputs
 
+/// What the program calls its inputs and results may stand beside argN and outN where it says one thing only: a label
+/// that two have, or that is the name of another, or that a manifest cannot hold, is left out.
+void Program::addAliases(func::FuncOp main) {
+  llvm::StringMap<unsigned> uses;
+  SmallVector<std::pair<std::string, std::string>> labels; // name, label
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    labels.emplace_back("arg" + std::to_string(i), labelOf(main.getArgument(i)));
+  for (unsigned i = 0; i < main.getNumResults(); ++i) {
+    auto info = main.getResultAttrOfType<StringAttr>(i, "jax.result_info");
+    labels.emplace_back("out" + std::to_string(i), info ? info.str() : "");
+  }
+  for (const auto &[name, label] : labels)
+    ++uses[name], ++uses[label];
+  for (const auto &[name, label] : labels)
+    if (!label.empty() && uses[label] == 1 && int64_t(label.size()) <= kMaxNameBytes &&
+        !StringRef(label).contains('\0') && llvm::json::isUTF8(label))
+      aliases[name] = label;
+}
+
 bool Program::addInputs(func::FuncOp main) {
   Builder builder(source.getContext());
   ArrayRef<std::string> names = parameters.names();
@@ -303,7 +324,7 @@ bool Program::addInputs(func::FuncOp main) {
     auto type = dyn_cast<RankedTensorType>(main.getArgumentTypes()[i]);
     Type element = type ? hloElement(type.getElementType()) : Type();
     std::string own = "arg" + std::to_string(i);
-    if (!element || !type.hasStaticShape() || type.getRank() > int64_t(kMaxRank)) {
+    if (!element || !type.hasStaticShape() || type.getRank() > int64_t(kHighestRank)) {
       std::string text;
       llvm::raw_string_ostream(text) << main.getArgumentTypes()[i];
       ok = refuse(code::NoType, "argument " + own + " has type " + text + ", which is not supported",
@@ -361,6 +382,7 @@ bool Program::addInputs(func::FuncOp main) {
                   "give --param-names=FILE.json, a list of names in the order of the arguments");
   if (!ok)
     return false;
+  addAliases(main);
   OpBuilder atModule = OpBuilder::atBlockEnd(module->getBody());
   function = func::FuncOp::create(atModule, module->getLoc(), "main", builder.getFunctionType(types, {}));
   Block &entry = *function.addEntryBlock();
@@ -369,6 +391,8 @@ bool Program::addInputs(func::FuncOp main) {
     StringAttr name = builder.getStringAttr("arg" + Twine(i));
     argument.setLoc(NameLoc::get(name));
     function.setArgAttr(place, "whit.name", name);
+    if (std::string alias = aliases.lookup(name.getValue()); !alias.empty())
+      function.setArgAttr(place, "whit.alias", builder.getStringAttr(alias));
     function.setArgAttr(place, "whit.dims", builder.getI64ArrayAttr(cast<RankedTensorType>(types[place]).getShape()));
     mlir::Value known = main.getArgument(i);
     values[known] = {sizesOf(builder, cast<RankedTensorType>(types[place])),
@@ -391,9 +415,13 @@ void Program::addOutputs(func::FuncOp main, ArrayRef<HloValue> results) {
     HloValue copy = result;
     Tensor tensor = whole(copy);
     returned.push_back(tensor.value);
-    attributes.push_back(builder.getDictionaryAttr(
-        {builder.getNamedAttr("whit.name", builder.getStringAttr("out" + Twine(i))),
-         builder.getNamedAttr("whit.dims", builder.getI64ArrayAttr(tensor.type().getShape()))}));
+    std::string name = "out" + std::to_string(i);
+    NamedAttrList described;
+    described.set("whit.name", builder.getStringAttr(name));
+    described.set("whit.dims", builder.getI64ArrayAttr(tensor.type().getShape()));
+    if (std::string alias = aliases.lookup(name); !alias.empty())
+      described.set("whit.alias", builder.getStringAttr(alias));
+    attributes.push_back(described.getDictionary(source.getContext()));
   }
   func::ReturnOp::create(*b, returned);
   function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), TypeRange(ValueRange(returned))));

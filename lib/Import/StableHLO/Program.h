@@ -52,6 +52,7 @@ public:
 
 private:
   bool checkOperations(mlir::func::FuncOp main);
+  void addAliases(mlir::func::FuncOp main);
   bool addInputs(mlir::func::FuncOp main);
   void addOutputs(mlir::func::FuncOp main, llvm::ArrayRef<HloValue> results);
   mlir::LogicalResult import(mlir::Operation *op);
@@ -68,8 +69,9 @@ private:
   std::optional<mlir::ImplicitLocOpBuilder> b;
   mlir::func::FuncOp function;
   llvm::DenseMap<mlir::Value, HloValue> values;
-  size_t imported = 0; ///< operations, those of functions as often as they are called
-  unsigned depth = 0;  ///< of calls
+  llvm::StringMap<std::string> aliases; ///< of argN and outN
+  size_t imported = 0;                  ///< operations, those of functions as often as they are called
+  unsigned depth = 0;                   ///< of calls
 };
 
 /// The element type that values of a type have when they are computed with: no sign. Null if there is none.

@@ -23,8 +23,8 @@ module attributes {whit.symbols = ["batch", "sequence"], whit.roles = {logits = 
 
 // An output that is an input is copied; a norm writes into its destination.
 // CHECK-LABEL: func @main
-// CHECK-SAME: %[[X:[^:]*]]: tensor<?x64xf32>, %{{.*}}, %[[SAME:[^:]*]]: tensor<?x64xf32> {whit.dims = ["rows", 64], whit.name = "same", whit.output}, %[[NORM:[^:]*]]: tensor<?x64xf32>
-func.func @main(%x: tensor<?x64xf32>, %w: tensor<64xf32>) -> (tensor<?x64xf32> {whit.name = "same", whit.dims = ["rows", 64]}, tensor<?x64xf32> {whit.name = "norm", whit.dims = ["rows", 64]}) {
+// CHECK-SAME: %[[X:[^:]*]]: tensor<?x64xf32>, %{{.*}}, %[[SAME:[^:]*]]: tensor<?x64xf32> {whit.alias = "result[0]", whit.dims = ["rows", 64], whit.name = "same", whit.output}, %[[NORM:[^:]*]]: tensor<?x64xf32>
+func.func @main(%x: tensor<?x64xf32>, %w: tensor<64xf32>) -> (tensor<?x64xf32> {whit.name = "same", whit.alias = "result[0]", whit.dims = ["rows", 64]}, tensor<?x64xf32> {whit.name = "norm", whit.dims = ["rows", 64]}) {
   // CHECK: whit.rms_norm {{.*}} outs(%[[NORM]]
   // CHECK: bufferization.materialize_in_destination %[[X]] in %[[SAME]]
   %c0 = arith.constant 0 : index

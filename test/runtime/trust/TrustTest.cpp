@@ -74,6 +74,14 @@ TEST(Manifest, PrintsAndParsesToTheSame) {
   EXPECT_EQ(printManifest(back), text);
   EXPECT_EQ(back.regions[0].nodes, manifest.regions[0].nodes);
   EXPECT_EQ(back.arguments[2].layout, StateLayout::BHTD16);
+  // An alias is written only where there is one.
+  EXPECT_EQ(text.find("alias"), text.npos);
+  manifest.arguments[0].alias = "batch['caf\xc3\xa9']";
+  std::string aliased = printManifest(manifest);
+  ASSERT_TRUE(parseManifest(aliased, back, &why)) << why;
+  EXPECT_EQ(printManifest(back), aliased);
+  EXPECT_EQ(back.arguments[0].alias, manifest.arguments[0].alias);
+  manifest.arguments[0].alias.clear();
   // Expressions may have many operands; they are computed from the left.
   std::string sum = text;
   size_t at = sum.find("\"max\":32");
@@ -128,6 +136,12 @@ TEST(Manifest, EveryRuleIsKept) {
   refused([](Manifest &m) { m.arguments.pop_back(); }, "must end in a workspace");
   refused([](Manifest &m) { m.arguments.push_back(m.arguments.back()); }, "two workspaces");
   refused([](Manifest &m) { m.arguments[1].name = "past.0.key"; }, "repeats the name 'past.0.key'");
+  refused([](Manifest &m) { m.arguments[0].alias = "past.0.key"; }, "repeats the name 'past.0.key' as an alias");
+  refused([](Manifest &m) { m.arguments[0].alias = m.roles.logits; }, "repeats the name 'logits' as an alias");
+  refused([](Manifest &m) { m.arguments[0].alias = m.arguments[1].alias = "x"; }, "repeats the name 'x' as an alias");
+  refused([](Manifest &m) { m.arguments[0].alias = std::string(1025, 'x'); }, "arguments[0].alias has 1025 bytes");
+  refused([](Manifest &m) { m.arguments[2].alias = "x"; }, "arguments[2] has the unknown key 'alias'");
+  refused([](Manifest &m) { m.arguments.back().alias = "x"; }, "has the unknown key 'alias'");
   refused([](Manifest &m) { m.arguments[2].shape.pop_back(); }, "rank 4; layout BHTD16 has 5");
   refused([](Manifest &m) { m.arguments[2].shape[4].size = 8; }, "layout BHTD16 ends in 16");
   refused([](Manifest &m) { m.arguments[3].shape[2].size = 39; }, "holds 39 tokens; the context is 40");

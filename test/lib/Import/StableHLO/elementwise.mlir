@@ -9,7 +9,7 @@ module @jit_f attributes {mhlo.num_partitions = 1 : i32, mhlo.num_replicas = 1 :
   // CHECK-DAG: #[[FIRST:.+]] = affine_map<(d0, d1) -> (d0, 0)>
   // CHECK: func.func @main(%[[X:.+]]: tensor<2x3xf32> {whit.dims = [2, 3], whit.name = "arg0"}
   // CHECK-SAME: %[[V:.+]]: tensor<3xf32> {whit.dims = [3], whit.name = "arg1"}
-  // CHECK-SAME: -> (tensor<2x3xf32> {whit.dims = [2, 3], whit.name = "out0"}
+  // CHECK-SAME: -> (tensor<2x3xf32> {whit.alias = "result[0]", whit.dims = [2, 3], whit.name = "out0"}
   func.func public @main(%arg0: tensor<2x3xf32>, %arg1: tensor<3xf32>, %arg2: tensor<2xf32>) -> (tensor<2x3xf32> {jax.result_info = "result[0]"}, tensor<2x3xf32>) {
     %cst = stablehlo.constant dense<2.000000e+00> : tensor<f32>
     %0 = stablehlo.broadcast_in_dim %arg1, dims = [1] : (tensor<3xf32>) -> tensor<2x3xf32>
