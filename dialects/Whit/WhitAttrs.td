@@ -59,10 +59,13 @@ def Whit_SourceAttr : Whit_Attr<"Source", "source"> {
   let summary = "one part of a weight: its bytes and the layout in which the model file holds them";
   let description = [{
     Layouts: `rows` one blob, row-major in the logical shape; `columns` one blob holding the transpose, [K, N]; `blocks`
-    the blobs codes, scales and, unless the zero point is constant, zeros, as com.microsoft.MatMulNBits stores them.
+    the blobs codes, scales and, unless the zero point is constant, zeros, as com.microsoft.MatMulNBits stores them;
+    `coded_rows` and `coded_columns` the same three as onnx.DequantizeLinear takes them, codes [N, K] or [K, N] with one
+    scale, N scales, or scales [N, BLOCKS] or [BLOCKS, N]. The element type of such codes is their width and sign (`i4`,
+    `ui4`, ...); the format of the weight says how many share a scale and, without a blob of zeros, what the zero point is.
     `count` is the size of the part along dimension 0 of the weight; the parts of a weight are concatenated along it.
   }];
-  let parameters = (ins StringRefParameter<"rows, columns or blocks">:$layout, "int64_t":$count,
+  let parameters = (ins StringRefParameter<"rows, columns, blocks, coded_rows or coded_columns">:$layout, "int64_t":$count,
                         ArrayRefParameter<"BlobAttr">:$blobs);
   let assemblyFormat = "`<` $layout `,` $count `,` `[` $blobs `]` `>`";
   let genVerifyDecl = 1;

@@ -81,12 +81,22 @@ RankedTensorType PlaceAttr::getPackedType() const {
 
 LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
                                  ArrayRef<BlobAttr> blobs) {
-  bool isBlocks = layout == "blocks";
-  if (!isBlocks && layout != "rows" && layout != "columns")
-    return emitError() << "source layout is '" << layout << "'; it must be rows, columns or blocks";
-  if (isBlocks ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
+  bool isBlocks = layout == "blocks", isCoded = layout == "coded_rows" || layout == "coded_columns";
+  if (!isBlocks && !isCoded && layout != "rows" && layout != "columns")
+    return emitError() << "source layout is '" << layout
+                       << "'; it must be rows, columns, blocks, coded_rows or coded_columns";
+  if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
     return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
-                       << (isBlocks ? "2 or 3" : "1");
+                       << (isBlocks || isCoded ? "2 or 3" : "1");
+  if (isCoded) {
+    auto codes = dyn_cast<IntegerType>(blobs[0].getElement());
+    if (!codes || (codes.getWidth() != 2 && codes.getWidth() != 4 && codes.getWidth() != 8))
+      return emitError() << "source layout '" << layout << "' has codes of type " << blobs[0].getElement()
+                         << "; they must be integers of 2, 4 or 8 bits";
+    if (blobs.size() == 3 && blobs[2].getElement() != codes)
+      return emitError() << "source layout '" << layout << "' has zeros of type " << blobs[2].getElement()
+                         << "; they must have the codes' type, " << codes;
+  }
   if (count < 1)
     return emitError() << "source count is " << count << "; it must be positive";
   return success();

@@ -8,6 +8,7 @@
 #include "Emit/Failure.h"
 
 #include "runtime/encoding/BlockSource.h"
+#include "runtime/encoding/CodeSource.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Pack.h"
 #include "runtime/encoding/Quantize.h"
@@ -42,8 +43,14 @@ struct Part {
   SmallVector<ArrayRef<uint8_t>, 3> blobs;
   ScaleType element = ScaleType::F32; ///< rows and columns
   std::optional<BlockSource> blocks;  ///< layout blocks
+  std::optional<CodeSource> codes;    ///< coded rows and columns
   bool isExact = false;               ///< the place's format holds the codes as they are
   int64_t number = 0;                 ///< among the parts
+
+  /// Whatever holds codes, as it is, into rows of its own encoding or one that it fits.
+  bool read(int64_t first, int64_t last, Matrix &out, int64_t at, std::string *why) const {
+    return codes ? readCodes(*codes, first, last, out, at, why) : readBlocks(*blocks, first, last, out, at, why);
+  }
 };
 
 class Packer {
@@ -60,6 +67,7 @@ private:
   void measure(const Part &part, const float *values, const Matrix &rows, int64_t at, int64_t first, int64_t last);
   Error addPart(mlir::whit::SourceAttr source);
   Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
+  Error findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
   Error packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink);
   Error writeRaw(function_ref<Error(ArrayRef<uint8_t>)> sink);
@@ -69,7 +77,7 @@ private:
 
   mutable mlir::whit::WeightOp weight;
   BlobFiles &files;
-  SmallVector<Part> parts;
+  SmallVector<Part, 3> parts;
   Encoding encoding; ///< of the place
   Place place{};
   int64_t n = 0, k = 0;
@@ -149,6 +157,10 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
     if (Error error = findBlocks(part, source.getBlobs()))
       return error;
     losses[part.number].before = nameOf(encodingOf(*part.blocks));
+  } else if (part.layout.starts_with("coded_")) {
+    if (Error error = findCodes(part, source.getBlobs()))
+      return error;
+    losses[part.number].before = nameOf(encodingOf(*part.codes));
   } else {
     std::optional<ScaleType> element = floatTypeOf(source.getBlobs()[0].getElement());
     if (!element)
@@ -207,6 +219,39 @@ Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
   return refuse("the blocks of " + Twine(part.count) + " rows of " + Twine(k) + " cannot be read: " + why);
 }
 
+/// How many codes share a scale, and what the zero is if the file does not hold it, is said by the format.
+Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
+  auto scaleType = floatTypeOf(blobs[1].getElement());
+  if (!scaleType)
+    return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
+  if (!weight.getPlace() || encoding.codec != Codec::Int)
+    return refuse("layout " + part.layout + " needs a format of integers");
+  auto element = cast<mlir::IntegerType>(blobs[0].getElement());
+  CodeSource source{part.count,
+                    k,
+                    part.layout == "coded_columns",
+                    int32_t(element.getWidth()),
+                    !element.isUnsigned(),
+                    encoding.grouping,
+                    encoding.group,
+                    {part.blobs[0].data(), part.blobs[0].size()},
+                    {part.blobs[1].data(), part.blobs[1].size()},
+                    *scaleType};
+  if (part.blobs.size() > 2) {
+    source.zero = CodeZero::Stored;
+    source.zeros = {part.blobs[2].data(), part.blobs[2].size()};
+  } else if (encoding.zero != ZeroKind::Constant) {
+    source.zero = CodeZero::Lowest;
+  }
+  std::string why;
+  Matrix probe = makeMatrix(encoding, 1, k);
+  if (!readCodes(source, 0, 1, probe, 0, &why))
+    return refuse("the codes of " + Twine(part.count) + " rows of " + Twine(k) + " cannot be read: " + why);
+  part.codes = source;
+  part.isExact = true;
+  return Error::success();
+}
+
 Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part &, int64_t, int64_t)> body) const {
   for (const Part &part : parts) {
     int64_t first = std::max(begin, part.begin), last = std::min(end, part.begin + part.count);
@@ -218,10 +263,10 @@ Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part
 }
 
 Error Packer::readFloats(const Part &part, int64_t begin, int64_t end, float *out) const {
-  if (part.blocks) {
-    Matrix rows = makeMatrix(encodingOf(*part.blocks), end - begin, k);
+  if (part.blocks || part.codes) {
+    Matrix rows = makeMatrix(part.codes ? encodingOf(*part.codes) : encodingOf(*part.blocks), end - begin, k);
     std::string why;
-    if (!readBlocks(*part.blocks, begin, end, rows, 0, &why))
+    if (!part.read(begin, end, rows, 0, &why))
       return refuse(why);
     dequantize(rows, out);
     return Error::success();
@@ -272,7 +317,7 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
     auto fill = [&](const Part &part, int64_t first, int64_t last) -> Error {
       int64_t at = part.begin + first - begin;
       if (part.isExact)
-        return readBlocks(*part.blocks, first, last, rows, at, &why) ? Error::success() : refuse(why);
+        return part.read(first, last, rows, at, &why) ? Error::success() : refuse(why);
       std::vector<float> values((last - first) * k);
       if (Error error = readFloats(part, first, last, values.data()))
         return error;
@@ -370,7 +415,8 @@ Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
       if (Error error = writeRows(type, counted))
         return error;
     } else {
-      bool isWhole = encoding.grouping == Grouping::Tensor && encoding.codec == Codec::Int;
+      bool isWhole = encoding.grouping == Grouping::Tensor && encoding.codec == Codec::Int &&
+                     !all_of(parts, [](const Part &part) { return part.isExact; });
       int64_t step = isWhole
                          ? std::max<int64_t>(n, 1)
                          : std::max(kChunkFloats / std::max<int64_t>(k, 1) / kPanelColumns, int64_t(1)) * kPanelColumns;

@@ -6,6 +6,7 @@
 //   source layout            canonical rows                          what is written
 //   blocks, same format  ->  codes, scales, zeros as they are    ->  panel stream of #whit.place
 //   blocks, another one  ->  values, quantized                   ->  panel stream
+//   coded rows, columns  ->  codes, scales, zeros as they are    ->  panel stream
 //   rows, columns        ->  values, quantized                   ->  panel stream, or row-major values if there is no place
 //
 // Values are quantized as the weight's quantizer says, and what that loses is measured on the way.

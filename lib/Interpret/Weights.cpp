@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Reading weights row by row. The three layouts of #whit.source are read here a second time, apart from the code that
+// Reading weights row by row. The layouts of #whit.source are read here a second time, apart from the code that
 // packs an artifact, so that a mistake in one of the two shows.
 
 #include "Interpret/Weights.h"
@@ -82,7 +82,7 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
   part.element = blobs[0].getElement();
   part.bytes = bytes[0];
   auto refuse = [&](const Twine &why) { return op->emitError() << "weight '" << op.getSymName() << "': " << why; };
-  if (part.layout != "blocks") {
+  if (part.layout != "blocks" && !part.isCoded()) {
     if (!isa<FloatType>(part.element))
       return refuse("a blob of layout " + part.layout + " must hold floats");
     uint64_t needed = uint64_t(part.count) * k * (part.element.getIntOrFloatBitWidth() / 8);
@@ -93,7 +93,7 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
   }
   std::optional<ScaleType> scaleType = scaleTypeOf(blobs[1].getElement());
   if (!scaleType)
-    return refuse("the scales of layout blocks must be f32, f16 or bf16");
+    return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
   part.scales = bytes[1];
   part.scaleType = *scaleType;
   if (blobs.size() == 3) {
@@ -102,6 +102,12 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
     std::optional<ScaleType> zeroType = scaleTypeOf(blobs[2].getElement());
     part.floatZeros = zeroType.has_value();
     part.zeroType = zeroType.value_or(ScaleType::F32);
+  }
+  if (part.isCoded()) {
+    if (failed(checkCoded(part, refuse)))
+      return failure();
+    parts.push_back(part);
+    return success();
   }
   Matrix probe = makeMatrix(encoding, 1, k);
   std::string why;
@@ -152,6 +158,50 @@ bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out
   return readBlocks(source, begin, end, out, outRow, why);
 }
 
+// ---------------------------------------------------------------------------------------------------- coded
+
+/// The format says how scales are shared and what a zero is that is not stored; everything else must agree with it.
+LogicalResult Weight::checkCoded(const Part &part, llvm::function_ref<LogicalResult(const Twine &)> refuse) {
+  unsigned bits = part.element.getIntOrFloatBitWidth();
+  bool zeroFits = encoding.zero == ZeroKind::Integer || (encoding.zero == ZeroKind::Constant && !part.hasZeros);
+  if (encoding.codec != Codec::Int || encoding.bits != bits || encoding.scale != part.scaleType || !zeroFits)
+    return refuse("codes of layout " + part.layout + " are not those of format " + nameOf(encoding));
+  uint64_t codes = uint64_t(part.count) * k,
+           scales = encoding.grouping == Grouping::Tensor ? 1 : uint64_t(part.count) * groupCount(encoding, k);
+  auto bytes = [&](uint64_t count) { return llvm::divideCeil(count * bits, 8); };
+  for (auto [what, found, needed] : {std::tuple("codes", part.bytes.size(), bytes(codes)),
+                                     {"scales", part.scales.size(), scales * scaleBytes(part.scaleType)},
+                                     {"zeros", part.zeros.size(), part.hasZeros ? bytes(scales) : 0}})
+    if (found != needed)
+      return refuse(Twine(what) + " of layout " + part.layout + " have " + Twine(found) + " bytes; " + Twine(needed) +
+                    " are needed");
+  return success();
+}
+
+void Weight::readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const {
+  int bits = part.element.getIntOrFloatBitWidth(), half = 1 << (bits - 1);
+  bool columns = part.layout == "coded_columns", isSigned = !part.element.isUnsignedInteger();
+  // What element `index` of a tensor of codes means to the format, whose lowest code is 0.
+  auto at = [&](ArrayRef<uint8_t> bytes, int64_t index) {
+    int code = (bytes[index * bits / 8] >> (index * bits % 8)) & (2 * half - 1);
+    return isSigned ? (code < half ? code + half : code - half) : code;
+  };
+  int64_t groups = groupCount(encoding, k);
+  for (int64_t row = begin; row < end; ++row) {
+    int64_t to = outRow + row - begin;
+    for (int64_t j = 0; j < k; ++j)
+      out.codes[to * k + j] = at(part.bytes, columns ? j * part.count + row : row * k + j);
+    for (int64_t g = 0; g < groups; ++g) {
+      int64_t scale = columns ? g * part.count + row : row * groups + g;
+      if (encoding.grouping == Grouping::Tensor)
+        scale = 0;
+      out.scales[to * groups + g] = loadScale(part.scaleType, part.scales.data() + scale * scaleBytes(part.scaleType));
+      if (!out.zeros.empty())
+        out.zeros[to * groups + g] = part.hasZeros ? at(part.zeros, scale) : 0;
+    }
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------- floats
 
 static float loadFloat(Type element, const uint8_t *bytes) {
@@ -167,6 +217,12 @@ static float loadFloat(Type element, const uint8_t *bytes) {
 void Weight::readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const {
   size_t at = out.size();
   out.resize(at + (end - begin) * k);
+  if (part.isCoded()) {
+    Matrix own = makeMatrix(encoding, end - begin, k);
+    readCoded(part, begin, end, own, 0);
+    dequantize(own, out.data() + at);
+    return;
+  }
   if (part.layout == "blocks") {
     Matrix own;
     std::string why;
@@ -185,6 +241,8 @@ void Weight::readFloats(const Part &part, int64_t begin, int64_t end, std::vecto
 
 void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const {
   std::string why;
+  if (part.isCoded())
+    return readCoded(part, begin, end, out, outRow);
   if (part.layout == "blocks" && readCodes(part, begin, end, out, outRow, &why))
     return;
   std::vector<float> floats;
@@ -210,7 +268,8 @@ Matrix Weight::matrix(int64_t begin, int64_t end) const {
     }
     return result;
   };
-  if (encoding.codec == Codec::Plain || encoding.grouping != Grouping::Tensor)
+  if (encoding.codec == Codec::Plain || encoding.grouping != Grouping::Tensor ||
+      llvm::all_of(parts, [](const Part &part) { return part.isCoded(); }))
     return read(begin, end);
   // One scale for the whole matrix: it has to be seen whole once, and its parts have to be one.
   std::call_once(wholeOnce, [&] {

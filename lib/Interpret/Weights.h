@@ -46,11 +46,14 @@ private:
     llvm::ArrayRef<uint8_t> bytes, scales, zeros;
     ScaleType scaleType = ScaleType::F32, zeroType = ScaleType::F32;
     bool hasZeros = false, floatZeros = false;
+    bool isCoded() const { return layout.starts_with("coded_"); }
   };
   mlir::LogicalResult addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files);
   void readRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const;
   void readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const;
   bool readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const;
+  mlir::LogicalResult checkCoded(const Part &part, llvm::function_ref<mlir::LogicalResult(const llvm::Twine &)> refuse);
+  void readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const;
 
   std::vector<Part> parts;
   mutable std::once_flag wholeOnce; ///< per-tensor scales of floats need all rows at once

@@ -22,13 +22,28 @@ func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
 
 // -----
 
-// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns or blocks}}
+// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns, blocks, coded_rows or coded_columns}}
 #s = #whit.source<"diagonal", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
 
 // -----
 
 // expected-error@+1 {{source layout 'blocks' has 1 blobs; it needs 2 or 3}}
 #s = #whit.source<"blocks", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'coded_rows' has 1 blobs; it needs 2 or 3}}
+#s = #whit.source<"coded_rows", 8, [#whit.blob<"m", 0 : 4 x i4, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'coded_rows' has codes of type 'i3'; they must be integers of 2, 4 or 8 bits}}
+#s = #whit.source<"coded_rows", 8, [#whit.blob<"m", 0 : 4 x i3, "">, #whit.blob<"m", 4 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'coded_columns' has zeros of type 'ui4'; they must have the codes' type, 'i4'}}
+#s = #whit.source<"coded_columns", 8, [#whit.blob<"m", 0 : 4 x i4, "">, #whit.blob<"m", 4 : 4 x f32, "">, #whit.blob<"m", 8 : 1 x ui4, "">]>
 
 // -----
 

@@ -28,6 +28,12 @@ whit.weight @joined : !whit.tensor<8x32xf32, #whit.format<f32>>
   = [#whit.source<"rows", 2, [#whit.blob<"m.data", 0 : 256 x f32, "0123456789abcdef">]>,
      #whit.source<"columns", 6, [#whit.blob<"m.data", 256 : 384 x f16, "0123456789abcdef">]>]
 
+// CHECK: whit.weight @coded : {{.*}} = [#whit.source<"coded_columns", 8, [<"m.data", 0 : 128 x ui4, "0123456789abcdef">, {{.*}} x f32, {{.*}} : 4 x ui4,
+whit.weight @coded : !whit.tensor<8x32xf32, #whit.format<uint4_g32_f32>>
+  = [#whit.source<"coded_columns", 8, [#whit.blob<"m.data", 0 : 128 x ui4, "0123456789abcdef">,
+                                       #whit.blob<"m.data", 128 : 32 x f32, "fedcba9876543210">,
+                                       #whit.blob<"m.data", 160 : 4 x ui4, "fedcba9876543210">]>]
+
 // CHECK: whit.weight @packed : tensor<1x288xi8> = {{.*}} at <<int4_g32>, 8 by 32>
 whit.weight @packed : tensor<1x288xi8>
   = [#whit.source<"rows", 8, [#whit.blob<"m.data", 0 : 1024 x f32, "0123456789abcdef">]>] at #whit.place<#whit.format<int4_g32>, 8 by 32>

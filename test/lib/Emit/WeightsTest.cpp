@@ -8,6 +8,7 @@
 #include "Register.h"
 
 #include "runtime/encoding/BlockSource.h"
+#include "runtime/encoding/CodeSource.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Pack.h"
 
@@ -266,6 +267,73 @@ TEST_F(WeightsTest, KeepsCodesOfJoinedBlocks) {
   std::copy(last.zeros.begin(), last.zeros.end(), expected.zeros.begin() + begin * groups);
   parts += llvm::formatv("#whit.source<\"rows\", 90, [{0}]>", blob(bytesOf(values), "f32"));
   EXPECT_EQ(stream(type(encoding, 470, k) + " = [" + parts + "]" + at(encoding, 470, k)), packed(expected)) << failure;
+}
+
+TEST_F(WeightsTest, KeepsCodesThatLieElementByElement) {
+  // 50 rows of 70 codes: the last panel, group and byte are not full. 6000 columns make several chunks.
+  for (auto [n, k] : {std::pair<int64_t, int64_t>{50, 70}, {469, 6000}})
+    for (bool columns : {false, true})
+      for (Grouping grouping : {Grouping::Tensor, Grouping::Channel, Grouping::Group})
+        for (CodeZero zero : {CodeZero::Middle, CodeZero::Lowest, CodeZero::Stored}) {
+          bool isSigned = zero == CodeZero::Middle;
+          int64_t groups = grouping == Grouping::Group ? (k + 31) / 32 : 1,
+                  scaleCount = grouping == Grouping::Tensor ? 1 : n * groups;
+          std::vector<int> codes(n * k), zeros(scaleCount);
+          for (int &code : codes)
+            code = random() % 16;
+          for (int &code : zeros)
+            code = isSigned ? 8 : zero == CodeZero::Lowest ? 0 : random() % 16;
+          std::vector<float> scales = randomValues(scaleCount), storedScales(scaleCount);
+          // What the file holds: signed codes without their offset of 8, turned if by columns.
+          auto pack = [&](const std::vector<int> &values, int64_t width) {
+            std::vector<uint8_t> bytes((values.size() + 1) / 2);
+            int64_t height = values.size() / width;
+            for (int64_t i = 0; i < height; ++i)
+              for (int64_t j = 0; j < width; ++j) {
+                int64_t at = columns ? j * height + i : i * width + j;
+                bytes[at / 2] |= uint8_t((values[i * width + j] ^ (isSigned ? 8 : 0)) << (at % 2 * 4));
+              }
+            return bytes;
+          };
+          for (int64_t i = 0; i < scaleCount; ++i)
+            storedScales[columns ? i % groups * (scaleCount / groups) + i / groups : i] = scales[i];
+          Encoding encoding{Codec::Int,     4,        isSigned ? ZeroKind::Constant : ZeroKind::Integer,
+                            ScaleType::F32, grouping, grouping == Grouping::Group ? 32 : 0};
+          Matrix expected = makeMatrix(encoding, n, k);
+          for (int64_t i = 0; i < n; ++i) {
+            std::copy_n(codes.begin() + i * k, k, expected.codes.begin() + i * k);
+            for (int64_t g = 0; g < groups; ++g) {
+              int64_t at = grouping == Grouping::Tensor ? 0 : i * groups + g;
+              expected.scales[i * groups + g] = scales[at];
+              if (!isSigned)
+                expected.zeros[i * groups + g] = zeros[at];
+            }
+          }
+          llvm::StringRef element = isSigned ? "i4" : "ui4";
+          std::string source =
+              llvm::formatv("[#whit.source<\"{0}\", {1}, [{2}, {3}{4}]>]", columns ? "coded_columns" : "coded_rows", n,
+                            blob(pack(codes, k), element), blob(bytesOf(storedScales), "f32"),
+                            zero == CodeZero::Stored ? ", " + blob(pack(zeros, groups), element) : "");
+          EXPECT_EQ(stream(type(encoding, n, k) + " = " + source + at(encoding, n, k)), packed(expected))
+              << nameOf(encoding) << failure;
+          ASSERT_EQ(losses.size(), 1u);
+          EXPECT_FALSE(losses[0].isConverted);
+          EXPECT_EQ(losses[0].before, nameOf(encoding));
+        }
+}
+
+TEST_F(WeightsTest, RefusesCodesThatAreNotOfTheFormat) {
+  Encoding encoding = intEncoding(4, ZeroKind::Constant, ScaleType::F32, 32);
+  std::string codes = blob(randomBytes(16 * 16), "i4"), few = blob(bytesOf(randomValues(15)), "f32"),
+              halves = blob(randomBytes(32), "f16");
+  auto declare = [&](const std::string &scales) {
+    return type(encoding, 16, 32) + " = [#whit.source<\"coded_rows\", 16, [" + codes + ", " + scales + "]>]" +
+           at(encoding, 16, 32);
+  };
+  stream(declare(few));
+  EXPECT_EQ(failure, "the codes of 16 rows of 32 cannot be read: the scale tensor has 60 bytes; 64 are required");
+  stream(declare(halves));
+  EXPECT_NE(failure.find("a source of format"), std::string::npos) << failure;
 }
 
 TEST_F(WeightsTest, QuantizesBlocksOfAnotherFormat) {

@@ -15,9 +15,16 @@ std::optional<ScaleType> scaleTypeOf(const StoredTensor &tensor);
 /// How a stored matrix lies: its rows are the rows N x K of the weight, or their columns.
 enum class Stored { Rows, Columns };
 
-/// Input `i` as a weight N x K, if it is a constant matrix of floats in the file; else null.
+/// Input `i` as a weight N x K, if it is a constant matrix of floats in the file, or of codes that are dequantized; else
+/// null.
 mlir::Value matrixOf(Node &node, unsigned i, Stored stored);
 mlir::Value matrixOf(Node &node, const GraphValue &value, Stored stored);
+
+/// The values of a DequantizeLinear whose constant codes are a weight in a format. Nothing if they are not, with `why` if a
+/// well-formed node has codes or scales that no format holds.
+std::optional<semantics::Tensor> codedMatrix(Node &node, std::string &why);
+/// The weight N x K that is behind such a value, if it lies as `stored`; else null.
+mlir::Value codedMatrixOf(mlir::Value value, Stored stored);
 
 /// Gather of what is not known while importing.
 mlir::LogicalResult gatherData(Node &node, int64_t axis);

@@ -29,6 +29,8 @@ std::optional<ScaleType> scaleTypeOf(const StoredTensor &tensor) {
 Value matrixOf(Node &node, unsigned i, Stored stored) { return matrixOf(node, node.input(i), stored); }
 
 Value matrixOf(Node &node, const GraphValue &value, Stored stored) {
+  if (value.rank() == 2 && !value.stored && value.value)
+    return codedMatrixOf(value.value, stored);
   if (!value.stored || value.rank() != 2 || !value.stored->count || value.stored->file.empty())
     return {};
   std::optional<ScaleType> scale = scaleTypeOf(*value.stored);

@@ -2,12 +2,14 @@
 //
 // QuantizeLinear and DequantizeLinear as arithmetic on elements: one scale for the tensor, for each slice along an axis,
 // or for each block of an axis. Codes of a constant may have any integer type; computed ones have one that is computed
-// with.
+// with. A constant matrix that a format holds is a weight instead.
 
 #include "Import/ONNX/Graph.h"
+#include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Elementwise.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Remarks.h"
 
 using namespace mlir;
 
@@ -137,13 +139,27 @@ static FailureOr<Scaling> scalingOf(Node &node, const Tensor &x) {
 
 static LogicalResult importDequantizeLinear(Node &node) {
   FailureOr<int64_t> output = node.integer("output_dtype", 0);
+  if (failed(output))
+    return failure();
+  Type element = *output ? valueType(node.b.getContext(), *output) : node.input(1).element;
+  std::string why;
+  if (isa_and_nonnull<FloatType>(element))
+    if (std::optional<Tensor> values = codedMatrix(node, why))
+      return node.set(0, convert(node.b, *values, element));
+  GraphValue &codes = node.input(0);
+  if (!why.empty() && codes.stored->count > kMaxCodes)
+    return node.unsupported("input '" + shown(codes.stored->name) + "' (x) is a constant of " +
+                                Twine(codes.stored->count) + " codes that no format holds, since " + why,
+                            "store large weights as MatMulNBits does, or as floats and quantize them with --weights");
+  if (!why.empty())
+    remark::missed(node.b.getLoc(), remark::RemarkOpts::name("dequantize").category("import"))
+        << ("'" + shown(codes.stored->name) + "' is dequantized while the model runs, since " + why);
   FailureOr<Tensor> x = integersOf(node, 0, "x");
-  if (failed(output) || failed(x))
+  if (failed(x))
     return failure();
   FailureOr<Scaling> scaling = scalingOf(node, *x);
   if (failed(scaling))
     return failure();
-  Type element = *output ? valueType(node.b.getContext(), *output) : node.input(1).element;
   if (!isa_and_nonnull<FloatType>(element))
     return node.badAttribute("attribute 'output_dtype' is " + Twine(*output) + "; it must be a float type");
   Type f32 = node.b.getF32Type();

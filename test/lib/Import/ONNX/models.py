@@ -103,6 +103,70 @@ def _attribute(proto, name, number):
     return proto
 
 
+# ------------------------------------------------------------------------------------------------ dequantized weights
+
+
+def packed(name, codes, bits, signed):
+    """A stored tensor of integers, those narrower than a byte packed over the whole tensor, the first in the lowest bits."""
+    codes = np.asarray(codes)
+    planes = (codes.reshape(-1)[:, None] >> np.arange(bits)) & 1
+    raw = np.packbits(planes.astype(np.uint8).reshape(-1), bitorder="little").tobytes()
+    kind = {(2, True): 26, (2, False): 25, (4, True): TensorProto.INT4, (4, False): TensorProto.UINT4, (8, True): TensorProto.INT8, (8, False): U8}
+    return helper.make_tensor(name, kind[bits, signed], codes.shape, raw, raw=True)
+
+
+def qdq(n=24, k=64, bits=8, signed=True, per="tensor", block=32, zeros=None, rows=False, use="MatMul", scale=np.float32):
+    """x times DequantizeLinear of codes [k, n] (`rows`: [n, k], which Gemm, Transpose and Gather take)."""
+    random = np.random.default_rng([n, k, bits, rows])
+    shape = (n, k) if rows else (k, n)
+    axis, across = (1, 0) if rows else (0, 1)  # of K and of N
+    low = -(2 ** (bits - 1)) if signed else 0
+    count = list(shape)
+    count[axis] = -(-k // block)
+    count = {"tensor": [], "channel": [n], "block": count}[per]
+    parts = [packed("codes", random.integers(low, low + 2**bits, shape), bits, signed),
+             constant("scales", (0.01 + random.random(count) / 50).astype(scale))]
+    if zeros is not None:
+        given = random.integers(low, low + 2**bits, count) if zeros == "random" else np.full(count, zeros)
+        parts.append(packed("zeros", given, bits, signed))
+    attributes = {"tensor": {}, "channel": {"axis": across}, "block": {"axis": axis, "block_size": block}}[per]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(scale))
+    nodes = [node("DequantizeLinear", [part.name for part in parts], ["w"], "/proj/Dequantize", **attributes)]
+    x, y = value("x", ["rows", k], kind), value("y", ["rows", n], kind)
+    if use == "Gather":
+        x, y = value("x", ["rows"], I64), value("y", ["rows", k], kind)
+        nodes.append(node("Gather", ["w", "x"], ["y"], "/embed"))
+    elif use == "Transpose":
+        nodes += [node("Transpose", ["w"], ["t"], "/turn", perm=[1, 0]), node("MatMul", ["x", "t"], ["y"], "/proj")]
+    elif use == "Gemm":
+        nodes.append(node("Gemm", ["x", "w"], ["y"], "/proj", transB=int(rows)))
+    else:
+        nodes.append(node("MatMul", ["x", "w"], ["y"], "/proj"))
+    return model(nodes, [x], [y], parts, opset=25 if bits == 2 else 21)
+
+
+def dequantized(out):
+    out.save("tensor", qdq())
+    out.save("tensor_zero", qdq(zeros=0))
+    out.save("tensor_shifted", qdq(zeros=3))
+    out.save("unsigned", qdq(signed=False))
+    out.save("middle", qdq(signed=False, zeros=128))
+    out.save("channel", qdq(per="channel"))
+    out.save("blocks", qdq(bits=4, per="block", scale=np.float16))
+    out.save("blocks_zeros", qdq(bits=4, per="block", signed=False, zeros="random"))
+    out.save("two", qdq(bits=2, per="block"))
+    out.save("gemm", qdq(bits=4, per="block", rows=True, use="Gemm"))
+    out.save("transposed", qdq(per="channel", rows=True, use="Transpose"))
+    out.save("table", qdq(per="channel", rows=True, use="Gather"))
+    out.save("large", qdq(n=512, k=256))
+    out.save("few", qdq(bits=4, per="block", block=8))
+    out.save("many", qdq(n=512, k=256, bits=4, per="block", block=8))
+    fields = qdq(per="channel")
+    fields.graph.initializer.append(helper.make_tensor("zeros", TensorProto.INT8, [24], range(24)))
+    fields.graph.node[0].input.append("zeros")
+    out.save("fields", fields)
+
+
 # ------------------------------------------------------------------------------------------------ embeddings
 
 

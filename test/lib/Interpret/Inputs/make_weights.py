@@ -14,13 +14,13 @@ blob = bytearray()
 weights, functions = [], []
 
 
-def add(array):
+def add(array, element=None):
     """Appends an array to the blob; the #whit.blob that names it."""
     data = np.ascontiguousarray(array)
     names = {"float32": "f32", "float16": "f16", "uint8": "ui8"}
     offset = len(blob)
     blob.extend(data.tobytes())
-    return f'#whit.blob<"weights.bin", {offset} : {data.nbytes} x {names[data.dtype.name]}, "0000000000000000">'
+    return f'#whit.blob<"weights.bin", {offset} : {data.nbytes} x {element or names[data.dtype.name]}, "0000000000000000">'
 
 
 def dense(array):
@@ -79,6 +79,35 @@ for bits in range(1, 9):
     expect(f"constant{bits}", blocks(f"constant{bits}", f"int{bits}_g16_f32", 3, 40, 16, bits, None))
     expect(f"packed{bits}", blocks(f"packed{bits}", f"uint{bits}_g16_f32", 3, 40, 16, bits, "packed"))
     expect(f"float{bits}", blocks(f"float{bits}", f"uint{bits}_g16_float", 2, 40, 16, bits, "float", np.float16))
+
+
+
+def coded(name, form, n, k, groups, bits, signed, zero, columns):
+    """Codes as DequantizeLinear takes them, `groups` scales a row or None for one in all; their values."""
+    low = -(2 ** (bits - 1)) if signed else 0
+    codes = random.integers(low, low + 2**bits, (n, k))
+    shape = (n, groups) if groups else (1, 1)
+    scales = 2.0 ** random.integers(-3, 2, shape)
+    zeros = random.integers(low, low + 2**bits, shape) if zero == "stored" else np.zeros(shape, int)
+
+    def lie(array):
+        return array.T if columns and array.shape != (1, 1) else array
+
+    element = f"{'' if signed else 'u'}i{bits}"
+    sources = [add(stream(lie(codes).reshape(-1), bits), element), add(lie(scales).astype(np.float32))]
+    if zero == "stored":
+        sources.append(add(stream(lie(zeros).reshape(-1), bits), element))
+    declare(name, form, n, k, [("coded_columns" if columns else "coded_rows", n, sources)])
+    spread = np.minimum(np.arange(k) // 16, (groups or 1) - 1)
+    return (codes - zeros[:, spread]) * scales[:, spread]
+
+
+for columns in (False, True):
+    for bits in (2, 4, 8):
+        for signed, zero, stem in ((True, None, "int"), (True, "stored", "uint"), (False, None, "uint"), (False, "stored", "uint")):
+            for groups, grouping in ((None, "tensor"), (1, "channel"), (3, "g16")):
+                name = f"coded_{'columns' if columns else 'rows'}{bits}_{'i' if signed else 'u'}_{zero}_{grouping}"
+                expect(name, coded(name, f"{stem}{bits}_{grouping}_f32", 3, 40, groups, bits, signed, zero, columns))
 
 # Floats, by rows and by columns, in several parts; and floats that are quantized as they are read.
 rows, columns = random.integers(-8, 9, (2, 20)), random.integers(-8, 9, (3, 20))
