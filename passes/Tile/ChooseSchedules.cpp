@@ -67,7 +67,7 @@ SmallVector<int64_t> tileOf(linalg::LinalgOp op, bool hasBuffers) {
   return tile;
 }
 
-/// Rows of a tile, fewer where they are long.
+/// Rows of a tile, fewer where they are long. Those of a weight are whole panels.
 int64_t rowTileOf(ArrayRef<Operation *> ops) {
   int64_t longest = 1;
   for (Operation *op : ops)
@@ -75,7 +75,9 @@ int64_t rowTileOf(ArrayRef<Operation *> ops) {
       if (auto tensor = dyn_cast<RankedTensorType>(type);
           tensor && tensor.getRank() && !tensor.isDynamicDim(tensor.getRank() - 1))
         longest = std::max(longest, tensor.getShape().back());
-  return std::clamp<int64_t>(4 * kBufferElements / longest, 1, kRowTile);
+  int64_t rows = std::clamp<int64_t>(4 * kBufferElements / longest, 1, kRowTile);
+  bool hasPanels = llvm::any_of(ops, [](Operation *op) { return isa<DequantizeOp>(op); });
+  return hasPanels ? llvm::alignTo(rows, ::whit::kPanelColumns) : rows;
 }
 
 struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSchedulesPass> {

@@ -107,3 +107,16 @@ func.func @sums(%x: tensor<?x512xf32>, %w: tensor<512x300xf32>, %y: tensor<?x300
   } -> tensor<?xf32>
   return %r, %t : tensor<?x300xf32>, tensor<?xf32>
 }
+
+// -----
+
+// Rows of a weight are cut where its panels end.
+// CHECK-LABEL: func @dequantized
+func.func @dequantized(%w: !whit.tensor<300x4096xf32, #whit.format<int4_g32>>, %y: tensor<300x4096xf32>) -> tensor<300x4096xf32> {
+  // CHECK: whit.region "values" schedule <tile = [16]
+  %r = whit.region "values" {
+    %v = whit.dequantize ins(%w : !whit.tensor<300x4096xf32, #whit.format<int4_g32>>) outs(%y : tensor<300x4096xf32>) -> tensor<300x4096xf32>
+    whit.yield %v : tensor<300x4096xf32>
+  } -> tensor<300x4096xf32>
+  return %r : tensor<300x4096xf32>
+}
