@@ -76,10 +76,11 @@ bool Graph::addInitializers(const ::onnx::GraphProto &graph) {
   return ok;
 }
 
-/// What integers along one dimension count.
+/// What integers along one dimension count; narrow ones are codes and zero points, not positions.
 static std::optional<Progression> countedBy(MLIRContext *context, const StoredTensor &tensor) {
   const auto *along = llvm::find(tensor.dims, tensor.count);
-  if (tensor.type->kind != OnnxType::Signed || along == tensor.dims.end() || tensor.count > kMaxConstantIntegers)
+  if (tensor.type->kind != OnnxType::Signed || tensor.type->bits < 32 || along == tensor.dims.end() ||
+      tensor.count > kMaxConstantIntegers)
     return std::nullopt;
   std::optional<SmallVector<int64_t>> values = tensor.integers();
   if (!values)

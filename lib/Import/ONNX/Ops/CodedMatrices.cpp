@@ -53,6 +53,16 @@ static std::optional<CodeZero> zeroOf(const StoredTensor &zeros) {
   return zeros.file.empty() ? std::nullopt : std::optional(CodeZero::Stored);
 }
 
+/// A byte of the file that holds the one zero point which the model has in a field of varints, as ONNX Runtime writes it:
+/// a code that means 0.0, of which any quantized matrix has some. Nothing if there is none.
+static std::optional<uint64_t> zeroAmong(const StoredTensor &codes, const StoredTensor &zero) {
+  uint8_t mask = uint8_t((1u << zero.type->bits) - 1);
+  const uint8_t *found =
+      llvm::find_if(codes.bytes, [&](uint8_t byte) { return (byte & mask) == (zero.bytes[0] & mask); });
+  return found == codes.bytes.end() ? std::nullopt
+                                    : std::optional<uint64_t>(codes.offset + (found - codes.bytes.begin()));
+}
+
 std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
   GraphValue &x = node.input(0), &s = node.input(1);
   if (!x.stored || !s.stored || x.rank() != 2 || !x.stored->count)
@@ -117,10 +127,15 @@ std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
         (scales.count != 1 && shapeOf(z.sizes) != scaleDims))
       return std::nullopt;
     std::optional<CodeZero> zero = zeroOf(*z.stored);
+    std::optional<uint64_t> byte = !zero && z.stored->count == 1 ? zeroAmong(codes, *z.stored) : std::nullopt;
+    if (byte) {
+      zero = CodeZero::Stored;
+      blobs.push_back(weights.blob(codes.file, *byte, 1, codeType));
+    }
     if (!zero)
       return refuse("its zero points are in a field that cannot be mapped; save the model with raw_data");
     source.zero = *zero;
-    if (*zero == CodeZero::Stored)
+    if (*zero == CodeZero::Stored && !byte)
       blobs.push_back(blobOf(*z.stored, codeType));
   }
   std::string format = nameOf(encodingOf(source));

@@ -69,7 +69,7 @@ static FailureOr<Tensor> integersOf(Node &node, unsigned i, StringRef role) {
 static FailureOr<Tensor> spread(Node &node, const Tensor &x, const Tensor &scales, StringRef role, int64_t axis,
                                 int64_t block) {
   auto isOne = [](OpFoldResult size) { return isConstantIntValue(size, 1); };
-  if (scales.rank() == 0 || (block == 0 && scales.rank() == 1 && (isOne(scales.sizes[0]) || x.rank() <= 1))) {
+  if (scales.rank() == 0 || (block == 0 && scales.rank() == 1 && (isOne(scales.sizes[0]) || x.rank() == 0))) {
     if (scales.rank() && !isOne(scales.sizes[0]))
       return LogicalResult(
           node.badOperand("input " + role + " must have one element, as x has rank " + Twine(x.rank())));
@@ -119,7 +119,7 @@ static FailureOr<Scaling> scalingOf(Node &node, const Tensor &x) {
   if (*block < 0)
     return LogicalResult(node.badAttribute("attribute 'block_size' is " + Twine(*block) + "; it must be positive"));
   int64_t axis = *given < 0 ? *given + x.rank() : *given;
-  bool needsAxis = *block || (scale->rank() && !isConstantIntValue(scale->sizes[0], 1) && x.rank() > 1);
+  bool needsAxis = *block || (scale->rank() && !isConstantIntValue(scale->sizes[0], 1) && x.rank() > 0);
   if (needsAxis && (axis < 0 || axis >= x.rank()))
     return LogicalResult(
         node.badAttribute("attribute 'axis' is " + Twine(*given) + "; the input has rank " + Twine(x.rank())));

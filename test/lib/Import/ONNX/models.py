@@ -136,6 +136,9 @@ def qdq(n=24, k=64, bits=8, signed=True, per="tensor", block=32, zeros=None, row
     if use == "Gather":
         x, y = value("x", ["rows"], I64), value("y", ["rows", k], kind)
         nodes.append(node("Gather", ["w", "x"], ["y"], "/embed"))
+    elif use == "Add":
+        x, y = value("x", [1, 1], kind), value("y", shape, kind)
+        nodes.append(node("Add", ["w", "x"], ["y"], "/add"))
     elif use == "Transpose":
         nodes += [node("Transpose", ["w"], ["t"], "/turn", perm=[1, 0]), node("MatMul", ["x", "t"], ["y"], "/proj")]
     elif use == "Gemm":
@@ -165,6 +168,10 @@ def dequantized(out):
     fields.graph.initializer.append(helper.make_tensor("zeros", TensorProto.INT8, [24], range(24)))
     fields.graph.node[0].input.append("zeros")
     out.save("fields", fields)
+    field = qdq()
+    field.graph.initializer.append(helper.make_tensor("zeros", TensorProto.INT8, [], [-3]))
+    field.graph.node[0].input.append("zeros")
+    out.save("field", field)
 
 
 # ------------------------------------------------------------------------------------------------ embeddings
