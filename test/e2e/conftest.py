@@ -17,7 +17,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-for folder in (ROOT / "python", ROOT / "test/python", HERE):
+for folder in (ROOT / "python", ROOT / "test/python", ROOT / "test", HERE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 from real import BUILD, missing, model_path  # noqa: E402

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Runs the fuzz targets one after the other and appends what they did to a ledger.
+"""Runs the fuzz targets one after the other and records what they did in the ledger (test/ledger.py).
 
-usage: run.py BIN LEDGER [--seconds N] [TARGET...]    BIN holds whit-fuzz-<Target>, built with WHIT_FUZZ=ON
+usage: run.py BIN [--seconds N] [TARGET...]    BIN holds whit-fuzz-<Target>, built with WHIT_FUZZ=ON
 
 An input that breaks a target is left in test/fuzz/corpus/<Target>/, where every later test run tries it again. Exits with 1
 when there was one.
 """
 
 import argparse
-import datetime
 import os
 import pathlib
 import re
@@ -17,18 +16,14 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-HEADER = """# Ledger of long runs
+sys.path.insert(0, str(HERE.parent))
+from ledger import record  # noqa: E402
 
-Each line was written by `./dev test --long`: libFuzzer with the address and undefined-behaviour sanitizers on Whit's own code
-(LLVM is used as it is packaged). A crash is an input that was kept in test/fuzz/corpus.
-
-| date | target | seconds | inputs | crashes |
-|---|---|---|---|---|
-"""
-# LLVM's allocators poison memory in code that is inlined into ours and give it free in their own, which is not instrumented: their
-# poisoning is switched off (allow_user_poisoning). Contexts are never destroyed, which is no leak.
 # What is worth starting from besides the corpus: (folder, suffix).
 SEEDS = {"DialectText": [("dialects", ".mlir")]}
+# LLVM's allocators poison memory in code that is inlined into ours and give it free in their own, which is not instrumented: their
+# poisoning is switched off (allow_user_poisoning). Contexts are never destroyed, which is no leak.
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=0:allow_user_poisoning=0"}
 
 
 def fuzz(program: pathlib.Path, seconds: int) -> tuple[int, int]:
@@ -47,7 +42,7 @@ def fuzz(program: pathlib.Path, seconds: int) -> tuple[int, int]:
             ["nice", "-n", "10", program, f"-max_total_time={seconds}", "-print_final_stats=1", "-rss_limit_mb=4096", "-timeout=5",
              f"-artifact_prefix={corpus}/", "-max_len=65536", found, corpus, seeds],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-            env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0:allow_user_poisoning=0"}, check=False)
+            env=os.environ | SANITIZERS, check=False)
     inputs = re.search(r"stat::number_of_executed_units: (\d+)", log.stderr)
     if log.returncode:
         print(log.stderr[-3000:], file=sys.stderr)
@@ -57,7 +52,6 @@ def fuzz(program: pathlib.Path, seconds: int) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bin", type=pathlib.Path)
-    parser.add_argument("ledger", type=pathlib.Path)
     parser.add_argument("--seconds", type=int, default=600)
     parser.add_argument("targets", nargs="*")
     arguments = parser.parse_intermixed_args()  # targets may follow the flag
@@ -70,12 +64,7 @@ def main() -> int:
     for program in programs:
         inputs, crashes = fuzz(program, arguments.seconds)
         broken += crashes
-        if not arguments.ledger.exists():
-            arguments.ledger.write_text(HEADER)
-        with arguments.ledger.open("a") as ledger:
-            ledger.write(f"| {datetime.date.today()} | {program.name.removeprefix('whit-fuzz-')} | {arguments.seconds} "
-                         f"| {inputs:,} | {crashes} |\n")
-        print(f"{program.name}: {inputs:,} inputs, {crashes} crashes")
+        record(program.name.removeprefix("whit-fuzz-"), arguments.seconds, f"{inputs:,} inputs", crashes)
     return int(broken > 0)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT / "test/python", Path(__file__).parent):
+for folder in (ROOT / "test", ROOT / "test/python", Path(__file__).parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 from command import run  # noqa: E402

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """`pip install .`: the wheel in an environment of its own. Built without the compiler, which takes minutes; that part is looked at
-in the files that the wheel's component installs from the build folder."""
+in the files that the wheel's component installs from the build folder. `./dev test --long` builds the whole."""
+import os
 import shutil
 import sys
+import time
 import zipfile
 
 import numpy as np
 import pytest
 from command import run
+from ledger import record
 from real import BUILD, ROOT, missing
 
 
@@ -53,3 +56,33 @@ def test_a_wheel_may_hold_the_compiler(install, float_model, environment, tmp_pa
     assert shutil.which("whit-compile", path=str(package / "bin"))
     run(package / "bin/whit-compile", float_model, "-o", tmp_path / "model.so", "--quiet", env=environment)
     assert f"=> {package}/" in run("ldd", package / "bin/whit-compile", env=environment)
+
+
+@pytest.mark.skipif("WHIT_LONG" not in os.environ, reason="compiles all of Whit; ./dev test --long runs it")
+def test_the_whole_package_from_a_clone(float_model, environment, tmp_path):
+    """What README says, word for word, in a fresh clone with an environment of its own; then a model, with no repository in sight."""
+    import onnx
+
+    clone, env, start = BUILD / "clone", tmp_path / "env", time.monotonic()
+    # Always the same place, where ccache knows what it compiled before.
+    shutil.rmtree(clone, ignore_errors=True)
+    run("git", "clone", "-q", ROOT, clone)
+    run(sys.executable, "-m", "venv", env)
+    run(env / "bin/pip", "install", "--disable-pip-version-check", ".", cwd=clone,
+        env={**environment, "CMAKE_BUILD_PARALLEL_LEVEL": os.environ.get("WHIT_JOBS", str(os.cpu_count()))})
+    seconds = time.monotonic() - start
+    shutil.rmtree(clone)
+    environment = {**environment, "PATH": f"{env}/bin:/usr/bin:/bin"}
+    rows = np.random.default_rng(2).integers(-4, 5, (3, 64)).astype(np.float32)
+    large, small = (onnx.numpy_helper.to_array(t).astype(np.float64) for t in onnx.load(float_model).graph.initializer)
+    np.savez(tmp_path / "io.npz", x=rows, y=rows @ large @ small)
+    shutil.copy(float_model, tmp_path / "copy.onnx")
+    code = ("import numpy, whit; io = numpy.load('io.npz'); y = whit.compile('copy.onnx')(x=io['x'])['y']; "
+            "print(whit.__file__, abs(y - io['y']).max() / abs(io['y']).max())")
+    where, error = run("python", "-c", code, env=environment, cwd=tmp_path).split()
+    # Two sums of 64 products each, in f32.
+    assert where.startswith(str(env)) and float(error) < 128 * 2**-24
+    run("whit", "compile", "copy.onnx", "-o", "model.so", "--weights=int4_g32", "--quiet", env=environment, cwd=tmp_path)
+    assert "y " in run("whit", "run", "model.so", "--input", "x=ones", "--dim", "rows=2", env=environment, cwd=tmp_path)
+    size = sum(f.stat().st_size for f in (env / "lib").glob("python*/site-packages/whit/**/*") if f.is_file())
+    record("pip install . in a clone", seconds, f"a package of {size / 1e6:.1f} MB; a model compiled and run", 0)
