@@ -19,7 +19,7 @@ def wheel(tmp_path_factory, environment):
     pytest.importorskip("scikit_build_core")
     folder = tmp_path_factory.mktemp("wheel")
     # The build folder stays: later runs compile what has changed.
-    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-build-isolation", "--no-deps", "-w", folder, "-C", f"build-dir={BUILD}/wheel",
+    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-build-isolation", "--no-deps", "-w", folder, "-C", f"build-dir={BUILD}/wheel-runtime",
         env={**environment, "WHIT_COMPILER": "OFF"})
     return next(folder.glob("whit-*.whl"))
 
@@ -30,6 +30,17 @@ def test_what_a_wheel_holds(wheel):
     assert len([n for n in names if n.startswith("whit/_runtime")]) == 1
     assert not [n for n in names if n.endswith((".cpp", ".h", ".pyc")) or "nanobind" in n or "scikit" in n], names
     assert wheel.stat().st_size < 3 << 20
+
+
+def test_a_wheel_is_made_by_the_compiler_of_the_build_folder(wheel, environment):
+    """Not by the one that Python was built with, which scikit-build-core would take."""
+    if "CXX" in environment:
+        pytest.skip("CXX asks for a compiler")
+
+    def compiler(folder):
+        return next(line for line in (folder / "CMakeCache.txt").read_text().splitlines() if line.startswith("CMAKE_CXX_COMPILER:"))
+
+    assert compiler(BUILD / "wheel-runtime").split("=")[1] == compiler(BUILD).split("=")[1]
 
 
 def test_a_fresh_environment(wheel, float_model, environment, tmp_path):
