@@ -92,6 +92,8 @@ static llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, cons
       return std::move(error);
     Tensor tensor = found->second;
     tensor.element = type.getElementType();
+    for (int64_t &integer : tensor.integers) // unsigned ones are held like the others, by what they mean as such
+      integer = wrap(integer, widthOf(tensor.element));
     return tensor;
   }
   auto dims = function.getArgAttrOfType<ArrayAttr>(i, "whit.dims");
@@ -191,6 +193,14 @@ static Sizes sizesOf(ModuleOp module, func::FuncOp function, const NamedTensors 
   return sizes;
 }
 
+/// Integers as they are without a sign.
+static Tensor unsignedOf(Tensor tensor) {
+  unsigned unused = 64 - widthOf(tensor.element);
+  for (int64_t &integer : tensor.integers)
+    integer = int64_t(uint64_t(integer) << unused >> unused);
+  return tensor;
+}
+
 /// The tokens of a cache that are there after the call, as the model's present tensor.
 static Tensor presentOf(const Tensor &cache, int64_t length) {
   Tensor present(cache.element, {cache.shape[0], cache.shape[1], length, cache.shape[3]});
@@ -231,7 +241,8 @@ llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTens
     if (state && sizes.count(textIn(state, "length")))
       outputs[textIn(state, "present")] = presentOf(tensor, sizes.at(textIn(state, "length")));
     else
-      outputs[nameOf(function.getResultAttrDict(i), "result", i)] = tensor;
+      outputs[nameOf(function.getResultAttrDict(i), "result", i)] =
+          function.getResultAttr(i, "whit.unsigned") ? unsignedOf(tensor) : tensor;
   }
   return outputs;
 }

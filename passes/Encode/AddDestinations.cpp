@@ -48,8 +48,9 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
         dims = declareLastRows(module, dims);
       NamedAttrList described(
           {named("whit.name", name), named("whit.dims", dims), named("whit.output", UnitAttr::get(&getContext()))});
-      if (Attribute alias = func.getResultAttr(index, "whit.alias"))
-        described.set("whit.alias", alias);
+      for (StringRef kept : {"whit.alias", "whit.unsigned"})
+        if (Attribute attribute = func.getResultAttr(index, kept))
+          described.set(kept, attribute);
       unsigned argument = func.getNumArguments();
       if (failed(func.insertArgument(argument, result.get().getType(), described.getDictionary(&getContext()),
                                      matmul ? matmul.getLoc() : func.getLoc())))

@@ -39,19 +39,20 @@ struct Slot {
   SmallVector<memref::AllocOp> buffers;
 };
 
-StringRef nameOfType(Type type) {
+/// What elements are called in the manifest. Integers have no sign in their type; the argument says which they have.
+StringRef nameOfType(Type type, bool isUnsigned = false) {
   if (auto integer = dyn_cast<IntegerType>(type))
     switch (integer.getWidth()) {
     case 1:
       return "bool";
     case 8:
-      return integer.isUnsigned() ? "u8" : "i8";
+      return isUnsigned ? "u8" : "i8";
     case 16:
       return "i16";
     case 32:
-      return "i32";
+      return isUnsigned ? "u32" : "i32";
     case 64:
-      return "i64";
+      return isUnsigned ? "u64" : "i64";
     }
   return type.isF32() ? "f32" : type.isF16() ? "f16" : type.isBF16() ? "bf16" : type.isF64() ? "f64" : "";
 }
@@ -406,16 +407,16 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       Attribute none, name = main.getArgAttr(i, "whit.name");
       if (state && state.get("context"))
         getOperation()->setAttr("whit.context", state.get("context"));
-      arguments.push_back(
-          dictionary({{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
-                      {"alias", state ? none : main.getArgAttr(i, "whit.alias")},
-                      {"kind", b.getStringAttr(kindOf(main, i))},
-                      {"dtype", b.getStringAttr(nameOfType(type.getElementType()))},
-                      {"shape", b.getArrayAttr(shapes[i])},
-                      {"past", state ? state.get("past") : none},
-                      {"present", state ? state.get("present") : none},
-                      {"length", state ? state.get("length") : none},
-                      {"layout", state ? Attribute(b.getStringAttr(type.getRank() == 5 ? "BHTD16" : "BHTD")) : none}}));
+      arguments.push_back(dictionary(
+          {{"name", name ? name : b.getStringAttr(llvm::formatv("arg{0}", i).str())},
+           {"alias", state ? none : main.getArgAttr(i, "whit.alias")},
+           {"kind", b.getStringAttr(kindOf(main, i))},
+           {"dtype", b.getStringAttr(nameOfType(type.getElementType(), bool(main.getArgAttr(i, "whit.unsigned"))))},
+           {"shape", b.getArrayAttr(shapes[i])},
+           {"past", state ? state.get("past") : none},
+           {"present", state ? state.get("present") : none},
+           {"length", state ? state.get("length") : none},
+           {"layout", state ? Attribute(b.getStringAttr(type.getRank() == 5 ? "BHTD16" : "BHTD")) : none}}));
     }
     return arguments;
   }

@@ -21,10 +21,15 @@ template <typename Function> void fillElements(ElementType type, void *data, int
   for (int64_t i = 0; i < count; ++i)
     switch (type) {
     case ElementType::I64:
+    case ElementType::U64:
       static_cast<int64_t *>(data)[i] = value(i);
       break;
     case ElementType::I32:
+    case ElementType::U32:
       static_cast<int32_t *>(data)[i] = int32_t(value(i));
+      break;
+    case ElementType::I16:
+      static_cast<int16_t *>(data)[i] = int16_t(value(i));
       break;
     case ElementType::F32:
       static_cast<float *>(data)[i] = float(value(i));

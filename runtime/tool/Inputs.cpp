@@ -51,8 +51,17 @@ void store(ElementType type, void *data, int64_t i, double value) {
   case ElementType::I64:
     static_cast<int64_t *>(data)[i] = int64_t(value);
     break;
+  case ElementType::U64:
+    static_cast<uint64_t *>(data)[i] = uint64_t(value);
+    break;
   case ElementType::I32:
     static_cast<int32_t *>(data)[i] = int32_t(value);
+    break;
+  case ElementType::U32:
+    static_cast<uint32_t *>(data)[i] = uint32_t(value);
+    break;
+  case ElementType::I16:
+    static_cast<int16_t *>(data)[i] = int16_t(value);
     break;
   case ElementType::I8:
     static_cast<int8_t *>(data)[i] = int8_t(value);

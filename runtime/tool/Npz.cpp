@@ -121,9 +121,10 @@ whit_status parseNpy(Bytes bytes, const std::string &where, Array &array) {
     }
   }
   if (!known)
-    return damaged(where,
-                   "the array's dtype is " + std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
-                       "; f2 f4 f8 i1 i4 i8 u1 b1, little-endian, and u2 for bf16 are read; convert it with astype");
+    return damaged(
+        where,
+        "the array's dtype is " + std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
+            "; f2 f4 f8 i1 i2 i4 i8 u1 u4 u8 b1, little-endian, and u2 for bf16 are read; convert it with astype");
   array.dims.clear();
   if (!readShape(valueOf(header, "shape"), array.dims))
     return damaged(where,
@@ -429,8 +430,14 @@ double elementAt(ElementType type, const void *data, int64_t i) {
     return static_cast<const double *>(data)[i];
   case ElementType::I64:
     return double(static_cast<const int64_t *>(data)[i]);
+  case ElementType::U64:
+    return double(static_cast<const uint64_t *>(data)[i]);
   case ElementType::I32:
     return static_cast<const int32_t *>(data)[i];
+  case ElementType::U32:
+    return static_cast<const uint32_t *>(data)[i];
+  case ElementType::I16:
+    return static_cast<const int16_t *>(data)[i];
   case ElementType::I8:
     return static_cast<const int8_t *>(data)[i];
   case ElementType::U8:

@@ -35,9 +35,13 @@ static mlir::Type typeOf(ElementType type, mlir::MLIRContext &context) {
   case ElementType::F64:
     return b.getF64Type();
   case ElementType::I64:
+  case ElementType::U64:
     return b.getI64Type();
   case ElementType::I32:
+  case ElementType::U32:
     return b.getI32Type();
+  case ElementType::I16:
+    return b.getIntegerType(16);
   case ElementType::I8:
   case ElementType::U8:
     return b.getI8Type();
@@ -57,7 +61,7 @@ llvm::Expected<NamedTensors> readInputs(const std::string &path, mlir::MLIRConte
     for (int64_t i = 0; i < array.count(); ++i) {
       if (tensor.isFloat())
         tensor.floats[i] = elementAt(array.type, array.data.data(), i);
-      else if (array.type == ElementType::I64) // not every one of them is a double
+      else if (array.type == ElementType::I64 || array.type == ElementType::U64) // not every one of them is a double
         std::memcpy(&tensor.integers[i], array.data.data() + i * sizeof(int64_t), sizeof(int64_t));
       else
         tensor.integers[i] = int64_t(elementAt(array.type, array.data.data(), i));

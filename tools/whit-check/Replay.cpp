@@ -84,7 +84,8 @@ void Recorder::record(int32_t region, int32_t when, void **arguments, int32_t co
 
 /// Bytes of an input in the type that the artifact takes.
 static std::vector<uint8_t> bytesOf(const Tensor &tensor, whit_dtype type) {
-  std::vector<uint8_t> bytes(tensor.count() * whit_dtype_bytes(type));
+  int64_t size = whit_dtype_bytes(type);
+  std::vector<uint8_t> bytes(tensor.count() * size);
   for (int64_t i = 0; i < tensor.count(); ++i) {
     double number = tensor.isFloat() ? tensor.floats[i] : double(tensor.integers[i]);
     auto store = [&](auto value) { std::memcpy(bytes.data() + i * sizeof(value), &value, sizeof(value)); };
@@ -95,15 +96,10 @@ static std::vector<uint8_t> bytesOf(const Tensor &tensor, whit_dtype type) {
     case WHIT_F64:
       store(number);
       break;
-    case WHIT_I64:
-      store(tensor.isFloat() ? int64_t(number) : tensor.integers[i]);
-      break;
-    case WHIT_I32:
-      store(int32_t(number));
-      break;
-    default:
-      store(int8_t(number));
-      break; // i8, u8, bool; halves are refused before
+    default: { // integers and bools, by their lowest bytes; halves are refused before
+      int64_t integer = tensor.isFloat() ? int64_t(number) : tensor.integers[i];
+      std::memcpy(bytes.data() + i * size, &integer, size);
+    }
     }
   }
   return bytes;

@@ -19,8 +19,6 @@ namespace whit {
 using semantics::Sizes;
 using semantics::Tensor;
 
-static constexpr int64_t kMaxConstantIntegers = 65536;
-
 Graph::Graph(const OnnxModel &source, DataFiles &files, Diagnostics &diagnostics, Bindings &bindings,
              MLIRContext &context)
     : source(source), files(files), diagnostics(diagnostics), context(context), algebra(&context), bindings(bindings) {}
@@ -101,6 +99,8 @@ GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
     value.sizes.push_back(b.getIndexAttr(dim));
   if (value.element && tensor->count <= kMaxKnownElements) {
     value.elements = storedElements(*tensor, value.element);
+    if (llvm::is_contained(*value.elements, OpFoldResult())) // beyond what an index can be
+      value.elements.reset();
   } else if (std::optional<Progression> counted =
                  countedBy(&context, *tensor)) { // positions, that models like to store
     value.progression = counted;
@@ -133,10 +133,9 @@ LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
 
 FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b, std::string &why) {
   if (value.value)
-    return Tensor{value.value, value.sizes};
+    return semantics::makeTensor(value.value, value.sizes, value.element);
   if (!value.element) {
-    why = value.stored ? std::string("has elements of type ") + value.stored->type->name +
-                             ", which are only supported as codes of weights"
+    why = value.stored ? std::string("has elements of type ") + value.stored->type->name + ", which are not supported"
                        : "has elements of a type that is not supported";
     return failure();
   }
@@ -144,15 +143,15 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     value.value = semantics::iota(b, value.sizes, value.element, value.progression->dim, value.progression->start,
                                   value.progression->step)
                       .value;
-    return Tensor{value.value, value.sizes};
+    return semantics::makeTensor(value.value, value.sizes, value.element);
   }
-  auto type = RankedTensorType::get(semantics::shapeOf(value.sizes), value.element);
+  auto type = RankedTensorType::get(semantics::shapeOf(value.sizes), semantics::held(value.element));
   auto floats = dyn_cast<FloatType>(value.element);
   // Floats of the file stay weights, unless they are one number.
   bool isWeight = floats && value.stored && value.stored->count > 1;
   if (value.elements && !isWeight) {
     value.value = knownTensor(b, type, *value.elements);
-    return Tensor{value.value, value.sizes};
+    return semantics::makeTensor(value.value, value.sizes, value.element);
   }
   const StoredTensor &stored = *value.stored;
   if (floats) {
@@ -171,8 +170,8 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
           std::to_string(kMaxConstantIntegers) + " are supported";
     return failure();
   }
-  value.value = knownTensor(b, type, storedElements(stored, value.element));
-  return Tensor{value.value, value.sizes};
+  value.value = knownTensor(b, type, storedElements(stored, type.getElementType()));
+  return semantics::makeTensor(value.value, value.sizes, value.element);
 }
 
 bool Graph::bind(OpFoldResult size, int64_t wanted) {
@@ -293,6 +292,7 @@ bool Graph::checkOperators(const ::onnx::GraphProto &graph) {
 // ------------------------------------------------------------------------------------------------ nodes
 
 static LogicalResult importNode(Node &node, const Operator &row) {
+  node.row = &row;
   std::optional<LogicalResult> known = foldKnown(node);
   return known ? *known : row.import(node);
 }

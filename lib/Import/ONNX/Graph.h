@@ -16,6 +16,8 @@ namespace whit {
 
 /// More dimensions than this are refused.
 inline constexpr int64_t kMaxTensorRank = 6;
+/// Integer constants with more elements are not made part of the program.
+inline constexpr int64_t kMaxConstantIntegers = 65536;
 
 /// What is known of a graph besides its protobuf object.
 struct OnnxGraph {

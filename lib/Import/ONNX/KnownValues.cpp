@@ -34,10 +34,14 @@ std::optional<SmallVector<int64_t>> staticShape(const GraphValue &value) {
 
 // ------------------------------------------------------------------------------------------------ making, reading
 
-/// An integer as its type holds it.
+/// An integer of a type; unsigned ones of 64 bits have none beyond 2^63, where an index ends.
 static OpFoldResult integerOf(MLIRContext *context, Type element, int64_t value) {
   unsigned bits = element.getIntOrFloatBitWidth();
-  return Builder(context).getIndexAttr(bits == 1 ? value != 0 : llvm::SignExtend64(uint64_t(value), bits));
+  if (element.isUnsignedInteger())
+    value = bits == 64 ? value : int64_t(uint64_t(value) & ((uint64_t(1) << bits) - 1));
+  else
+    value = bits == 1 ? value != 0 : llvm::SignExtend64(uint64_t(value), bits);
+  return element.isUnsignedInteger() && value < 0 ? OpFoldResult() : Builder(context).getIndexAttr(value);
 }
 
 static OpFoldResult floatOf(FloatType element, APFloat value) {
@@ -115,7 +119,7 @@ static OpFoldResult arithmetic(Folding &f, Scalars v, Integer integer, Symbolic 
     std::optional<int64_t> result = integer(uint64_t(*x), uint64_t(*y));
     return result ? f.integer(*result, f.element) : OpFoldResult();
   }
-  return symbolic(f.algebra, f.b(), v[0], v[1]);
+  return f.element.isUnsignedInteger() ? OpFoldResult() : symbolic(f.algebra, f.b(), v[0], v[1]);
 }
 
 static constexpr auto kRound = APFloat::rmNearestTiesToEven;
@@ -296,11 +300,11 @@ static OpFoldResult castTo(Folding &f, OpFoldResult x, Type to) {
       return floatOf(type, *number);
     if (to.isInteger(1))
       return f.boolean(!number->isZero());
-    APSInt whole(to.getIntOrFloatBitWidth(), /*isUnsigned=*/false);
+    APSInt whole(to.getIntOrFloatBitWidth(), to.isUnsignedInteger());
     bool exact;
     if (number->convertToInteger(whole, APFloat::rmTowardZero, &exact) & APFloat::opInvalidOp)
       return {};
-    return f.integer(whole.getSExtValue(), to);
+    return f.integer(whole.getExtValue(), to);
   }
   std::optional<int64_t> constant = getConstantIntValue(x);
   if (auto type = dyn_cast<FloatType>(to)) {

@@ -15,7 +15,8 @@ namespace whit {
 /// Tensors with more elements are not known, only stored.
 inline constexpr int64_t kMaxKnownElements = 64;
 
-/// The elements of a stored tensor in the form of GraphValue::elements; `element` is the type they are computed with.
+/// The elements of a stored tensor in the form of GraphValue::elements; `element` is the type they are computed with. Those that
+/// it cannot count are null.
 semantics::Sizes storedElements(const StoredTensor &tensor, mlir::Type element);
 
 /// A tensor of known elements: a constant, or made of index values.

@@ -3,6 +3,7 @@
 // Inputs, attributes and outputs of a node, with one form of message for each thing that can be wrong with them.
 
 #include "Import/ONNX/Graph.h"
+#include "Import/ONNX/Ops/Elementwise.h"
 
 #include <cmath>
 
@@ -44,17 +45,20 @@ FailureOr<Tensor> Node::tensor(unsigned i, StringRef role) {
   FailureOr<Tensor> result = graph.materialize(input(i), b, why);
   if (failed(result))
     return unsupported("input '" + shown(proto.input(i)) + "' (" + role + ") " + why);
+  if (result->meaning && !row->takesHeld)
+    return report(code::NoType,
+                  "input '" + shown(proto.input(i)) + "' (" + role + ") has elements of type " +
+                      typeName(result->numbers()) + ", which this operator does not take",
+                  "Cast it to a signed integer of more bits before");
   return result;
 }
 
 FailureOr<Tensor> Node::f32(unsigned i, StringRef role) {
   FailureOr<Tensor> result = tensor(i, role);
   if (succeeded(result) && !result->element().isF32()) {
-    std::string type;
-    llvm::raw_string_ostream(type) << result->element();
     return report(code::NoType,
-                  "input '" + shown(proto.input(i)) + "' (" + role + ") has elements of type " + type +
-                      "; only f32 is supported",
+                  "input '" + shown(proto.input(i)) + "' (" + role + ") has elements of type " +
+                      typeName(result->numbers()) + "; only f32 is supported",
                   "export the model with float activations");
   }
   return result;
@@ -223,7 +227,7 @@ LogicalResult Node::requireOnly(StringRef name, ArrayRef<int64_t> allowed) {
 
 LogicalResult Node::set(unsigned i, const Tensor &tensor) {
   GraphValue value;
-  value.element = tensor.element();
+  value.element = tensor.numbers();
   value.sizes = tensor.sizes;
   value.value = tensor.value;
   return setValue(i, std::move(value));

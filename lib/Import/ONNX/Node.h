@@ -21,6 +21,7 @@
 namespace whit {
 
 class Graph;
+struct Operator;
 
 /// start + i * step along dimension `dim`, the same along all others.
 struct Progression {
@@ -31,7 +32,7 @@ struct Progression {
 
 /// A value of the graph, in as many forms as are known. A tensor is built from them when it is first needed.
 struct GraphValue {
-  mlir::Type element; ///< null: a stored type that is not computed with
+  mlir::Type element; ///< what elements mean (semantics::held); null: a stored type that is not computed with
   semantics::Sizes sizes;
   mlir::Value value; ///< null until needed, for constants and shapes
   /// The elements of small tensors that are known while importing, in row-major order: index attributes or index values
@@ -53,6 +54,7 @@ public:
   const ::onnx::NodeProto &proto;
   size_t index;
   ByteRange bytes; ///< of the file, where the node lies
+  const Operator *row = nullptr;
 
   /// Problems of this node; always failure.
   mlir::LogicalResult report(DiagnosticCode code, const llvm::Twine &message, const llvm::Twine &help = "");
@@ -110,6 +112,8 @@ struct Operator {
   mlir::LogicalResult (*import)(Node &node);
   unsigned minInputs, maxInputs, maxOutputs;
   llvm::StringLiteral attributes; ///< separated by spaces
+  /// Whether it also takes integers that are held in another type: unsigned ones, and those of fewer than 8 bits.
+  bool takesHeld = false;
 };
 
 // The tables of Ops/*.cpp.

@@ -3,6 +3,7 @@
 // The function's signature: inputs, the symbols of their dimensions, outputs, and what arguments are for.
 
 #include "Import/ONNX/Graph.h"
+#include "Import/ONNX/Ops/Elementwise.h"
 
 #include "llvm/ADT/StringSet.h"
 
@@ -156,9 +157,17 @@ void Graph::addFixed(StringRef name, ArrayRef<int64_t> shape, Type element, int6
     report(code::Graph, "two inputs have the same name; names must be unique", name);
 }
 
+/// Whether the runtime has arrays of a type.
+static bool isPassed(Type numbers) {
+  return numbers.isInteger(1) || (numbers.getIntOrFloatBitWidth() >= 8 && !numbers.isUnsignedInteger(16));
+}
+
+static constexpr StringLiteral whyNotPassed =
+    "; the runtime has no such arrays: let the model Cast from and to another type";
+
 bool Graph::addInputs() {
   Builder b(&context);
-  SmallVector<Type> types;
+  SmallVector<Type> types, elements;
   SmallVector<Location> locations;
   SmallVector<const ::onnx::ValueInfoProto *> inputs;
   SmallVector<SmallVector<Attribute>> dims;
@@ -176,10 +185,11 @@ bool Graph::addInputs() {
       continue;
     }
     Type element = valueType(&context, tensorType.elem_type());
-    if (!element || element.isInteger(16)) { // the runtime has no arrays of 16-bit integers
-      const OnnxType *type = onnxType(tensorType.elem_type());
-      refuse(type ? code::NoType : code::Graph,
-             Twine("has element type ") + (type ? type->name : "that ONNX does not have"));
+    const OnnxType *onnx = onnxType(tensorType.elem_type());
+    if (!element || !isPassed(element)) {
+      refuse(onnx ? code::NoType : code::Graph, Twine("has element type ") +
+                                                    (onnx ? onnx->name : "that ONNX does not have") +
+                                                    (element ? whyNotPassed : ""));
       continue;
     }
     if (tensorType.shape().dim_size() > kMaxTensorRank) {
@@ -215,7 +225,8 @@ bool Graph::addInputs() {
       refuse(code::Limit, "has a size below 0 or beyond 2^40, or more than 2^62 elements");
       continue;
     }
-    types.push_back(RankedTensorType::get(shape, element));
+    types.push_back(RankedTensorType::get(shape, semantics::held(element)));
+    elements.push_back(element);
     locations.push_back(NameLoc::get(b.getStringAttr(input.name())));
     inputs.push_back(&input);
     dims.push_back(names);
@@ -234,7 +245,9 @@ bool Graph::addInputs() {
     function.setArgAttr(i, "whit.dims", b.getArrayAttr(dims[i]));
     GraphValue value;
     value.value = argument;
-    value.element = cast<RankedTensorType>(types[i]).getElementType();
+    value.element = elements[i];
+    if (value.element.isUnsignedInteger())
+      function.setArgAttr(i, "whit.unsigned", b.getUnitAttr());
     for (Attribute name : dims[i]) {
       if (auto text = dyn_cast<StringAttr>(name))
         value.sizes.push_back(symbols[text.getValue()]);
@@ -317,12 +330,12 @@ bool Graph::addOutputs() {
       refuse(code::NoFeature, why);
       continue;
     }
-    if (tensor->element().isInteger(16)) {
-      refuse(code::NoType, "has elements of type int16; the runtime has no arrays of 16-bit integers");
+    if (!isPassed(tensor->numbers())) {
+      refuse(code::NoType, "has element type " + typeName(tensor->numbers()) + whyNotPassed);
       continue;
     }
     const auto &declared = output.type().tensor_type();
-    if (declared.elem_type() && valueType(&context, declared.elem_type()) != tensor->element())
+    if (declared.elem_type() && valueType(&context, declared.elem_type()) != tensor->numbers())
       refuse(code::Graph, Twine("is declared with elements of type ") +
                               (onnxType(declared.elem_type()) ? onnxType(declared.elem_type())->name : "unknown") +
                               "; its node computes another");
@@ -344,10 +357,14 @@ bool Graph::addOutputs() {
       dims.push_back(name);
     }
     results.push_back(tensor->value);
-    if (!llvm::is_contained(dims, Attribute()))
-      attributes.push_back(
-          builder.getDictionaryAttr({{builder.getStringAttr("whit.name"), builder.getStringAttr(output.name())},
-                                     {builder.getStringAttr("whit.dims"), builder.getArrayAttr(dims)}}));
+    if (llvm::is_contained(dims, Attribute()))
+      continue;
+    NamedAttrList described;
+    described.set("whit.name", builder.getStringAttr(output.name()));
+    described.set("whit.dims", builder.getArrayAttr(dims));
+    if (tensor->numbers().isUnsignedInteger())
+      described.set("whit.unsigned", builder.getUnitAttr());
+    attributes.push_back(described.getDictionary(&context));
   }
   func::ReturnOp::create(b, results);
   function.setFunctionType(builder.getFunctionType(function.getArgumentTypes(), TypeRange(ValueRange(results))));

@@ -66,8 +66,10 @@ Type valueType(MLIRContext *context, int32_t number) {
     return {};
   if (type->kind == OnnxType::Bool)
     return IntegerType::get(context, 1);
-  if (type->kind == OnnxType::Signed && type->bits >= 8)
+  if (type->kind == OnnxType::Signed)
     return IntegerType::get(context, type->bits);
+  if (type->kind == OnnxType::Unsigned)
+    return IntegerType::get(context, type->bits, IntegerType::Unsigned);
   return floatOf(context, *type);
 }
 
@@ -98,11 +100,17 @@ std::optional<int64_t> countOf(ArrayRef<int64_t> dims) {
 }
 
 std::optional<SmallVector<int64_t>> StoredTensor::integers() const {
-  if ((type->kind != OnnxType::Signed && type->kind != OnnxType::Unsigned && type->kind != OnnxType::Bool) ||
-      type->bits < 8)
+  if (type->kind != OnnxType::Signed && type->kind != OnnxType::Unsigned && type->kind != OnnxType::Bool)
     return std::nullopt;
   SmallVector<int64_t> result(count);
   int size = type->bits / 8;
+  if (!size) // packed, the first in the lowest bits
+    for (int64_t i = 0, bits = type->bits; i < count; ++i) {
+      uint64_t code = (bytes[i * bits / 8] >> (i * bits % 8)) & ((1u << bits) - 1);
+      result[i] = type->kind == OnnxType::Signed ? llvm::SignExtend64(code, bits) : int64_t(code);
+    }
+  if (!size)
+    return result;
   for (int64_t i = 0; i < count; ++i) {
     uint64_t value = 0;
     std::memcpy(&value, bytes.data() + i * size, size);

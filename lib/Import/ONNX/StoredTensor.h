@@ -24,7 +24,8 @@ struct OnnxType {
 /// The row of a type number; null for numbers that ONNX does not have.
 const OnnxType *onnxType(int32_t number);
 
-/// The element type of values that are computed with; null where Whit has none (8-bit unsigned codes, strings ...).
+/// The element type that values mean, which semantics::held says how to hold; null where Whit has none (strings, 8-bit
+/// floats ...).
 mlir::Type valueType(mlir::MLIRContext *context, int32_t number);
 
 /// The element type of stored bytes, for #whit.blob; null for types with less than a byte per element.

@@ -12,7 +12,7 @@ using namespace mlir;
 namespace whit::semantics {
 
 /// What leaves the other operand alone.
-static TypedAttr neutral(OpBuilder &b, Reduction kind, Type type) {
+static TypedAttr neutral(OpBuilder &b, Reduction kind, Type type, Sign sign) {
   if (auto f = dyn_cast<FloatType>(type)) {
     double infinity = std::numeric_limits<double>::infinity();
     return b.getFloatAttr(type, kind == Reduction::Sum       ? 0
@@ -25,11 +25,11 @@ static TypedAttr neutral(OpBuilder &b, Reduction kind, Type type) {
     return b.getIntegerAttr(type, kind == Reduction::Min || kind == Reduction::Product);
   return b.getIntegerAttr(type, kind == Reduction::Sum       ? APInt(bits, 0)
                                 : kind == Reduction::Product ? APInt(bits, 1)
-                                : kind == Reduction::Max     ? APInt::getSignedMinValue(bits)
-                                                             : APInt::getSignedMaxValue(bits));
+                                : kind == Reduction::Max     ? APSInt::getMinValue(bits, sign == Sign::Unsigned)
+                                                             : APSInt::getMaxValue(bits, sign == Sign::Unsigned));
 }
 
-static Value combine(ImplicitLocOpBuilder &b, Reduction kind, Value so, Value term) {
+static Value combine(ImplicitLocOpBuilder &b, Reduction kind, Value so, Value term, Sign sign) {
   bool isBool = so.getType().isInteger(1);
   switch (kind) {
   case Reduction::Sum:
@@ -37,9 +37,9 @@ static Value combine(ImplicitLocOpBuilder &b, Reduction kind, Value so, Value te
   case Reduction::Product:
     return multiply(b, {so, term});
   case Reduction::Max:
-    return isBool ? Value(arith::OrIOp::create(b, so, term)) : maximum(b, so, term);
+    return isBool ? Value(arith::OrIOp::create(b, so, term)) : maximum(b, so, term, sign);
   case Reduction::Min:
-    return isBool ? Value(arith::AndIOp::create(b, so, term)) : minimum(b, so, term);
+    return isBool ? Value(arith::AndIOp::create(b, so, term)) : minimum(b, so, term, sign);
   }
   llvm_unreachable("all reductions are listed");
 }
@@ -62,14 +62,15 @@ Tensor reduce(ImplicitLocOpBuilder &b, const Tensor &x, Reduction kind, ArrayRef
     sizes.push_back(x.sizes[i]);
     exprs.push_back(b.getAffineDimExpr(i));
   }
-  Value init = filled(b, sizes, neutral(b, kind, x.element())).value;
+  Sign sign = signOfType(x.numbers());
+  Value init = filled(b, sizes, neutral(b, kind, x.element(), sign)).value;
   AffineMap maps[] = {b.getMultiDimIdentityMap(x.rank()), AffineMap::get(x.rank(), 0, exprs, b.getContext())};
   auto generic = linalg::GenericOp::create(b, init.getType(), x.value, init, maps, loops,
                                            [&](OpBuilder &inner, Location loc, ValueRange v) {
                                              ImplicitLocOpBuilder at(loc, inner);
-                                             linalg::YieldOp::create(at, combine(at, kind, v[1], v[0]));
+                                             linalg::YieldOp::create(at, combine(at, kind, v[1], v[0], sign));
                                            });
-  Tensor result{generic.getResult(0), sizes};
+  Tensor result{generic.getResult(0), sizes, x.meaning};
   return keep ? reshape(b, result, kept) : result;
 }
 

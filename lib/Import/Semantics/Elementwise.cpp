@@ -74,7 +74,7 @@ Tensor elementwise(ImplicitLocOpBuilder &b, ArrayRef<Tensor> operands, ArrayRef<
           values.push_back(splat ? arith::ConstantOp::create(at, splat).getResult() : arguments[next++]);
         linalg::YieldOp::create(at, body(at, values));
       });
-  return {generic.getResult(0), Sizes(sizes)};
+  return makeTensor(generic.getResult(0), sizes, element);
 }
 
 // ------------------------------------------------------------------------------------------------ bodies
@@ -108,10 +108,14 @@ Value tangensHyperbolicus(ImplicitLocOpBuilder &b, ValueRange v) { return math::
 Value squareRoot(ImplicitLocOpBuilder &b, ValueRange v) { return math::SqrtOp::create(b, v[0]); }
 
 Tensor convert(ImplicitLocOpBuilder &b, const Tensor &x, Type element) {
-  if (x.element() == element)
+  Type from = x.numbers();
+  if (from == element)
     return x;
+  // The same bits, read in another way.
+  if (held(from) == held(element) && held(element).getIntOrFloatBitWidth() == element.getIntOrFloatBitWidth())
+    return makeTensor(x.value, x.sizes, element);
   return elementwise(b, x, x.sizes, element,
-                     [&](ImplicitLocOpBuilder &at, ValueRange v) { return convert(at, v[0], element); });
+                     [&](ImplicitLocOpBuilder &at, ValueRange v) { return convertHeld(at, v[0], from, element); });
 }
 
 } // namespace whit::semantics

@@ -30,7 +30,7 @@ Tensor gatherElements(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<GatherI
         SmallVector<Value> from = position(at, v.drop_back(), loops);
         linalg::YieldOp::create(at, tensor::ExtractOp::create(at, x.value, from).getResult());
       });
-  return {generic.getResult(0), Sizes(sizes)};
+  return {generic.getResult(0), Sizes(sizes), x.meaning};
 }
 
 Value wrapIndex(ImplicitLocOpBuilder &b, Value integer, OpFoldResult size) {

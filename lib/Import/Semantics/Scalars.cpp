@@ -3,12 +3,19 @@
 // Elements compared, chosen and converted.
 
 #include "Import/Semantics/Scalars.h"
+#include "Import/Semantics/Tensor.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/TypeUtilities.h"
 
 using namespace mlir;
 
 namespace whit::semantics {
+
+Sign signOfType(Type numbers) {
+  numbers = getElementTypeOrSelf(numbers);
+  return numbers.isUnsignedInteger() || numbers.isInteger(1) ? Sign::Unsigned : Sign::Signed;
+}
 
 Value constant(ImplicitLocOpBuilder &b, Type type, double value) {
   if (isa<FloatType>(type))
@@ -89,15 +96,15 @@ Value power(ImplicitLocOpBuilder &b, Value x, Value y) {
   return arith::SelectOp::create(b, isNegative, constant(b, type, 0), result);
 }
 
-/// Floats toward zero, kept within the integers: outside of them the conversion has no defined result.
-static Value toInteger(ImplicitLocOpBuilder &b, Value x, IntegerType to, Sign sign) {
+/// Floats toward zero, kept within the integers of `bits` bits: outside of them the conversion has no defined result.
+static Value toInteger(ImplicitLocOpBuilder &b, Value x, IntegerType to, Sign sign, unsigned bits) {
   auto from = cast<FloatType>(x.getType());
   if (from.getWidth() < 32) { // whose range is smaller than that of the integers
     x = arith::ExtFOp::create(b, b.getF32Type(), x);
     from = b.getF32Type();
   }
   bool isUnsigned = sign == Sign::Unsigned;
-  APSInt low = APSInt::getMinValue(to.getWidth(), isUnsigned), high = APSInt::getMaxValue(to.getWidth(), isUnsigned);
+  APSInt low = APSInt::getMinValue(bits, isUnsigned), high = APSInt::getMaxValue(bits, isUnsigned);
   auto bound = [&](const APSInt &integer) -> Value {
     APFloat number(from.getFloatSemantics());
     number.convertFromAPInt(integer, !isUnsigned, APFloat::rmTowardZero);
@@ -117,7 +124,7 @@ Value convert(ImplicitLocOpBuilder &b, Value x, Type to, Sign fromSign, Sign toS
   if (auto f = dyn_cast<FloatType>(from)) {
     auto t = dyn_cast<FloatType>(to);
     if (!t)
-      return toInteger(b, x, cast<IntegerType>(to), toSign);
+      return toInteger(b, x, cast<IntegerType>(to), toSign, to.getIntOrFloatBitWidth());
     if (f.getWidth() < t.getWidth())
       return arith::ExtFOp::create(b, to, x);
     if (f.getWidth() == t.getWidth()) // f16 and bf16
@@ -132,6 +139,22 @@ Value convert(ImplicitLocOpBuilder &b, Value x, Type to, Sign fromSign, Sign toS
   if (from.getIntOrFloatBitWidth() < to.getIntOrFloatBitWidth())
     return isUnsigned ? Value(arith::ExtUIOp::create(b, to, x)) : Value(arith::ExtSIOp::create(b, to, x));
   return arith::TruncIOp::create(b, to, x);
+}
+
+Value convertHeld(ImplicitLocOpBuilder &b, Value x, Type from, Type to) {
+  if (from == to)
+    return x;
+  Type type = held(to);
+  if (type == to || type.getIntOrFloatBitWidth() == to.getIntOrFloatBitWidth())
+    return convert(b, x, type, signOfType(from), signOfType(to));
+  if (isa<FloatType>(from))
+    return toInteger(b, x, cast<IntegerType>(type), signOfType(to), to.getIntOrFloatBitWidth());
+  // The lowest bits, with the sign that they have alone.
+  x = convert(b, x, type, signOfType(from));
+  Value rest = constant(b, type, type.getIntOrFloatBitWidth() - to.getIntOrFloatBitWidth());
+  Value high = arith::ShLIOp::create(b, x, rest);
+  return signOfType(to) == Sign::Unsigned ? Value(arith::ShRUIOp::create(b, high, rest))
+                                          : Value(arith::ShRSIOp::create(b, high, rest));
 }
 
 } // namespace whit::semantics

@@ -15,6 +15,9 @@ using mlir::Value;
 
 enum class Sign { Signed, Unsigned };
 
+/// How integers of a type, or of a tensor, are read; true is greater than false.
+Sign signOfType(mlir::Type numbers);
+
 /// A constant of a type, rounded to nearest even if it is a float.
 Value constant(ImplicitLocOpBuilder &b, mlir::Type type, double value);
 
@@ -38,5 +41,7 @@ Value power(ImplicitLocOpBuilder &b, Value x, Value y);
 /// An element in another type. Integers are cut; floats are rounded to nearest even or, to integers, toward zero, and
 /// those outside of the integers become the nearest (NaN: some number). Anything but 0 is true.
 Value convert(ImplicitLocOpBuilder &b, Value x, mlir::Type to, Sign from = Sign::Signed, Sign toSign = Sign::Signed);
+/// The same for integers that are held in another type (`held` of Tensor.h).
+Value convertHeld(ImplicitLocOpBuilder &b, Value x, mlir::Type from, mlir::Type to);
 
 } // namespace whit::semantics

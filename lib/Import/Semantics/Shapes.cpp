@@ -17,12 +17,24 @@ Value asValue(ImplicitLocOpBuilder &b, OpFoldResult size) {
   return getValueOrCreateConstantIndexOp(b, b.getLoc(), size);
 }
 
+Type held(Type numbers) {
+  auto integer = dyn_cast<IntegerType>(numbers);
+  unsigned width = integer ? integer.getWidth() : 0;
+  if (!integer || (integer.isSignless() && (width >= 8 || width == 1)))
+    return numbers;
+  return IntegerType::get(numbers.getContext(), std::max(width, 8u));
+}
+
+Tensor makeTensor(Value value, ArrayRef<OpFoldResult> sizes, Type numbers) {
+  return {value, Sizes(sizes), numbers == held(numbers) ? Type() : numbers};
+}
+
 Value empty(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, Type element) {
-  return tensor::EmptyOp::create(b, sizes, element);
+  return tensor::EmptyOp::create(b, sizes, held(element));
 }
 
 Value zeros(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, Type element) {
-  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(element));
+  Value zero = arith::ConstantOp::create(b, b.getZeroAttr(held(element)));
   return linalg::FillOp::create(b, zero, empty(b, sizes, element)).getResult(0);
 }
 
@@ -112,12 +124,12 @@ static bool matchGroups(ArrayRef<OpFoldResult> from, ArrayRef<OpFoldResult> to,
 
 static Tensor collapse(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<ReassociationIndices> groups, Sizes sizes) {
   auto type = RankedTensorType::get(shapeOf(sizes), x.element());
-  return {tensor::CollapseShapeOp::create(b, type, x.value, groups), sizes};
+  return {tensor::CollapseShapeOp::create(b, type, x.value, groups), sizes, x.meaning};
 }
 
 static Tensor expand(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<ReassociationIndices> groups, Sizes sizes) {
   auto type = RankedTensorType::get(shapeOf(sizes), x.element());
-  return {tensor::ExpandShapeOp::create(b, type, x.value, groups, sizes), sizes};
+  return {tensor::ExpandShapeOp::create(b, type, x.value, groups, sizes), sizes, x.meaning};
 }
 
 /// All dimensions in one group.
@@ -152,7 +164,7 @@ Tensor reshape(ImplicitLocOpBuilder &b, const Tensor &x, Sizes sizes) {
       auto open = RankedTensorType::get({ShapedType::kDynamic}, x.element());
       auto closed = RankedTensorType::get({*getConstantIntValue(count)}, x.element());
       Value line = tensor::CollapseShapeOp::create(b, open, x.value, all);
-      flat = {tensor::CastOp::create(b, closed, line), {count}};
+      flat = {tensor::CastOp::create(b, closed, line), {count}, x.meaning};
     } else {
       flat = collapse(b, x, all, {count});
     }
@@ -169,13 +181,13 @@ Tensor transpose(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t> per
   for (int64_t from : permutation)
     sizes.push_back(x.sizes[from]);
   Value init = empty(b, sizes, x.element());
-  return {linalg::TransposeOp::create(b, x.value, init, permutation)->getResult(0), sizes};
+  return {linalg::TransposeOp::create(b, x.value, init, permutation)->getResult(0), sizes, x.meaning};
 }
 
 Tensor broadcastTo(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> sizes) {
   if (llvm::equal(x.sizes, sizes, sameSize))
     return x;
-  return elementwise(b, x, sizes, x.element(), [](ImplicitLocOpBuilder &, ValueRange v) { return v[0]; });
+  return elementwise(b, x, sizes, x.numbers(), [](ImplicitLocOpBuilder &, ValueRange v) { return v[0]; });
 }
 
 Tensor splat(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, TypedAttr value) {
@@ -200,9 +212,9 @@ Tensor iota(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, Type element,
           index = arith::MulIOp::create(at, index, arith::ConstantIndexOp::create(at, step));
         if (first)
           index = arith::AddIOp::create(at, index, first);
-        linalg::YieldOp::create(at, arith::IndexCastOp::create(at, element, index).getResult());
+        linalg::YieldOp::create(at, arith::IndexCastOp::create(at, held(element), index).getResult());
       });
-  return {generic.getResult(0), Sizes(sizes)};
+  return makeTensor(generic.getResult(0), sizes, element);
 }
 
 Tensor concat(ImplicitLocOpBuilder &b, ArrayRef<Tensor> parts, int64_t axis, OpFoldResult size) {
@@ -210,7 +222,7 @@ Tensor concat(ImplicitLocOpBuilder &b, ArrayRef<Tensor> parts, int64_t axis, OpF
   sizes[axis] = size;
   auto type = RankedTensorType::get(shapeOf(sizes), parts[0].element());
   SmallVector<Value> values = llvm::map_to_vector(parts, [](const Tensor &part) { return part.value; });
-  return {tensor::ConcatOp::create(b, type, axis, values), sizes};
+  return {tensor::ConcatOp::create(b, type, axis, values), sizes, parts[0].meaning};
 }
 
 Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> offsets, ArrayRef<OpFoldResult> sizes,
@@ -221,7 +233,7 @@ Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> of
   if (llvm::none_of(strides, [](int64_t stride) { return stride < 0; })) {
     auto type = RankedTensorType::get(shapeOf(sizes), x.element());
     Sizes steps = llvm::map_to_vector(strides, [&](int64_t s) { return OpFoldResult(b.getIndexAttr(s)); });
-    return {tensor::ExtractSliceOp::create(b, type, x.value, offsets, sizes, steps), Sizes(sizes)};
+    return {tensor::ExtractSliceOp::create(b, type, x.value, offsets, sizes, steps), Sizes(sizes), x.meaning};
   }
   Value init = empty(b, sizes, x.element());
   SmallVector<Value> from = llvm::map_to_vector(offsets, [&](OpFoldResult offset) { return asValue(b, offset); });
@@ -237,7 +249,7 @@ Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> of
         }
         linalg::YieldOp::create(at, tensor::ExtractOp::create(at, x.value, indices).getResult());
       });
-  return {generic.getResult(0), Sizes(sizes)};
+  return {generic.getResult(0), Sizes(sizes), x.meaning};
 }
 
 Tensor tile(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> repeats, ArrayRef<OpFoldResult> sizes) {
@@ -264,14 +276,14 @@ Tensor tile(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> rep
   auto generic = linalg::GenericOp::create(
       b, init.getType(), x.value, init, maps, loops,
       [](OpBuilder &inner, Location loc, ValueRange v) { linalg::YieldOp::create(inner, loc, v[0]); });
-  return collapse(b, {generic.getResult(0), split}, groups, Sizes(sizes));
+  return collapse(b, {generic.getResult(0), split, x.meaning}, groups, Sizes(sizes));
 }
 
 Tensor sliceLast(ImplicitLocOpBuilder &b, const Tensor &x, int64_t begin, int64_t size) {
   Sizes offsets(x.rank(), b.getIndexAttr(0)), strides(x.rank(), b.getIndexAttr(1)), sizes = x.sizes;
   offsets.back() = b.getIndexAttr(begin);
   sizes.back() = b.getIndexAttr(size);
-  return {tensor::ExtractSliceOp::create(b, x.value, offsets, sizes, strides), sizes};
+  return {tensor::ExtractSliceOp::create(b, x.value, offsets, sizes, strides), sizes, x.meaning};
 }
 
 } // namespace whit::semantics

@@ -16,22 +16,32 @@ namespace whit::semantics {
 using Sizes = llvm::SmallVector<mlir::OpFoldResult>;
 using mlir::ImplicitLocOpBuilder;
 
+/// The type that elements are held in. Integers are held without a sign, in at least 8 bits: ui8, ui4 and i4 in i8. What
+/// depends on the sign says so (arith.divui, arith.extui), and those of fewer bits are held as i8 holds their number.
+mlir::Type held(mlir::Type numbers);
+
 struct Tensor {
   mlir::Value value;
-  Sizes sizes; ///< constants are index attributes
+  Sizes sizes;             ///< constants are index attributes
+  mlir::Type meaning = {}; ///< of integers that are held in another type; null if the elements are what they mean
 
   mlir::RankedTensorType type() const { return mlir::cast<mlir::RankedTensorType>(value.getType()); }
   mlir::Type element() const { return type().getElementType(); }
+  /// The type that the elements mean.
+  mlir::Type numbers() const { return meaning ? meaning : element(); }
   int64_t rank() const { return sizes.size(); }
   /// The size of a dimension if it is static, else ShapedType::kDynamic.
   int64_t dim(int64_t i) const { return type().getDimSize(i); }
 };
 
+/// A tensor whose elements mean `numbers`.
+Tensor makeTensor(mlir::Value value, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type numbers);
+
 /// The static part of sizes.
 llvm::SmallVector<int64_t> shapeOf(llvm::ArrayRef<mlir::OpFoldResult> sizes);
 /// An index as a value.
 mlir::Value asValue(ImplicitLocOpBuilder &b, mlir::OpFoldResult size);
-/// A tensor of these sizes with any content.
+/// A tensor of these sizes with any content, of elements that hold `element`, as all builders make them.
 mlir::Value empty(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type element);
 /// A tensor of these sizes with zeros.
 mlir::Value zeros(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes, mlir::Type element);

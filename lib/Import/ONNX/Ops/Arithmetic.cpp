@@ -18,15 +18,21 @@ using namespace semantics;
 // ------------------------------------------------------------------------------------------------ operands
 
 std::string typeName(Type type) {
+  if (type.isUnsignedInteger() || (type.isInteger() && type.getIntOrFloatBitWidth() < 8))
+    return type.isInteger(1)
+               ? "bool"
+               : (type.isUnsignedInteger() ? "uint" : "int") + std::to_string(type.getIntOrFloatBitWidth());
   std::string text;
   llvm::raw_string_ostream(text) << type;
-  return text == "i1" ? "bool" : text;
+  return text;
 }
 
 LogicalResult requireElements(Node &node, const Tensor &x, StringRef role, Elements allowed) {
-  Type type = x.element();
+  Type type = x.numbers();
   bool isFloat = isa<FloatType>(type), isBool = type.isInteger(1);
   StringRef needed;
+  if (type.getIntOrFloatBitWidth() < 8 && !isBool)
+    needed = "of 8 bits or more; Cast them before";
   if (allowed == Elements::Floats && !isFloat)
     needed = "floats";
   else if (allowed == Elements::Numbers && isBool)
@@ -44,9 +50,9 @@ FailureOr<SmallVector<Tensor>> operandsOf(Node &node, ArrayRef<StringRef> roles,
     FailureOr<Tensor> x = node.tensor(i, role);
     if (failed(x) || failed(requireElements(node, *x, role, allowed)))
       return failure();
-    if (i && x->element() != operands[0].element())
+    if (i && x->numbers() != operands[0].numbers())
       return LogicalResult(node.badOperand("inputs " + roles[0] + " and " + role + " have element types " +
-                                           typeName(operands[0].element()) + " and " + typeName(x->element()) +
+                                           typeName(operands[0].numbers()) + " and " + typeName(x->numbers()) +
                                            "; they must have one"));
     operands.push_back(*x);
   }
@@ -59,7 +65,7 @@ LogicalResult setElementwise(Node &node, ArrayRef<Tensor> operands, Type element
 }
 
 LogicalResult setElementwise(Node &node, ArrayRef<Tensor> operands, Body body) {
-  return setElementwise(node, operands, operands[0].element(), body);
+  return setElementwise(node, operands, operands[0].numbers(), body);
 }
 
 Value inF32(ImplicitLocOpBuilder &b, ValueRange v, Body body) {
@@ -85,8 +91,18 @@ template <typename Op> static LogicalResult function(Node &node) {
   return unary(node, Elements::Floats,
                [](ImplicitLocOpBuilder &b, ValueRange v) -> Value { return Op::create(b, v[0]); });
 }
-template <Value (*scalar)(ImplicitLocOpBuilder &, Value)> static LogicalResult numeric(Node &node) {
-  return unary(node, Elements::Numbers, [](ImplicitLocOpBuilder &b, ValueRange v) { return scalar(b, v[0]); });
+
+static LogicalResult importAbs(Node &node) {
+  bool isUnsigned = node.input(0).element && node.input(0).element.isUnsignedInteger();
+  return unary(node, Elements::Numbers,
+               [&](ImplicitLocOpBuilder &b, ValueRange v) { return isUnsigned ? v[0] : absolute(b, v[0]); });
+}
+
+static LogicalResult importSign(Node &node) {
+  bool isUnsigned = node.input(0).element && node.input(0).element.isUnsignedInteger();
+  return unary(node, Elements::Numbers, [&](ImplicitLocOpBuilder &b, ValueRange v) {
+    return isUnsigned ? minimum(b, v[0], constant(b, v[0].getType(), 1), Sign::Unsigned) : signOf(b, v[0]);
+  });
 }
 
 template <Value (*body)(ImplicitLocOpBuilder &, ValueRange), Elements allowed = Elements::Floats>
@@ -200,8 +216,16 @@ template <Value (*body)(ImplicitLocOpBuilder &, ValueRange)> static LogicalResul
   return setElementwise(node, *operands, [](ImplicitLocOpBuilder &b, ValueRange v) { return inF32(b, v, body); });
 }
 
-static Value quotient(ImplicitLocOpBuilder &b, ValueRange v) {
-  return isa<FloatType>(v[0].getType()) ? divide(b, v) : divideIntegers(b, v[0], v[1]);
+static LogicalResult importDiv(Node &node) {
+  auto operands = operandsOf(node, {"A", "B"}, Elements::Numbers);
+  if (failed(operands))
+    return failure();
+  Sign sign = signOfType((*operands)[0].numbers());
+  return setElementwise(node, *operands, [&](ImplicitLocOpBuilder &b, ValueRange v) {
+    return inF32(b, v, [&](ImplicitLocOpBuilder &at, ValueRange w) {
+      return isa<FloatType>(w[0].getType()) ? divide(at, w) : divideIntegers(at, w[0], w[1], sign);
+    });
+  });
 }
 
 static LogicalResult importPow(Node &node) {
@@ -209,17 +233,17 @@ static LogicalResult importPow(Node &node) {
   if (failed(x) || failed(y) || failed(requireElements(node, *x, "X", Elements::Numbers)) ||
       failed(requireElements(node, *y, "Y", Elements::Numbers)))
     return failure();
-  Type type = x->element();
+  Type type = x->numbers(), ofExponent = y->numbers();
   return setElementwise(node, {*x, *y}, [&](ImplicitLocOpBuilder &b, ValueRange v) -> Value {
-    bool asFloats = isa<FloatType>(type) || isa<FloatType>(v[1].getType());
+    bool asFloats = isa<FloatType>(type) || isa<FloatType>(ofExponent);
     Type wide = !asFloats ? type : type.isF64() ? type : Type(b.getF32Type());
-    Value base = convert(b, v[0], wide), exponent = convert(b, v[1], wide);
+    Value base = convertHeld(b, v[0], type, wide), exponent = convertHeld(b, v[1], ofExponent, wide);
     std::optional<double> number = numberOf(v[1]);
     Value result = number == 2.0   ? multiply(b, {base, base})
                    : number == 3.0 ? multiply(b, {multiply(b, {base, base}), base})
                    : number == 1.0 ? base
                                    : power(b, base, exponent);
-    return convert(b, result, type);
+    return convertHeld(b, result, wide, type);
   });
 }
 
@@ -237,15 +261,16 @@ static LogicalResult importClip(Node &node) {
     FailureOr<Tensor> bound = node.tensor(i, role);
     if (failed(bound))
       return failure();
-    if (bound->element() != x->element())
-      return node.badOperand(Twine("input ") + role + " has elements of type " + typeName(bound->element()) +
-                             "; they must be of type " + typeName(x->element()) + ", as those of input");
+    if (bound->numbers() != x->numbers())
+      return node.badOperand(Twine("input ") + role + " has elements of type " + typeName(bound->numbers()) +
+                             "; they must be of type " + typeName(x->numbers()) + ", as those of input");
     if (llvm::any_of(bound->sizes, [](OpFoldResult size) { return !isConstantIntValue(size, 1); }))
       return node.badOperand(Twine("input ") + role + " must be a scalar");
     auto combine = i == 1 ? maximum : minimum;
     Tensor scalar = reshape(node.b, *bound, {});
-    result = elementwise(node.b, {result, scalar}, x->sizes, x->element(),
-                         [&](ImplicitLocOpBuilder &b, ValueRange v) { return combine(b, v[0], v[1], Sign::Signed); });
+    result = elementwise(node.b, {result, scalar}, x->sizes, x->numbers(), [&](ImplicitLocOpBuilder &b, ValueRange v) {
+      return combine(b, v[0], v[1], signOfType(x->numbers()));
+    });
   }
   return node.set(0, result);
 }
@@ -276,19 +301,11 @@ static LogicalResult importMean(Node &node) {
   });
 }
 
-static LogicalResult importMax(Node &node) {
-  return fold(node, Elements::Numbers, [](ImplicitLocOpBuilder &b, ValueRange v) {
+template <Value (*choose)(ImplicitLocOpBuilder &, Value, Value, Sign)> static LogicalResult importExtreme(Node &node) {
+  return fold(node, Elements::Numbers, [&](ImplicitLocOpBuilder &b, ValueRange v) {
     Value result = v[0];
     for (Value x : v.drop_front())
-      result = maximum(b, result, x);
-    return result;
-  });
-}
-static LogicalResult importMin(Node &node) {
-  return fold(node, Elements::Numbers, [](ImplicitLocOpBuilder &b, ValueRange v) {
-    Value result = v[0];
-    for (Value x : v.drop_front())
-      result = minimum(b, result, x);
+      result = choose(b, result, x, signOfType(node.input(0).element));
     return result;
   });
 }
@@ -299,6 +316,7 @@ static LogicalResult importMod(Node &node) {
   if (failed(fmod) || failed(operands))
     return failure();
   bool isFloat = isa<FloatType>((*operands)[0].element());
+  Sign sign = signOfType((*operands)[0].numbers());
   if (isFloat && !*fmod)
     return node.badAttribute("attribute 'fmod' is 0; it must be 1 for floats");
   return setElementwise(node, *operands, [&](ImplicitLocOpBuilder &b, ValueRange v) {
@@ -306,8 +324,8 @@ static LogicalResult importMod(Node &node) {
       Type type = w[0].getType();
       if (isFloat)
         return arith::RemFOp::create(at, w[0], w[1]);
-      Value rest = subtract(at, {w[0], multiply(at, {divideIntegers(at, w[0], w[1]), w[1]})});
-      if (*fmod)
+      Value rest = subtract(at, {w[0], multiply(at, {divideIntegers(at, w[0], w[1], sign), w[1]})});
+      if (*fmod || sign == Sign::Unsigned)
         return rest;
       // The sign of the divisor.
       Value zero = constant(at, type, 0);
@@ -319,17 +337,17 @@ static LogicalResult importMod(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Add", importBinary<add>, 2, 2, 1, ""},
-    {"", "Sub", importBinary<subtract>, 2, 2, 1, ""},
-    {"", "Mul", importBinary<multiply>, 2, 2, 1, ""},
-    {"", "Div", importBinary<quotient>, 2, 2, 1, ""},
+    {"", "Add", importBinary<add>, 2, 2, 1, "", true},
+    {"", "Sub", importBinary<subtract>, 2, 2, 1, "", true},
+    {"", "Mul", importBinary<multiply>, 2, 2, 1, "", true},
+    {"", "Div", importDiv, 2, 2, 1, "", true},
     {"", "Neg", bodyOf<negate, Elements::Numbers>, 1, 1, 1, ""},
     {"", "Exp", bodyOf<exponential>, 1, 1, 1, ""},
     {"", "Tanh", bodyOf<tangensHyperbolicus>, 1, 1, 1, ""},
     {"", "Sqrt", bodyOf<squareRoot>, 1, 1, 1, ""},
     {"", "Sigmoid", bodyOf<sigmoid>, 1, 1, 1, ""},
-    {"", "Abs", numeric<absolute>, 1, 1, 1, ""},
-    {"", "Sign", numeric<signOf>, 1, 1, 1, ""},
+    {"", "Abs", importAbs, 1, 1, 1, "", true},
+    {"", "Sign", importSign, 1, 1, 1, "", true},
     {"", "Log", function<math::LogOp>, 1, 1, 1, ""},
     {"", "Sin", function<math::SinOp>, 1, 1, 1, ""},
     {"", "Cos", function<math::CosOp>, 1, 1, 1, ""},
@@ -346,13 +364,13 @@ static constexpr Operator kOperators[] = {
     {"", "HardSwish", importHardSwish, 1, 1, 1, ""},
     {"", "Swish", importSwish, 1, 1, 1, "alpha"},
     {"", "Gelu", importGelu, 1, 1, 1, "approximate"},
-    {"", "Pow", importPow, 2, 2, 1, ""},
-    {"", "Clip", importClip, 1, 3, 1, "min max"},
+    {"", "Pow", importPow, 2, 2, 1, "", true},
+    {"", "Clip", importClip, 1, 3, 1, "min max", true},
     {"", "Sum", importSum, 1, 64, 1, ""},
     {"", "Mean", importMean, 1, 64, 1, ""},
-    {"", "Max", importMax, 1, 64, 1, ""},
-    {"", "Min", importMin, 1, 64, 1, ""},
-    {"", "Mod", importMod, 2, 2, 1, "fmod"},
+    {"", "Max", importExtreme<maximum>, 1, 64, 1, "", true},
+    {"", "Min", importExtreme<minimum>, 1, 64, 1, "", true},
+    {"", "Mod", importMod, 2, 2, 1, "fmod", true},
 };
 
 ArrayRef<Operator> arithmeticOperators() { return kOperators; }

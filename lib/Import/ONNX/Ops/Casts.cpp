@@ -49,8 +49,8 @@ static LogicalResult importCastLike(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Cast", importCast, 1, 1, 1, "to saturate round_mode"},
-    {"", "CastLike", importCastLike, 2, 2, 1, "saturate round_mode"},
+    {"", "Cast", importCast, 1, 1, 1, "to saturate round_mode", true},
+    {"", "CastLike", importCastLike, 2, 2, 1, "saturate round_mode", true},
 };
 
 ArrayRef<Operator> castOperators() { return kOperators; }

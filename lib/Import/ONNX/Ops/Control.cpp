@@ -37,7 +37,7 @@ static LogicalResult select(Node &node, unsigned i, const Tensor &condition, Gra
   FailureOr<Tensor> x = node.graph.materialize(yes, node.b, why), y = node.graph.materialize(no, node.b, why);
   if (failed(x) || failed(y))
     return node.unsupported(output + why);
-  if (x->element() != y->element())
+  if (x->numbers() != y->numbers())
     return node.badOperand(output + "has other elements in one branch than in the other; they must have one type");
   bool isSame = x->rank() == y->rank();
   for (int64_t d = 0; isSame && d < x->rank(); ++d)
@@ -52,7 +52,7 @@ static LogicalResult select(Node &node, unsigned i, const Tensor &condition, Gra
   if (condition.rank() > x->rank())
     picks = reshape(node.b, condition, Sizes(x->rank(), node.b.getIndexAttr(1)));
   return node.set(
-      i, elementwise(node.b, {picks, *x, *y}, x->sizes, x->element(), [](ImplicitLocOpBuilder &b, ValueRange v) {
+      i, elementwise(node.b, {picks, *x, *y}, x->sizes, x->numbers(), [](ImplicitLocOpBuilder &b, ValueRange v) {
         return arith::SelectOp::create(b, v[0], v[1], v[2]).getResult();
       }));
 }

@@ -9,7 +9,7 @@
 
 namespace whit {
 
-/// Element types that an operator takes.
+/// Element types that an operator takes. Integers of fewer than 8 bits are no numbers to compute with.
 enum class Elements { Any, Numbers, Floats, Bools };
 
 /// The first inputs of a node, one for each role, all of one element type that is allowed.

@@ -15,8 +15,8 @@ using namespace semantics;
 
 static FailureOr<Tensor> indicesOf(Node &node, unsigned i) {
   FailureOr<Tensor> indices = node.tensor(i, "indices");
-  if (succeeded(indices) && !indices->element().isInteger(64) && !indices->element().isInteger(32))
-    return LogicalResult(node.badOperand("input indices has elements of type " + typeName(indices->element()) +
+  if (succeeded(indices) && !indices->numbers().isSignlessInteger(64) && !indices->numbers().isSignlessInteger(32))
+    return LogicalResult(node.badOperand("input indices has elements of type " + typeName(indices->numbers()) +
                                          "; they must be i32 or i64"));
   return indices;
 }
@@ -103,15 +103,15 @@ static LogicalResult importScatterND(Node &node) {
     if (*reduction == "mul")
       return multiply(b, {old, update});
     if (*reduction == "max")
-      return maximum(b, old, update);
-    return *reduction == "min" ? minimum(b, old, update) : update;
+      return maximum(b, old, update, signOfType(x->numbers()));
+    return *reduction == "min" ? minimum(b, old, update, signOfType(x->numbers())) : update;
   };
   if (!llvm::is_contained({"none", "add", "mul", "max", "min"}, *reduction))
     return node.badAttribute("attribute 'reduction' is '" + shown(*reduction) +
                              "'; it must be none, add, mul, max or min");
   if (*reduction != "none" && x->element().isInteger(1))
     return node.unsupported("attribute 'reduction' is '" + shown(*reduction) + "'; only none is supported for bools");
-  if (updates->element() != x->element())
+  if (updates->numbers() != x->numbers())
     return node.badOperand("inputs data and updates have different element types; they must have one");
   FailureOr<int64_t> depth = positionDepth(node, *indices, x->rank());
   if (failed(depth))
@@ -163,7 +163,7 @@ static LogicalResult importScatterND(Node &node) {
         Value result = arith::SelectOp::create(b, hit, combine(b, old, value), old);
         linalg::YieldOp::create(b, result);
       });
-  return node.set(0, {generic.getResult(0), x->sizes});
+  return node.set(0, {generic.getResult(0), x->sizes, x->meaning});
 }
 
 // ------------------------------------------------------------------------------------------------ Trilu
@@ -180,7 +180,7 @@ static LogicalResult importTrilu(Node &node) {
     FailureOr<Tensor> k = node.tensor(1, "k");
     if (failed(k))
       return failure();
-    if (!k->element().isInteger(64) ||
+    if (!k->numbers().isSignlessInteger(64) ||
         llvm::any_of(k->sizes, [](OpFoldResult size) { return !isConstantIntValue(size, 1); }))
       return node.badOperand("input k must be one i64");
     Value element = tensor::ExtractOp::create(node.b, reshape(node.b, *k, {}).value, ValueRange());
@@ -195,9 +195,9 @@ static LogicalResult importTrilu(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "GatherND", importGatherND, 2, 2, 1, "batch_dims"},
-    {"", "ScatterND", importScatterND, 3, 3, 1, "reduction"},
-    {"", "Trilu", importTrilu, 1, 2, 1, "upper"},
+    {"", "GatherND", importGatherND, 2, 2, 1, "batch_dims", true},
+    {"", "ScatterND", importScatterND, 3, 3, 1, "reduction", true},
+    {"", "Trilu", importTrilu, 1, 2, 1, "upper", true},
 };
 
 ArrayRef<Operator> gatherOperators() { return kOperators; }

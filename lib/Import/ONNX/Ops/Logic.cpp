@@ -15,8 +15,9 @@ template <Compare how> static LogicalResult importCompare(Node &node) {
   auto operands = operandsOf(node, {"A", "B"}, ofOrder ? Elements::Numbers : Elements::Any);
   if (failed(operands))
     return failure();
+  Sign sign = signOfType((*operands)[0].numbers());
   return setElementwise(node, *operands, node.b.getI1Type(),
-                        [](ImplicitLocOpBuilder &b, ValueRange v) { return compare(b, how, v[0], v[1]); });
+                        [&](ImplicitLocOpBuilder &b, ValueRange v) { return compare(b, how, v[0], v[1], sign); });
 }
 
 template <typename Op> static LogicalResult importLogic(Node &node) {
@@ -49,26 +50,26 @@ static LogicalResult importWhere(Node &node) {
   if (failed(condition) || failed(x) || failed(y) ||
       failed(requireElements(node, *condition, "condition", Elements::Bools)))
     return failure();
-  if (x->element() != y->element())
-    return node.badOperand("inputs X and Y have element types " + typeName(x->element()) + " and " +
-                           typeName(y->element()) + "; they must have one");
-  return setElementwise(node, {*condition, *x, *y}, x->element(), [](ImplicitLocOpBuilder &b, ValueRange v) -> Value {
+  if (x->numbers() != y->numbers())
+    return node.badOperand("inputs X and Y have element types " + typeName(x->numbers()) + " and " +
+                           typeName(y->numbers()) + "; they must have one");
+  return setElementwise(node, {*condition, *x, *y}, x->numbers(), [](ImplicitLocOpBuilder &b, ValueRange v) -> Value {
     return arith::SelectOp::create(b, v[0], v[1], v[2]);
   });
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Equal", importCompare<Compare::Equal>, 2, 2, 1, ""},
-    {"", "Less", importCompare<Compare::Less>, 2, 2, 1, ""},
-    {"", "LessOrEqual", importCompare<Compare::LessOrEqual>, 2, 2, 1, ""},
-    {"", "Greater", importCompare<Compare::Greater>, 2, 2, 1, ""},
-    {"", "GreaterOrEqual", importCompare<Compare::GreaterOrEqual>, 2, 2, 1, ""},
+    {"", "Equal", importCompare<Compare::Equal>, 2, 2, 1, "", true},
+    {"", "Less", importCompare<Compare::Less>, 2, 2, 1, "", true},
+    {"", "LessOrEqual", importCompare<Compare::LessOrEqual>, 2, 2, 1, "", true},
+    {"", "Greater", importCompare<Compare::Greater>, 2, 2, 1, "", true},
+    {"", "GreaterOrEqual", importCompare<Compare::GreaterOrEqual>, 2, 2, 1, "", true},
     {"", "And", importLogic<arith::AndIOp>, 2, 2, 1, ""},
     {"", "Or", importLogic<arith::OrIOp>, 2, 2, 1, ""},
     {"", "Xor", importLogic<arith::XOrIOp>, 2, 2, 1, ""},
     {"", "Not", importNot, 1, 1, 1, ""},
     {"", "IsNaN", importIsNaN, 1, 1, 1, ""},
-    {"", "Where", importWhere, 3, 3, 1, ""},
+    {"", "Where", importWhere, 3, 3, 1, "", true},
 };
 
 ArrayRef<Operator> logicOperators() { return kOperators; }

@@ -88,7 +88,7 @@ static LogicalResult importConcat(Node &node) {
       return failure();
     std::string name = "input '" + shown(node.proto.input(i)) + "' ";
     Tensor &first = parts.empty() ? *x : parts.front();
-    if (x->element() != first.element())
+    if (x->numbers() != first.numbers())
       return node.badOperand(name + "has another element type than the first; all must have one");
     if (x->rank() != first.rank())
       return node.badOperand(name + "has rank " + Twine(x->rank()) + "; the first has rank " + Twine(first.rank()));
@@ -197,7 +197,7 @@ static LogicalResult setSlice(Node &node, unsigned output, ArrayRef<Cut> cuts) {
   }
   // Nothing is cut out of nothing; its position may lie outside.
   if (llvm::any_of(sizes, [](OpFoldResult size) { return isConstantIntValue(size, 0); }) && x.element)
-    return node.set(output, {empty(node.b, sizes, x.element), sizes});
+    return node.set(output, makeTensor(empty(node.b, sizes, x.element), sizes, x.element));
   FailureOr<Tensor> tensor = node.tensor(0, "data");
   return failed(tensor) ? failure() : node.set(output, slice(node.b, *tensor, offsets, sizes, strides));
 }
@@ -427,12 +427,12 @@ static LogicalResult importTile(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "Concat", importConcat, 1, 1024, 1, "axis"},
-    {"", "Slice", importSlice, 1, 5, 1, "starts ends axes"},
-    {"", "Split", importSplit, 1, 2, 1024, "axis split num_outputs"},
-    {"", "Transpose", importTranspose, 1, 1, 1, "perm"},
-    {"", "Expand", importExpand, 2, 2, 1, ""},
-    {"", "Tile", importTile, 2, 2, 1, ""},
+    {"", "Concat", importConcat, 1, 1024, 1, "axis", true},
+    {"", "Slice", importSlice, 1, 5, 1, "starts ends axes", true},
+    {"", "Split", importSplit, 1, 2, 1024, "axis split num_outputs", true},
+    {"", "Transpose", importTranspose, 1, 1, 1, "perm", true},
+    {"", "Expand", importExpand, 2, 2, 1, "", true},
+    {"", "Tile", importTile, 2, 2, 1, "", true},
 };
 
 ArrayRef<Operator> moveOperators() { return kOperators; }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // QuantizeLinear and DequantizeLinear as arithmetic on elements: one scale for the tensor, for each slice along an axis,
-// or for each block of an axis. Codes of a constant may have any integer type; computed ones have one that is computed
-// with. A constant matrix that a format holds is a weight instead.
+// or for each block of an axis. A constant matrix that a format holds is a weight instead.
 
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Constants.h"
@@ -17,52 +16,13 @@ namespace whit {
 
 using namespace semantics;
 
-/// Constants with more elements are not made part of the program.
-static constexpr int64_t kMaxCodes = 65536;
-
-/// The integers of a stored tensor; those narrower than a byte are packed, the first in the lowest bits.
-static std::optional<SmallVector<int64_t>> codesOf(const StoredTensor &tensor) {
-  if (tensor.type->bits >= 8)
-    return tensor.integers();
-  bool isSigned = tensor.type->kind == OnnxType::Signed;
-  if (!isSigned && tensor.type->kind != OnnxType::Unsigned)
-    return std::nullopt;
-  int bits = tensor.type->bits;
-  SmallVector<int64_t> codes(tensor.count);
-  for (int64_t i = 0; i < tensor.count; ++i) {
-    uint64_t code = (tensor.bytes[i * bits / 8] >> (i * bits % 8)) & ((1u << bits) - 1);
-    codes[i] = isSigned ? llvm::SignExtend64(code, bits) : int64_t(code);
-  }
-  return codes;
-}
-
-/// Codes or zero points as integers that hold them with their sign.
+/// Codes or zero points.
 static FailureOr<Tensor> integersOf(Node &node, unsigned i, StringRef role) {
-  GraphValue &value = node.input(i);
-  bool isStoredInteger =
-      value.stored && (value.stored->type->kind == OnnxType::Signed || value.stored->type->kind == OnnxType::Unsigned);
-  if (!isStoredInteger) {
-    FailureOr<Tensor> x = node.tensor(i, role);
-    if (succeeded(x) && (!x->element().isInteger() || x->element().isInteger(1)))
-      return LogicalResult(node.report(code::NoType, "input " + role + " has elements of type " +
-                                                         typeName(x->element()) + "; only integers are supported"));
-    return x;
-  }
-  const StoredTensor &stored = *value.stored;
-  std::optional<SmallVector<int64_t>> codes = stored.count <= kMaxCodes ? codesOf(stored) : std::nullopt;
-  if (!codes)
-    return LogicalResult(node.unsupported("input '" + shown(stored.name) + "' (" + role + ") is a constant of " +
-                                              Twine(stored.count) + " integers; at most " + Twine(kMaxCodes) +
-                                              " are supported",
-                                          "store large weights as MatMulNBits does, or as floats and quantize them "
-                                          "with --weights"));
-  unsigned bits = stored.type->kind == OnnxType::Signed ? std::max(stored.type->bits, 8) : 2 * stored.type->bits;
-  Type element = IntegerType::get(node.b.getContext(), bits <= 8 ? 8 : bits <= 16 ? 16 : bits <= 32 ? 32 : 64);
-  auto type = RankedTensorType::get(shapeOf(value.sizes), element);
-  SmallVector<APInt> elements;
-  for (int64_t one : *codes)
-    elements.push_back(APInt(element.getIntOrFloatBitWidth(), one, true, true));
-  return Tensor{arith::ConstantOp::create(node.b, DenseElementsAttr::get(type, elements)), value.sizes};
+  FailureOr<Tensor> x = node.tensor(i, role);
+  if (succeeded(x) && (!x->numbers().isInteger() || x->numbers().isInteger(1)))
+    return LogicalResult(node.report(code::NoType, "input " + role + " has elements of type " + typeName(x->numbers()) +
+                                                       "; only integers are supported"));
+  return x;
 }
 
 /// Scales or zero points with the rank of x, each element standing where x is scaled by it.
@@ -147,13 +107,14 @@ static LogicalResult importDequantizeLinear(Node &node) {
     if (std::optional<Tensor> values = codedMatrix(node, why))
       return node.set(0, convert(node.b, *values, element));
   GraphValue &codes = node.input(0);
-  if (!why.empty() && codes.stored->count > kMaxCodes)
+  std::string since = why.empty() ? "" : ", since " + why;
+  if (codes.stored && codes.stored->count > kMaxConstantIntegers)
     return node.unsupported("input '" + shown(codes.stored->name) + "' (x) is a constant of " +
-                                Twine(codes.stored->count) + " codes that no format holds, since " + why,
+                                Twine(codes.stored->count) + " codes that no format holds" + since,
                             "store large weights as MatMulNBits does, or as floats and quantize them with --weights");
   if (!why.empty())
     remark::missed(node.b.getLoc(), remark::RemarkOpts::name("dequantize").category("import"))
-        << ("'" + shown(codes.stored->name) + "' is dequantized while the model runs, since " + why);
+        << ("'" + shown(codes.stored->name) + "' is dequantized while the model runs" + since);
   FailureOr<Tensor> x = integersOf(node, 0, "x");
   if (failed(x))
     return failure();
@@ -167,52 +128,99 @@ static LogicalResult importDequantizeLinear(Node &node) {
   if (scaling->zero)
     operands.push_back(*scaling->zero);
   return setElementwise(node, operands, element, [&](ImplicitLocOpBuilder &b, ValueRange v) {
-    Value difference = convert(b, v[0], b.getI32Type());
+    Value difference = convertHeld(b, v[0], operands[0].numbers(), b.getI32Type());
     if (v.size() > 2)
-      difference = subtract(b, {difference, convert(b, v[2], b.getI32Type())});
+      difference = subtract(b, {difference, convertHeld(b, v[2], operands[2].numbers(), b.getI32Type())});
     return convert(b, multiply(b, {convert(b, difference, f32), v[1]}), element);
   });
 }
 
+/// The type of the codes that a QuantizeLinear makes; null, reported, if it has none that is supported.
+static Type codeType(Node &node) {
+  FailureOr<int64_t> output = node.integer("output_dtype", 0);
+  if (failed(output))
+    return {};
+  MLIRContext *context = node.b.getContext();
+  Type byZero = node.has(2) ? node.input(2).element : Type(), wanted = *output ? valueType(context, *output) : byZero;
+  Type type = *output || node.has(2) ? wanted : IntegerType::get(context, 8, IntegerType::Unsigned);
+  const OnnxType *known = *output                               ? onnxType(*output)
+                          : node.has(2) && node.input(2).stored ? node.input(2).stored->type
+                                                                : nullptr;
+  if (!type || !type.isInteger() || type.isInteger(1) || type.getIntOrFloatBitWidth() > 16)
+    (void)node.report(code::NoType, "the result has elements of " +
+                                        (type    ? "type " + typeName(type)
+                                         : known ? "type " + std::string(known->name)
+                                                 : std::string("another type")) +
+                                        "; only integers of at most 16 bits are supported");
+  else if (node.has(2) && type != byZero)
+    (void)node.badAttribute("attribute 'output_dtype' is " + typeName(type) +
+                            "; input zero_point has elements of type " +
+                            (byZero ? typeName(byZero) : std::string("another")));
+  else
+    return type;
+  return {};
+}
+
 static LogicalResult importQuantizeLinear(Node &node) {
-  FailureOr<int64_t> output = node.integer("output_dtype", 0), precision = node.integer("precision", 0),
-                     saturate = node.integer("saturate", 1);
+  FailureOr<int64_t> precision = node.integer("precision", 0), saturate = node.integer("saturate", 1);
   FailureOr<Tensor> x = node.tensor(0, "x");
-  if (failed(output) || failed(precision) || failed(saturate) || failed(x) ||
-      failed(requireElements(node, *x, "x", Elements::Numbers)))
+  if (failed(precision) || failed(saturate) || failed(x) || failed(requireElements(node, *x, "x", Elements::Numbers)))
     return failure();
-  if (*precision != 0 && *precision != 1)
-    return node.unsupported("attribute 'precision' is " + Twine(*precision) + "; only 1 (f32) is supported");
-  GraphValue *zero = node.has(2) ? &node.input(2) : nullptr;
-  const OnnxType *type = *output ? onnxType(*output) : zero && zero->stored ? zero->stored->type : nullptr;
-  Type element = type ? valueType(node.b.getContext(), type->number) : zero ? zero->element : Type();
-  if (!element || !element.isInteger() || element.isInteger(1))
-    return node.report(code::NoType, Twine("the result has elements of type ") +
-                                         (type   ? type->name
-                                          : zero ? "another"
-                                                 : "uint8") +
-                                         "; only signed integers of 8 bits and more are supported");
+  Type element = codeType(node),
+       quotientType = *precision ? valueType(node.b.getContext(), *precision) : node.input(1).element;
+  if (!element)
+    return failure();
   FailureOr<Scaling> scaling = scalingOf(node, *x);
   if (failed(scaling))
     return failure();
-  unsigned bits = element.getIntOrFloatBitWidth();
-  if (bits > 16)
-    return node.unsupported("the result has integers of " + Twine(bits) + " bits; at most 16 are supported");
-  Type f32 = node.b.getF32Type();
+  if (!isa_and_nonnull<FloatType>(quotientType) || quotientType.isF64())
+    return node.badAttribute("attribute 'precision' is " + Twine(*precision) +
+                             "; it must be float (1), float16 (10) or bfloat16 (16)");
+  Type f32 = node.b.getF32Type(), from = x->numbers();
   SmallVector<Tensor> operands{*x, scaling->scale};
   if (scaling->zero)
     operands.push_back(*scaling->zero);
   return setElementwise(node, operands, element, [&](ImplicitLocOpBuilder &b, ValueRange v) {
-    Value steps = math::RoundEvenOp::create(b, divide(b, {convert(b, v[0], f32), v[1]}));
+    Value quotient = convert(b, divide(b, {convertHeld(b, v[0], from, f32), v[1]}), quotientType);
+    Value steps = math::RoundEvenOp::create(b, convert(b, quotient, f32));
     if (v.size() > 2)
-      steps = add(b, {steps, convert(b, v[2], f32)});
-    return convert(b, steps, element); // which keeps it within the integers
+      steps = add(b, {steps, convertHeld(b, v[2], element, f32)});
+    return convertHeld(b, steps, f32, element); // which keeps it within the integers
   });
 }
 
+/// Codes of 8 bits without a sign for a range that reaches from the smallest element, or 0, to the largest, or 0.
+static LogicalResult importDynamicQuantizeLinear(Node &node) {
+  FailureOr<Tensor> x = node.f32(0, "x");
+  if (failed(x))
+    return failure();
+  ImplicitLocOpBuilder &b = node.b;
+  Type f32 = b.getF32Type(), u8 = b.getIntegerType(8, /*isSigned=*/false);
+  SmallVector<int64_t> all = llvm::to_vector(llvm::seq<int64_t>(0, x->rank()));
+  auto extreme = [&](Reduction kind) { return all.empty() ? *x : reduce(b, *x, kind, all, /*keep=*/false); };
+  Tensor most = extreme(Reduction::Max), least = extreme(Reduction::Min);
+  Tensor scale = elementwise(b, {most, least}, {}, f32, [&](ImplicitLocOpBuilder &at, ValueRange v) -> Value {
+    Value zero = constant(at, f32, 0), one = constant(at, f32, 1);
+    Value range = subtract(at, {maximum(at, v[0], zero), minimum(at, v[1], zero)});
+    Value isNone = compare(at, Compare::Equal, range, zero);
+    return divide(at, {arith::SelectOp::create(at, isNone, one, range), constant(at, f32, 255)});
+  });
+  Tensor zero = elementwise(b, {least, scale}, {}, u8, [&](ImplicitLocOpBuilder &at, ValueRange v) {
+    Value none = constant(at, f32, 0);
+    Value steps = subtract(at, {none, divide(at, {minimum(at, v[0], none), v[1]})});
+    return convertHeld(at, math::RoundEvenOp::create(at, steps), f32, u8);
+  });
+  Tensor y = elementwise(b, {*x, scale, zero}, x->sizes, u8, [&](ImplicitLocOpBuilder &at, ValueRange v) {
+    Value steps = math::RoundEvenOp::create(at, divide(at, {v[0], v[1]}));
+    return convertHeld(at, add(at, {steps, convertHeld(at, v[2], u8, f32)}), f32, u8);
+  });
+  return success(succeeded(node.set(0, y)) && succeeded(node.set(1, scale)) && succeeded(node.set(2, zero)));
+}
+
 static constexpr Operator kOperators[] = {
-    {"", "DequantizeLinear", importDequantizeLinear, 2, 3, 1, "axis block_size output_dtype"},
-    {"", "QuantizeLinear", importQuantizeLinear, 2, 3, 1, "axis block_size output_dtype precision saturate"},
+    {"", "DequantizeLinear", importDequantizeLinear, 2, 3, 1, "axis block_size output_dtype", true},
+    {"", "QuantizeLinear", importQuantizeLinear, 2, 3, 1, "axis block_size output_dtype precision saturate", true},
+    {"", "DynamicQuantizeLinear", importDynamicQuantizeLinear, 1, 1, 3, ""},
 };
 
 ArrayRef<Operator> quantizeOperators() { return kOperators; }

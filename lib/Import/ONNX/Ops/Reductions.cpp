@@ -76,7 +76,7 @@ static Type sumType(OpBuilder &b, Type type) {
 static Tensor mapped(ImplicitLocOpBuilder &b, const Tensor &x, Value (*function)(ImplicitLocOpBuilder &, Value)) {
   if (!function)
     return x;
-  return elementwise(b, x, x.sizes, x.element(),
+  return elementwise(b, x, x.sizes, x.numbers(),
                      [&](ImplicitLocOpBuilder &at, ValueRange v) { return function(at, v[0]); });
 }
 
@@ -98,7 +98,7 @@ static LogicalResult importReduce(Node &node, const Form &form) {
   Axes axes;
   if (failed(readOperands(node, form.allowed, x, axes)))
     return failure();
-  Type type = x.element();
+  Type type = x.numbers();
   Tensor wide = mapped(node.b, convert(node.b, x, sumType(node.b, type)), form.before);
   if (!axes.over.empty())
     wide = reduce(node.b, wide, form.kind, axes.over, axes.keep);
@@ -224,11 +224,11 @@ static LogicalResult importLogSoftmax(Node &node) {
 }
 
 static constexpr Operator kOperators[] = {
-    {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceSum", importReduceSum, 1, 2, 1, "axes keepdims noop_with_empty_axes", true},
     {"", "ReduceMean", importReduceMean, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
-    {"", "ReduceMax", importReduceMax, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
-    {"", "ReduceMin", importReduceMin, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
-    {"", "ReduceProd", importReduceProd, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
+    {"", "ReduceMax", importReduceMax, 1, 2, 1, "axes keepdims noop_with_empty_axes", true},
+    {"", "ReduceMin", importReduceMin, 1, 2, 1, "axes keepdims noop_with_empty_axes", true},
+    {"", "ReduceProd", importReduceProd, 1, 2, 1, "axes keepdims noop_with_empty_axes", true},
     {"", "ReduceL1", importReduceL1, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
     {"", "ReduceL2", importReduceL2, 1, 2, 1, "axes keepdims noop_with_empty_axes"},
     {"", "ReduceSumSquare", importReduceSumSquare, 1, 2, 1, "axes keepdims noop_with_empty_axes"},

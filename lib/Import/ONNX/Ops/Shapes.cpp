@@ -255,6 +255,8 @@ static LogicalResult importConstantOfShape(Node &node) {
     if ((*tensor)->count != 1)
       return node.badAttribute("attribute 'value' has " + Twine((*tensor)->count) + " elements; it must have one");
     known = storedElements(**tensor, element)[0];
+    if (!known)
+      return node.unsupported("attribute 'value' is beyond 2^63");
   }
   for (OpFoldResult size : *sizes)
     if (!node.graph.algebra.isNonNegative(size))
@@ -272,8 +274,9 @@ static LogicalResult importConstantOfShape(Node &node) {
   }
   auto number = cast<TypedAttr>(cast<Attribute>(known));
   if (element.isInteger())
-    number = node.b.getIntegerAttr(element, cast<IntegerAttr>(number).getInt());
-  return node.set(0, splat(node.b, *sizes, number));
+    number = node.b.getIntegerAttr(
+        held(element), APInt(held(element).getIntOrFloatBitWidth(), cast<IntegerAttr>(number).getInt(), true, true));
+  return node.set(0, makeTensor(splat(node.b, *sizes, number).value, *sizes, element));
 }
 
 /// Integers from start to limit; the number of them must follow from sizes.
@@ -343,12 +346,12 @@ static LogicalResult importRange(Node &node) {
 static constexpr Operator kOperators[] = {
     {"", "Constant", importConstant, 0, 0, 1, "value value_int value_ints value_float value_floats"},
     {"", "Shape", importShape, 1, 1, 1, "start end"},
-    {"", "Gather", importGather, 2, 2, 1, "axis"},
-    {"", "Reshape", importReshape, 2, 2, 1, "allowzero"},
-    {"", "Squeeze", importSqueeze, 1, 2, 1, "axes"},
-    {"", "Unsqueeze", importUnsqueeze, 1, 2, 1, "axes"},
-    {"", "Flatten", importFlatten, 1, 1, 1, "axis"},
-    {"", "Identity", importIdentity, 1, 1, 1, ""},
+    {"", "Gather", importGather, 2, 2, 1, "axis", true},
+    {"", "Reshape", importReshape, 2, 2, 1, "allowzero", true},
+    {"", "Squeeze", importSqueeze, 1, 2, 1, "axes", true},
+    {"", "Unsqueeze", importUnsqueeze, 1, 2, 1, "axes", true},
+    {"", "Flatten", importFlatten, 1, 1, 1, "axis", true},
+    {"", "Identity", importIdentity, 1, 1, 1, "", true},
     {"", "ConstantOfShape", importConstantOfShape, 1, 1, 1, "value"},
     {"", "Range", importRange, 3, 3, 1, ""},
 };

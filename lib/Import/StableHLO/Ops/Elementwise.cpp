@@ -18,11 +18,6 @@ namespace whit {
 using namespace semantics;
 namespace hlo = mlir::stablehlo;
 
-static Sign signOfType(Type type) {
-  Type element = getElementTypeOrSelf(type);
-  return element.isUnsignedInteger() || element.isInteger(1) ? Sign::Unsigned : Sign::Signed;
-}
-
 static Compare how(hlo::ComparisonDirection direction) {
   switch (direction) {
   case hlo::ComparisonDirection::EQ:

@@ -69,8 +69,7 @@ def main(out):
     save("bad_mode", "Attention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, qk_matmul_output_mode=4)
     save("bad_block", "DequantizeLinear", ["w", "scale"], ([4, 6],), [], [constant("w", np.full((4, 6), 1, np.int8)),
          constant("scale", np.ones((3, 6), np.float32))], axis=0, block_size=2)
-    save("bad_codes", "QuantizeLinear", ["x", "scale"], (["n", 4], TensorProto.UINT8), [x], [constant("scale", np.float32(1))])
-    save("short", "Abs", ["x"], (["n"], TensorProto.INT16), [value("x", ["n"], TensorProto.INT16)])
+    save("short", "Abs", ["x"], (["n"], TensorProto.UINT16), [value("x", ["n"], TensorProto.UINT16)])
 
 
 if __name__ == "__main__":
