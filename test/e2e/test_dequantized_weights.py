@@ -38,7 +38,8 @@ CASES = {
 }
 
 
-def test_a_model_that_onnx_runtime_quantized(tools, tmp_path):
+@pytest.mark.parametrize("activations", ("QInt8", "QUInt8"))
+def test_a_model_that_onnx_runtime_quantized(tools, tmp_path, activations):
     """Embedding, product and Gemm, whose zero points, biases and scales lie wherever its quantizer puts them."""
     runtime = pytest.importorskip("onnxruntime")
     from onnxruntime import quantization
@@ -57,7 +58,7 @@ def test_a_model_that_onnx_runtime_quantized(tools, tmp_path):
             return self.left.pop() if self.left else None
 
     quantization.quantize_static(tmp_path / "float.onnx", tmp_path / "model.onnx", Feeds(), per_channel=True,
-                                 activation_type=quantization.QuantType.QInt8)
+                                 activation_type=quantization.QuantType[activations])
     plain = runtime.SessionOptions()
     plain.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     feeds = {"ids": np.arange(20)}

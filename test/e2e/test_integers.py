@@ -123,3 +123,18 @@ def test_a_model_between_codes(tools, tmp_path):
     expected, found, exact = both(tools, tmp_path, proto, feeds)
     assert len(np.unique(expected["mid.codes"])) > 50 and len(np.unique(expected["out.codes"])) > 50
     same(expected, found, exact)
+
+
+def test_a_program_of_jax_on_integers_without_a_sign(tools, tmp_path):
+    program = tmp_path / "model.mlir"
+    program.write_text("""func.func public @main(%x: tensor<256xui8>, %y: tensor<256xui8>) -> (tensor<256xui8>, tensor<256xui32>, tensor<256xi1>) {
+      %0 = stablehlo.divide %x, %y : tensor<256xui8>
+      %1 = stablehlo.convert %x : (tensor<256xui8>) -> tensor<256xui32>
+      %2 = stablehlo.compare GT, %x, %y, UNSIGNED : (tensor<256xui8>, tensor<256xui8>) -> tensor<256xi1>
+      return %0, %1, %2 : tensor<256xui8>, tensor<256xui32>, tensor<256xi1>
+    }
+    """)
+    tools.run("whit-compile", program, "-o", tmp_path / "model.so", "--quiet")
+    x = np.arange(256, dtype=np.uint8)
+    y = np.maximum(x[::-1], 1)
+    same({"out0": x // y, "out1": x.astype(np.uint32), "out2": x > y}, tools.infer(tmp_path / "model.so", {"arg0": x, "arg1": y}))

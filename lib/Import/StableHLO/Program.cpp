@@ -8,6 +8,7 @@
 #include "StableHLO/StableHLO.h"
 #include "whit/Artifact.h"
 
+#include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/Support/JSON.h"
 
@@ -28,6 +29,12 @@ Type hloElement(Type type) {
     return IntegerType::get(type.getContext(), integer.getWidth());
   }
   return isa<Float16Type, BFloat16Type, Float32Type, Float64Type>(type) ? type : Type();
+}
+
+/// Whether an argument or a result is an array of integers without a sign; the runtime has none of 16 bits.
+static bool isPassedUnsigned(Type type) {
+  type = getElementTypeOrSelf(type);
+  return type.isUnsignedInteger() && type.getIntOrFloatBitWidth() != 16;
 }
 
 std::string hloName(Operation *op) {
@@ -391,6 +398,8 @@ bool Program::addInputs(func::FuncOp main) {
     StringAttr name = builder.getStringAttr("arg" + Twine(i));
     argument.setLoc(NameLoc::get(name));
     function.setArgAttr(place, "whit.name", name);
+    if (isPassedUnsigned(main.getArgumentTypes()[i]))
+      function.setArgAttr(place, "whit.unsigned", builder.getUnitAttr());
     if (std::string alias = aliases.lookup(name.getValue()); !alias.empty())
       function.setArgAttr(place, "whit.alias", builder.getStringAttr(alias));
     function.setArgAttr(place, "whit.dims", builder.getI64ArrayAttr(cast<RankedTensorType>(types[place]).getShape()));
@@ -419,6 +428,8 @@ void Program::addOutputs(func::FuncOp main, ArrayRef<HloValue> results) {
     NamedAttrList described;
     described.set("whit.name", builder.getStringAttr(name));
     described.set("whit.dims", builder.getI64ArrayAttr(tensor.type().getShape()));
+    if (isPassedUnsigned(main.getResultTypes()[i]))
+      described.set("whit.unsigned", builder.getUnitAttr());
     if (std::string alias = aliases.lookup(name); !alias.empty())
       described.set("whit.alias", builder.getStringAttr(alias));
     attributes.push_back(described.getDictionary(source.getContext()));

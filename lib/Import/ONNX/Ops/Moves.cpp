@@ -30,6 +30,18 @@ static int64_t positionOf(ArrayRef<int64_t> shape, ArrayRef<int64_t> index) {
   return at;
 }
 
+/// Moves the elements of a known value: result[index] = x[from(index)]. Nothing if the elements or sizes are not known.
+static std::optional<LogicalResult>
+moveElements(Node &node, unsigned output, const GraphValue &x, ArrayRef<OpFoldResult> sizes,
+             function_ref<SmallVector<int64_t>(ArrayRef<int64_t> index, ArrayRef<int64_t> shape)> from) {
+  std::optional<SmallVector<int64_t>> shape = staticShape(x);
+  SmallVector<int64_t> result = shapeOf(sizes);
+  if (!shape || llvm::is_contained(result, ShapedType::kDynamic))
+    return std::nullopt;
+  return moveKnown(node, output, x, result,
+                   [&](ArrayRef<int64_t> index) { return positionOf(*shape, from(index, *shape)); });
+}
+
 // ------------------------------------------------------------------------------------------------ Concat
 
 /// Known parts, one after the other; nothing if one is not known.
@@ -173,12 +185,12 @@ static LogicalResult setSlice(Node &node, unsigned output, ArrayRef<Cut> cuts) {
   }
   if (llvm::equal(sizes, x.sizes, sameSize) && llvm::all_of(strides, [](int64_t step) { return step == 1; }))
     return node.setValue(output, x);
-  if (auto shape = staticShape(x); shape && isStatic && x.elements) {
-    auto known = moveKnown(node, output, x, shapeOf(sizes), [&](ArrayRef<int64_t> index) {
+  if (isStatic) {
+    auto known = moveElements(node, output, x, sizes, [&](ArrayRef<int64_t> index, ArrayRef<int64_t>) {
       SmallVector<int64_t> from;
       for (auto [i, start, step] : llvm::zip(index, starts, strides))
         from.push_back(start + i * step);
-      return positionOf(*shape, from);
+      return from;
     });
     if (known)
       return *known;
@@ -338,16 +350,15 @@ static LogicalResult importTranspose(Node &node) {
     return node.badAttribute("attribute 'perm' is no permutation of the " + Twine(x.rank()) + " dimensions of data");
   if (llvm::is_sorted(permutation))
     return node.setValue(0, x);
-  if (auto shape = staticShape(x); shape && x.elements) {
-    auto known = moveKnown(node, 0, x, applyPermutation(*shape, permutation), [&](ArrayRef<int64_t> index) {
-      SmallVector<int64_t> from(index.size());
-      for (auto [i, to] : llvm::zip(index, permutation))
-        from[to] = i;
-      return positionOf(*shape, from);
-    });
-    if (known)
-      return *known;
-  }
+  Sizes sizes = applyPermutation(ArrayRef(x.sizes), permutation);
+  auto known = moveElements(node, 0, x, sizes, [&](ArrayRef<int64_t> index, ArrayRef<int64_t>) {
+    SmallVector<int64_t> from(index.size());
+    for (auto [i, to] : llvm::zip(index, permutation))
+      from[to] = i;
+    return from;
+  });
+  if (known)
+    return *known;
   FailureOr<Tensor> tensor = node.tensor(0, "data");
   return failed(tensor) ? failure() : node.set(0, transpose(node.b, *tensor, permutation));
 }
@@ -378,18 +389,14 @@ static LogicalResult importExpand(Node &node) {
   }
   if (llvm::equal(sizes, x.sizes, sameSize))
     return node.setValue(0, x);
-  auto shape = staticShape(x);
-  SmallVector<int64_t> result = shapeOf(sizes);
-  if (x.elements && shape && !llvm::is_contained(result, ShapedType::kDynamic)) {
-    auto known = moveKnown(node, 0, x, result, [&](ArrayRef<int64_t> index) {
-      SmallVector<int64_t> from;
-      for (auto [i, size] : llvm::zip(index.take_back(shape->size()), *shape))
-        from.push_back(size == 1 ? 0 : i);
-      return positionOf(*shape, from);
-    });
-    if (known)
-      return *known;
-  }
+  auto known = moveElements(node, 0, x, sizes, [](ArrayRef<int64_t> index, ArrayRef<int64_t> shape) {
+    SmallVector<int64_t> from;
+    for (auto [i, size] : llvm::zip(index.take_back(shape.size()), shape))
+      from.push_back(size == 1 ? 0 : i);
+    return from;
+  });
+  if (known)
+    return *known;
   FailureOr<Tensor> tensor = node.tensor(0, "input");
   return failed(tensor) ? failure() : node.set(0, broadcastTo(node.b, *tensor, sizes));
 }
@@ -410,18 +417,14 @@ static LogicalResult importTile(Node &node) {
     if (!sizes.back())
       return node.badOperand("the result has more elements than can be counted");
   }
-  auto shape = staticShape(x);
-  SmallVector<int64_t> result = shapeOf(sizes);
-  if (x.elements && shape && !llvm::is_contained(result, ShapedType::kDynamic)) {
-    auto known = moveKnown(node, 0, x, result, [&](ArrayRef<int64_t> index) {
-      SmallVector<int64_t> from;
-      for (auto [i, size] : llvm::zip(index, *shape))
-        from.push_back(i % size);
-      return positionOf(*shape, from);
-    });
-    if (known)
-      return *known;
-  }
+  auto known = moveElements(node, 0, x, sizes, [](ArrayRef<int64_t> index, ArrayRef<int64_t> shape) {
+    SmallVector<int64_t> from;
+    for (auto [i, size] : llvm::zip(index, shape))
+      from.push_back(i % size);
+    return from;
+  });
+  if (known)
+    return *known;
   FailureOr<Tensor> tensor = node.tensor(0, "input");
   return failed(tensor) ? failure() : node.set(0, tile(node.b, *tensor, *repeats, sizes));
 }
