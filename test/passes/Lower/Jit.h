@@ -23,6 +23,9 @@ struct Machine {
 /// The machines whose features this host has, best first; the last one is any x86-64.
 std::vector<Machine> machinesOfHost();
 
+/// Those for kernels that add no products of bytes: machines that differ in these alone would get the same code.
+std::vector<Machine> machinesWithoutByteDots();
+
 /// A strided memref descriptor of any rank.
 class MemRef {
 public:

@@ -59,6 +59,12 @@ std::vector<Machine>(::whit::test::machinesOfHost)() {
   return all;
 }
 
+std::vector<Machine>(::whit::test::machinesWithoutByteDots)() {
+  std::vector<Machine> all = machinesOfHost();
+  llvm::erase_if(all, [](const Machine &machine) { return machine.name == "avxvnni" || machine.name == "avx512vnni"; });
+  return all;
+}
+
 ::whit::test::MemRef::MemRef(void *data, std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t offset) {
   if (strides.empty()) {
     strides.assign(sizes.size(), 1);

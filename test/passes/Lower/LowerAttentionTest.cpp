@@ -17,13 +17,6 @@
 using namespace whit::test;
 
 namespace {
-/// Row kernels know no byte dot products, so machines that differ in these alone get the same code.
-std::vector<Machine> machines() {
-  std::vector<Machine> all = machinesOfHost();
-  std::erase_if(all, [&](const Machine &machine) { return machine.name == "avxvnni" || machine.name == "avx512vnni"; });
-  return all;
-}
-
 constexpr double kUnit = 0x1p-24;
 
 struct Shape {
@@ -227,7 +220,7 @@ struct Problem {
 };
 
 void check(const Shape &shape) {
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     SCOPED_TRACE(machine.name + " B " + std::to_string(shape.batch) + " S " + std::to_string(shape.rows) + " D " +
                  std::to_string(shape.depth) + " T " + std::to_string(shape.tokens) + " " + shape.type +
                  (shape.blocked ? " blocked" : " plain") + " window " + std::to_string(shape.window));
@@ -301,7 +294,7 @@ void check(const Append &shape) {
   int64_t blocks = (shape.tokens + 15) / 16, capacity = shape.blocked ? 16 * blocks : shape.tokens;
   std::vector<float> fresh = randomFloats(shape.batch * shape.rows * shape.heads * shape.depth, 3);
   std::vector<float> old = randomFloats(shape.batch * shape.heads * std::max<int64_t>(shape.past, 1) * shape.depth, 4);
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     SCOPED_TRACE(machine.name + (shape.blocked ? " blocked " : " plain ") + shape.type);
     std::string tail = "x" + std::to_string(shape.depth);
     std::string cacheType = "memref<?x?x?" + tail + (shape.blocked ? "x16x" : "x") + shape.type + ">";

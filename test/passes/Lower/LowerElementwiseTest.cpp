@@ -17,13 +17,6 @@
 using namespace whit::test;
 
 namespace {
-/// Row kernels know no byte dot products, so machines that differ in these alone get the same code.
-std::vector<Machine> machines() {
-  std::vector<Machine> all = machinesOfHost();
-  std::erase_if(all, [&](const Machine &machine) { return machine.name == "avxvnni" || machine.name == "avx512vnni"; });
-  return all;
-}
-
 const char *kPasses = "func.func(whit-lower-elementwise)";
 
 std::string unary(const std::string &op, const std::string &from = "f32", const std::string &to = "f32") {
@@ -61,7 +54,7 @@ double ulp(long double expected) {
 /// The sum of the formula cancels for negative x: the error is one of x, not of the result.
 void checkGelu(const std::string &form, std::function<long double(long double)> reference) {
   std::vector<float> x = arguments(10);
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     SCOPED_TRACE(form + " on " + machine.name);
     auto kernel = Kernel::compile(unary("    %r = whit.gelu " + form + " %a : f32"), kPasses, machine);
     ASSERT_TRUE(kernel);
@@ -83,7 +76,7 @@ void checkFunction(const std::string &op, float range, double bound, std::functi
                    double largest = INFINITY) {
   std::vector<float> x = arguments(range);
   std::vector<float> before;
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     SCOPED_TRACE(op + " on " + machine.name);
     auto kernel = Kernel::compile(unary("    %r = math." + op + " %a : f32"), kPasses, machine);
     ASSERT_TRUE(kernel);
@@ -219,7 +212,7 @@ TEST(LowerElementwise, Pow) {
   std::shuffle(e.begin(), e.end(), std::mt19937(9));
   for (size_t i = 0; i < e.size(); i += 3)
     e[i] = std::round(e[i]);
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%x: memref<?xf32>, %e: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
         linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
@@ -256,7 +249,7 @@ TEST(LowerElementwise, Atan2) {
   for (float a : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN})
     for (float b : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN})
       y.push_back(a), x.push_back(b);
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%y: memref<?xf32>, %x: memref<?xf32>, %r: memref<?xf32>) attributes {llvm.emit_c_interface} {
         linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
@@ -286,7 +279,7 @@ TEST(LowerElementwise, Remainder) {
   std::shuffle(d.begin(), d.end(), std::mt19937(9));
   for (size_t i = 0; i < x.size(); i += 5)
     x[i] = d[i] * float(int(i % 97) - 48); // whole quotients, and next to them
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%x: memref<?xf32>, %d: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
         linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
@@ -313,7 +306,7 @@ TEST(LowerElementwise, Remainder) {
 
 // Every f16 and bf16, and f32 numbers around every rounding boundary.
 TEST(LowerElementwise, HalfConversions) {
-  for (const Machine &machine : machines())
+  for (const Machine &machine : machinesWithoutByteDots())
     for (auto [type, scale] :
          {std::pair<std::string, whit::ScaleType>{"f16", whit::ScaleType::F16}, {"bf16", whit::ScaleType::BF16}}) {
       SCOPED_TRACE(machine.name + " " + type);
@@ -345,7 +338,7 @@ TEST(LowerElementwise, HalfConversions) {
 
 // Rows, a row vector, a column, a scalar and a captured value meet; sizes are dynamic, the result is a view.
 TEST(LowerElementwise, Broadcasts) {
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       #all = affine_map<(i, j, k) -> (i, j, k)>
       func.func @f(%x: memref<?x?x?xf32>, %row: memref<?xf32>, %column: memref<?x1xf32>, %one: memref<f32>, %y: memref<?x?x?xf32, strided<[?, ?, 1], offset: ?>>) attributes {llvm.emit_c_interface} {
@@ -388,7 +381,7 @@ TEST(LowerElementwise, Broadcasts) {
 }
 
 TEST(LowerElementwise, Integers) {
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       #all = affine_map<(i, j) -> (i, j)>
       func.func @f(%x: memref<?x?xi64>, %mask: memref<?x?xi1>, %y: memref<?x?xf32>, %z: memref<?x?xi32>, %m: memref<?x?xi1>) attributes {llvm.emit_c_interface} {
@@ -438,7 +431,7 @@ TEST(LowerElementwise, Integers) {
 
 // Named operations, a transpose, a reduction and a copy of a view.
 TEST(LowerElementwise, OtherOperations) {
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       func.func @f(%x: memref<?x?xf32>, %t: memref<?x?xf32>, %sum: memref<?xf32>, %twice: memref<?x?xf32>, %copy: memref<?x?xf32, strided<[?, 1], offset: ?>>) attributes {llvm.emit_c_interface} {
         %zero = arith.constant 0.0 : f32
@@ -477,7 +470,7 @@ TEST(LowerElementwise, OtherOperations) {
 
 // Blocks, whole and not, of elements of every width, beside an operand that needs no turning.
 TEST(LowerElementwise, Transposes) {
-  for (const Machine &machine : {machines().front(), machines().back()})
+  for (const Machine &machine : {machinesWithoutByteDots().front(), machinesWithoutByteDots().back()})
     for (std::string type : {"i8", "i32", "i64"}) {
       std::string x = "memref<?x?x?x" + type + ">", row = "memref<?x" + type + ">";
       auto kernel = Kernel::compile(
@@ -512,7 +505,7 @@ TEST(LowerElementwise, Transposes) {
 // Products of matrices: along N where it is contiguous, along K where only that is; both orders sum K in ascending
 // order or in 16 partial sums. Small integers, so that each order is exact.
 TEST(LowerElementwise, Contractions) {
-  for (const Machine &machine : machines()) {
+  for (const Machine &machine : machinesWithoutByteDots()) {
     auto kernel = Kernel::compile(R"(
       #a = affine_map<(b, m, n, k) -> (b, m, k)>
       #c = affine_map<(b, m, n, k) -> (b, m, n)>
