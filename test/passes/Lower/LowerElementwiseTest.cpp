@@ -27,6 +27,27 @@ std::string unary(const std::string &op, const std::string &from = "f32", const 
          ", %unused: " + to + "):\n" + op + "\n    linalg.yield %r : " + to + "\n  }\n  return\n}";
 }
 
+/// What an operation makes of a[i] and b[i]; empty after a message when it does not compile.
+std::vector<float> onPairs(const std::string &op, std::vector<float> a, std::vector<float> b, const Machine &machine) {
+  auto kernel = Kernel::compile(R"(
+    func.func @f(%a: memref<?xf32>, %b: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
+      linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
+          ins(%a, %b : memref<?xf32>, memref<?xf32>) outs(%y : memref<?xf32>) {
+      ^bb0(%0: f32, %1: f32, %unused: f32):
+        %r = )" + op + R"( %0, %1 : f32
+        linalg.yield %r : f32
+      }
+      return
+    })",
+                                kPasses, machine);
+  if (!kernel)
+    return {};
+  std::vector<float> y(a.size());
+  int64_t size = a.size();
+  kernel->call("f", {MemRef(a.data(), {size}), MemRef(b.data(), {size}), MemRef(y.data(), {size})});
+  return y;
+}
+
 /// Every kind of argument: all exponents, and a dense range around zero.
 std::vector<float> arguments(float range) {
   std::vector<float> values{0.0f,  -0.0f,     INFINITY,  -INFINITY, NAN,     1.0f,
@@ -213,21 +234,8 @@ TEST(LowerElementwise, Pow) {
   for (size_t i = 0; i < e.size(); i += 3)
     e[i] = std::round(e[i]);
   for (const Machine &machine : machinesWithoutByteDots()) {
-    auto kernel = Kernel::compile(R"(
-      func.func @f(%x: memref<?xf32>, %e: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
-        linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
-            ins(%x, %e : memref<?xf32>, memref<?xf32>) outs(%y : memref<?xf32>) {
-        ^bb0(%a: f32, %b: f32, %unused: f32):
-          %r = math.powf %a, %b : f32
-          linalg.yield %r : f32
-        }
-        return
-      })",
-                                  kPasses, machine);
-    ASSERT_TRUE(kernel);
-    std::vector<float> y(x.size());
-    int64_t size = x.size();
-    kernel->call("f", {MemRef(x.data(), {size}), MemRef(e.data(), {size}), MemRef(y.data(), {size})});
+    std::vector<float> y = onPairs("math.powf", x, e, machine);
+    ASSERT_EQ(y.size(), x.size());
     for (size_t i = 0; i < x.size(); ++i) {
       long double expected = std::pow((long double)(x[i]), (long double)(e[i]));
       float rounded = float(expected);
@@ -250,21 +258,8 @@ TEST(LowerElementwise, Atan2) {
     for (float b : {0.0f, -0.0f, 1.0f, -1.0f, INFINITY, -INFINITY, NAN})
       y.push_back(a), x.push_back(b);
   for (const Machine &machine : machinesWithoutByteDots()) {
-    auto kernel = Kernel::compile(R"(
-      func.func @f(%y: memref<?xf32>, %x: memref<?xf32>, %r: memref<?xf32>) attributes {llvm.emit_c_interface} {
-        linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
-            ins(%y, %x : memref<?xf32>, memref<?xf32>) outs(%r : memref<?xf32>) {
-        ^bb0(%a: f32, %b: f32, %unused: f32):
-          %0 = math.atan2 %a, %b : f32
-          linalg.yield %0 : f32
-        }
-        return
-      })",
-                                  kPasses, machine);
-    ASSERT_TRUE(kernel);
-    std::vector<float> found(x.size());
-    int64_t size = x.size();
-    kernel->call("f", {MemRef(y.data(), {size}), MemRef(x.data(), {size}), MemRef(found.data(), {size})});
+    std::vector<float> found = onPairs("math.atan2", y, x, machine);
+    ASSERT_EQ(found.size(), y.size());
     for (size_t i = 0; i < x.size(); ++i) {
       long double expected = std::atan2((long double)(y[i]), (long double)(x[i]));
       ASSERT_TRUE((std::isnan(expected) && std::isnan(found[i])) || std::fabs(found[i] - expected) <= ulp(expected))
@@ -280,21 +275,8 @@ TEST(LowerElementwise, Remainder) {
   for (size_t i = 0; i < x.size(); i += 5)
     x[i] = d[i] * float(int(i % 97) - 48); // whole quotients, and next to them
   for (const Machine &machine : machinesWithoutByteDots()) {
-    auto kernel = Kernel::compile(R"(
-      func.func @f(%x: memref<?xf32>, %d: memref<?xf32>, %y: memref<?xf32>) attributes {llvm.emit_c_interface} {
-        linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>, affine_map<(i) -> (i)>], iterator_types = ["parallel"]}
-            ins(%x, %d : memref<?xf32>, memref<?xf32>) outs(%y : memref<?xf32>) {
-        ^bb0(%a: f32, %b: f32, %unused: f32):
-          %r = arith.remf %a, %b : f32
-          linalg.yield %r : f32
-        }
-        return
-      })",
-                                  kPasses, machine);
-    ASSERT_TRUE(kernel);
-    std::vector<float> y(x.size());
-    int64_t size = x.size();
-    kernel->call("f", {MemRef(x.data(), {size}), MemRef(d.data(), {size}), MemRef(y.data(), {size})});
+    std::vector<float> y = onPairs("arith.remf", x, d, machine);
+    ASSERT_EQ(y.size(), x.size());
     for (size_t i = 0; i < x.size(); ++i) {
       float expected = std::fmod(x[i], d[i]);
       ASSERT_TRUE((std::isnan(expected) && std::isnan(y[i])) ||
