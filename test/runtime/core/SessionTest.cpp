@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <new>
 #include <thread>
+#include <utility>
 
 using namespace whit;
 using namespace whit::testing;
@@ -40,14 +41,17 @@ namespace {
 
 class SessionTest : public ::testing::Test {
 protected:
-  void SetUp() override {
-    writeArtifact(folder);
+  void SetUp() override { open(testManifest()); }
+  /// The same artifact with another manifest, in place of the one that is open.
+  void open(const Manifest &manifest) {
+    TearDown();
+    writeArtifact(folder, /*embedded=*/false, /*trusted=*/true, manifest);
     ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
     ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
   }
   void TearDown() override {
-    whit_session_destroy(session);
-    whit_module_destroy(module);
+    whit_session_destroy(std::exchange(session, nullptr));
+    whit_module_destroy(std::exchange(module, nullptr));
   }
 
   whit_status run(const std::vector<int64_t> &tokens, int64_t batch = 1) {
@@ -305,18 +309,13 @@ TEST_F(SessionTest, WrongInputsAreNamed) {
 }
 
 /// A size that follows from others: the inputs must agree, before anything runs.
-TEST(Session, SizesThatFollowAreChecked) {
-  TestFolder folder;
+TEST_F(SessionTest, SizesThatFollowAreChecked) {
   Manifest manifest = testManifest();
   // total_sequence_length = 4 + (sequence_length * 6 / 2) % 9.
   manifest.symbols[2].value = {{SizeStep::Number, 4}, {SizeStep::Symbol, 1}, {SizeStep::Number, 6},
                                {SizeStep::Multiply},  {SizeStep::Number, 2}, {SizeStep::Divide},
                                {SizeStep::Number, 9}, {SizeStep::Remainder}, {SizeStep::Add}};
-  writeArtifact(folder, false, true, manifest);
-  whit_module *module = nullptr;
-  whit_session *session = nullptr;
-  ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
-  ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
+  ASSERT_NO_FATAL_FAILURE(open(manifest));
   std::vector<int64_t> ids(8, 1), mask(16, 1);
   auto run = [&](int64_t tokens, int64_t total) {
     int64_t dims[2] = {1, tokens}, maskDims[2] = {1, total};
@@ -331,34 +330,23 @@ TEST(Session, SizesThatFollowAreChecked) {
   EXPECT_STREQ(whit_message(), "dimension 'total_sequence_length' is 1; the others make it 7");
   EXPECT_EQ(run(7, 7), WHIT_OK) << whit_message(); // 4 + 21 % 9
   EXPECT_EQ(whit_session_length(session), 7);
-  whit_session_destroy(session);
-  whit_module_destroy(module);
 }
 
 /// The symbol that no argument has is the length of the pasts, whatever the model calls it.
-TEST(Session, PastsMayHaveAnyName) {
-  TestFolder folder;
+TEST_F(SessionTest, PastsMayHaveAnyName) {
   Manifest manifest = testManifest();
   manifest.symbols.push_back({"past_tokens", 0, std::nullopt, ""});
   manifest.symbols.push_back(
       {"past_tokens + 1", 0, 4, "", {{SizeStep::Symbol, 4}, {SizeStep::Number, 1}, {SizeStep::Add}}});
-  writeArtifact(folder, false, true, manifest);
-  whit_module *module = nullptr;
-  whit_session *session = nullptr;
-  ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
-  ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
-  int64_t dims[2] = {1, 3}, ids[3] = {1, 1, 1};
-  whit_tensor input{"input_ids", WHIT_I64, 2, dims, ids};
-  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_OK) << whit_message();
-  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_OK) << whit_message();
-  EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_INVALID);
+  ASSERT_NO_FATAL_FAILURE(open(manifest));
+  EXPECT_EQ(run({1, 1, 1}), WHIT_OK) << whit_message();
+  EXPECT_EQ(run({1, 1, 1}), WHIT_OK) << whit_message();
+  EXPECT_EQ(run({1, 1, 1}), WHIT_INVALID);
   EXPECT_STREQ(whit_message(), "dimension 'past_tokens + 1' is 7; it must be from 0 to 4");
-  whit_session_destroy(session);
-  whit_module_destroy(module);
 }
 
 /// Expressions that leave the range of a size are refused, whatever they are.
-TEST(Session, SizesThatCannotBeAreRefused) {
+TEST_F(SessionTest, SizesThatCannotBeAreRefused) {
   using Steps = std::vector<SizeStep>;
   for (const Steps &value :
        {Steps{{SizeStep::Number, 1}, {SizeStep::Number, 0}, {SizeStep::Divide}},
@@ -370,20 +358,11 @@ TEST(Session, SizesThatCannotBeAreRefused) {
               {SizeStep::Multiply},
               {SizeStep::Symbol, 1},
               {SizeStep::Maximum}}}) {
-    TestFolder folder;
     Manifest manifest = testManifest();
     manifest.symbols.push_back({"computed", 0, std::nullopt, "", value});
-    writeArtifact(folder, false, true, manifest);
-    whit_module *module = nullptr;
-    whit_session *session = nullptr;
-    ASSERT_EQ(whit_module_load((folder / "model.so").c_str(), nullptr, &module), WHIT_OK) << whit_message();
-    ASSERT_EQ(whit_session_create(module, nullptr, &session), WHIT_OK) << whit_message();
-    int64_t dims[2] = {1, 3}, ids[3] = {1, 1, 1};
-    whit_tensor input{"input_ids", WHIT_I64, 2, dims, ids};
-    EXPECT_EQ(whit_session_run(session, &input, 1), WHIT_INVALID);
+    ASSERT_NO_FATAL_FAILURE(open(manifest));
+    EXPECT_EQ(run({1, 1, 1}), WHIT_INVALID);
     EXPECT_NE(std::string(whit_message()).find("dimension 'computed' would be "), std::string::npos) << whit_message();
-    whit_session_destroy(session);
-    whit_module_destroy(module);
   }
 }
 
