@@ -6,6 +6,7 @@
 #include "runtime/core/Session.h"
 
 #include "runtime/core/Cache.h"
+#include "runtime/core/Elements.h"
 #include "runtime/trust/Manifest.h"
 
 #include <algorithm>
@@ -16,39 +17,9 @@ namespace {
 
 using Long = long long;
 
-/// Writes `count` elements value(i) of an integer or f32 type.
 template <typename Function> void fillElements(ElementType type, void *data, int64_t count, Function value) {
   for (int64_t i = 0; i < count; ++i)
-    switch (type) {
-    case ElementType::I64:
-    case ElementType::U64:
-      static_cast<int64_t *>(data)[i] = value(i);
-      break;
-    case ElementType::I32:
-    case ElementType::U32:
-      static_cast<int32_t *>(data)[i] = int32_t(value(i));
-      break;
-    case ElementType::I16:
-      static_cast<int16_t *>(data)[i] = int16_t(value(i));
-      break;
-    case ElementType::F32:
-      static_cast<float *>(data)[i] = float(value(i));
-      break;
-    case ElementType::F64:
-      static_cast<double *>(data)[i] = double(value(i));
-      break;
-    case ElementType::I8:
-    case ElementType::U8:
-    case ElementType::Bool:
-      static_cast<uint8_t *>(data)[i] = uint8_t(value(i));
-      break;
-    case ElementType::F16:
-      static_cast<uint16_t *>(data)[i] = value(i) ? 0x3c00 : 0;
-      break; // masks only
-    case ElementType::BF16:
-      static_cast<uint16_t *>(data)[i] = value(i) ? 0x3f80 : 0;
-      break;
-    }
+    setElement(type, data, i, int64_t(value(i)));
 }
 
 CacheShape cacheShape(const Argument &argument, const int64_t *dims) {

@@ -3,6 +3,8 @@
 // whit-run --expect: every element of every reference array, against the output of its name.
 #include "runtime/tool/RunCommand.h"
 
+#include "runtime/core/Elements.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cmath>

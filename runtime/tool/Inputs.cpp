@@ -3,7 +3,7 @@
 // Inputs from files, and made-up ones: the shape from --dim, from other inputs, or the smallest allowed.
 #include "runtime/tool/RunCommand.h"
 
-#include "runtime/encoding/Half.h"
+#include "runtime/core/Elements.h"
 #include "runtime/trust/Manifest.h"
 
 #include <algorithm>
@@ -33,45 +33,6 @@ struct Random {
     return sum;
   }
 };
-
-void store(ElementType type, void *data, int64_t i, double value) {
-  switch (type) {
-  case ElementType::F32:
-    static_cast<float *>(data)[i] = float(value);
-    break;
-  case ElementType::F16:
-    static_cast<uint16_t *>(data)[i] = floatToHalf(float(value));
-    break;
-  case ElementType::BF16:
-    static_cast<uint16_t *>(data)[i] = floatToBfloat(float(value));
-    break;
-  case ElementType::F64:
-    static_cast<double *>(data)[i] = value;
-    break;
-  case ElementType::I64:
-    static_cast<int64_t *>(data)[i] = int64_t(value);
-    break;
-  case ElementType::U64:
-    static_cast<uint64_t *>(data)[i] = uint64_t(value);
-    break;
-  case ElementType::I32:
-    static_cast<int32_t *>(data)[i] = int32_t(value);
-    break;
-  case ElementType::U32:
-    static_cast<uint32_t *>(data)[i] = uint32_t(value);
-    break;
-  case ElementType::I16:
-    static_cast<int16_t *>(data)[i] = int16_t(value);
-    break;
-  case ElementType::I8:
-    static_cast<int8_t *>(data)[i] = int8_t(value);
-    break;
-  case ElementType::U8:
-  case ElementType::Bool:
-    static_cast<uint8_t *>(data)[i] = uint8_t(value);
-    break;
-  }
-}
 
 bool isFloat(ElementType type) {
   return type == ElementType::F32 || type == ElementType::F16 || type == ElementType::BF16 || type == ElementType::F64;
@@ -175,11 +136,11 @@ struct Maker {
     }
     int64_t limit = integerLimit(name);
     for (int64_t i = 0, count = array.count(); i < count; ++i)
-      store(array.type, array.data.data(), i,
-            ones                  ? 1
-            : zeros               ? 0
-            : isFloat(array.type) ? random.normal()
-                                  : double(random.next() % uint64_t(limit)));
+      setElement(array.type, array.data.data(), i,
+                 ones                  ? 1
+                 : zeros               ? 0
+                 : isFloat(array.type) ? random.normal()
+                                       : double(random.next() % uint64_t(limit)));
     return WHIT_OK;
   }
 };

@@ -5,7 +5,6 @@
 #include "runtime/tool/Npz.h"
 
 #include "runtime/core/Memory.h"
-#include "runtime/encoding/Half.h"
 #include "runtime/trust/Manifest.h"
 
 #include <zlib.h>
@@ -416,35 +415,6 @@ whit_status writeNpz(const std::string &path, const std::vector<ArrayView> &arra
   if (status != WHIT_OK)
     std::remove(partial.c_str());
   return status;
-}
-
-double elementAt(ElementType type, const void *data, int64_t i) {
-  switch (type) {
-  case ElementType::F32:
-    return static_cast<const float *>(data)[i];
-  case ElementType::F16:
-    return halfToFloat(static_cast<const uint16_t *>(data)[i]);
-  case ElementType::BF16:
-    return bfloatToFloat(static_cast<const uint16_t *>(data)[i]);
-  case ElementType::F64:
-    return static_cast<const double *>(data)[i];
-  case ElementType::I64:
-    return double(static_cast<const int64_t *>(data)[i]);
-  case ElementType::U64:
-    return double(static_cast<const uint64_t *>(data)[i]);
-  case ElementType::I32:
-    return static_cast<const int32_t *>(data)[i];
-  case ElementType::U32:
-    return static_cast<const uint32_t *>(data)[i];
-  case ElementType::I16:
-    return static_cast<const int16_t *>(data)[i];
-  case ElementType::I8:
-    return static_cast<const int8_t *>(data)[i];
-  case ElementType::U8:
-  case ElementType::Bool:
-    return static_cast<const uint8_t *>(data)[i];
-  }
-  return 0;
 }
 
 } // namespace whit

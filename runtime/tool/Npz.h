@@ -39,9 +39,6 @@ struct ArrayView {
 /// Writes an uncompressed archive. The file appears whole or not at all.
 whit_status writeNpz(const std::string &path, const std::vector<ArrayView> &arrays);
 
-/// Element i as f64.
-double elementAt(ElementType type, const void *data, int64_t i);
-
 } // namespace whit
 
 #endif // WHIT_RUNTIME_TOOL_NPZ_H

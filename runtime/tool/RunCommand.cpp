@@ -3,6 +3,7 @@
 // Loads, chooses the mode, reports.
 #include "runtime/tool/RunCommand.h"
 
+#include "runtime/core/Elements.h"
 #include "runtime/core/ThreadPool.h"
 #include "runtime/trust/Manifest.h"
 #include "runtime/trust/StrictJson.h"

@@ -6,6 +6,7 @@
 
 #include "Import/ONNX/Reader.h"
 #include "Register.h"
+#include "runtime/core/Elements.h"
 #include "runtime/tool/Npz.h"
 
 #include "mlir/IR/BuiltinTypes.h"

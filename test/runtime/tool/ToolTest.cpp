@@ -3,6 +3,7 @@
 // whit-run from its command line, in this process: modes, files, exit codes and messages.
 #include "../core/TestArtifact.h"
 
+#include "runtime/core/Elements.h"
 #include "runtime/tool/RunCommand.h"
 
 #include <nlohmann/json.hpp>
