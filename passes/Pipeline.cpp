@@ -124,11 +124,8 @@ struct Stage {
 };
 } // namespace
 
-static constexpr StringRef kNames[] = {"raised", "encoded", "fused", "laid-out", "tiled", "lowered"};
 static constexpr Stage kStages[] = {{"raised", raise},    {"encoded", encode}, {"fused", fuse},
                                     {"laid-out", layOut}, {"tiled", tile},     {"lowered", lower}};
-
-ArrayRef<StringRef> mlir::whit::pipelineStages() { return kNames; }
 
 void mlir::whit::buildStage(OpPassManager &manager, StringRef stage, const PipelineOptions &options) {
   for (const Stage &entry : kStages)

@@ -8,7 +8,6 @@
 
 namespace llvm {
 class StringRef;
-template <typename T> class ArrayRef;
 } // namespace llvm
 
 namespace mlir {
@@ -28,10 +27,8 @@ struct PipelineOptions {
   int64_t context = 2048;                  ///< capacity of caches, in tokens
 };
 
-/// Stage names in order: raised, encoded, fused, laid-out, tiled, lowered.
-llvm::ArrayRef<llvm::StringRef> pipelineStages();
-
-/// Adds the passes that lead from the stage before `stage` to `stage`, its verifier last.
+/// Adds the passes that lead from the stage before `stage` (raised, encoded, fused, laid-out, tiled or lowered) to it, its verifier
+/// last.
 void buildStage(OpPassManager &manager, llvm::StringRef stage, const PipelineOptions &options);
 
 } // namespace mlir::whit
