@@ -11,9 +11,7 @@
 
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/DialectRegistry.h"
-#include "mlir/IR/MLIRContext.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <cstring>
@@ -23,6 +21,17 @@ namespace whit::check {
 using interpret::LoadedModule;
 using interpret::NamedTensors;
 using interpret::Tensor;
+
+static mlir::DialectRegistry allDialects() {
+  mlir::DialectRegistry registry;
+  registerDialects(registry);
+  return registry;
+}
+
+Reading::Reading() : context(allDialects()), printer(sources, &context) {
+  context.loadAllAvailableDialects();
+  context.printOpOnDiagnostic(false);
+}
 
 static mlir::Type typeOf(ElementType type, mlir::MLIRContext &context) {
   mlir::Builder b(&context);
@@ -108,14 +117,8 @@ llvm::Error run(const Request &request) {
     return fail(Exit::Usage, "no inputs are given", "", "add --inputs IN.npz");
   if (!request.artifact.empty())
     return replay(request);
-  mlir::DialectRegistry registry;
-  registerDialects(registry);
-  mlir::MLIRContext context(registry);
-  context.loadAllAvailableDialects();
-  context.printOpOnDiagnostic(false);
-  llvm::SourceMgr sources;
-  mlir::SourceMgrDiagnosticHandler printer(sources, &context);
-  auto loaded = load(request.model, context);
+  Reading reading;
+  auto loaded = load(request.model, reading.context);
   if (!loaded)
     return loaded.takeError();
   if (request.inputs.empty()) {
@@ -125,7 +128,7 @@ llvm::Error run(const Request &request) {
     llvm::outs() << passed << " expectations hold\n";
     return llvm::Error::success();
   }
-  auto inputs = readInputs(request.inputs, context);
+  auto inputs = readInputs(request.inputs, reading.context);
   if (!inputs)
     return inputs.takeError();
   auto outputs = interpret::evaluateModel(*loaded, *inputs, request.bounds, request.threads);

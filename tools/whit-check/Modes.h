@@ -7,6 +7,10 @@
 #include "Emit/Failure.h"
 #include "Interpret/Models.h"
 
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "llvm/Support/SourceMgr.h"
+
 #include <string>
 
 namespace whit::check {
@@ -15,6 +19,14 @@ struct Request {
   std::string model, artifact, inputs, outputs;
   bool bounds = false, all = false;
   int threads = 2;
+};
+
+/// Where modules are read: all dialects, and what is wrong with a text on stderr.
+struct Reading {
+  Reading();
+  mlir::MLIRContext context;
+  llvm::SourceMgr sources;
+  mlir::SourceMgrDiagnosticHandler printer;
 };
 
 /// Runs the checks of a file, a model on its inputs, or the replay of an artifact.

@@ -9,15 +9,11 @@
 #include "Driver/Compile.h"
 #include "Driver/Options.h"
 #include "Interpret/Regions.h"
-#include "Register.h"
 #include "runtime/trust/Manifest.h"
 #include "whit/Runtime.h"
 
-#include "mlir/IR/DialectRegistry.h"
-#include "mlir/IR/MLIRContext.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <memory>
@@ -193,17 +189,11 @@ llvm::Error replay(const Request &request) {
   auto removal = llvm::make_scope_exit([&] { llvm::sys::fs::remove(text); });
   if (llvm::Error error = compileToFused(request.model, manifest, text.str().str()))
     return error;
-  mlir::DialectRegistry registry;
-  registerDialects(registry);
-  mlir::MLIRContext context(registry);
-  context.loadAllAvailableDialects();
-  context.printOpOnDiagnostic(false);
-  llvm::SourceMgr sources;
-  mlir::SourceMgrDiagnosticHandler printer(sources, &context);
-  auto loaded = interpret::readModule(text.str().str(), context);
+  Reading reading;
+  auto loaded = interpret::readModule(text.str().str(), reading.context);
   if (!loaded)
     return loaded.takeError();
-  auto inputs = readInputs(request.inputs, context);
+  auto inputs = readInputs(request.inputs, reading.context);
   if (!inputs)
     return inputs.takeError();
 
