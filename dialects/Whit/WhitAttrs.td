@@ -16,8 +16,9 @@ class Whit_Attr<string name, string mnemonic_, list<Trait> traits = []> : AttrDe
 def Whit_FormatAttr : Whit_Attr<"Format", "format"> {
   let summary = "a number format: codec, zero point, scale type and grouping";
   let description = [{
-    Spelled by the name that `include/whit/Formats.def` derives from a row, for example `#whit.format<int4_g32>`. The
-    attribute stores the decoded `whit::Encoding`; two spellings of one format are one attribute.
+    Spelled by the name that `include/whit/Formats.def` derives from a row, for example `#whit.format<int4_g32>`, or by a
+    formula (`include/whit/Encoding.h`), for example `#whit.format<"float<e2m1> * e8m0/32">`. Two spellings of one format are
+    one attribute.
   }];
   let parameters = (ins StringRefParameter<"canonical name of the format">:$name);
   let hasCustomAssemblyFormat = 1;

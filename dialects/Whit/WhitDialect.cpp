@@ -48,7 +48,12 @@ void WhitDialect::registerTypes() {
 Attribute FormatAttr::parse(AsmParser &parser, Type) {
   StringRef name;
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseLess() || parser.parseKeyword(&name))
+  std::string formula;
+  if (parser.parseLess())
+    return {};
+  if (succeeded(parser.parseOptionalString(&formula)))
+    name = formula;
+  else if (parser.parseKeyword(&name))
     return {};
   std::string why;
   std::optional<::whit::Encoding> encoding = ::whit::parseEncoding(name, &why);
@@ -61,7 +66,11 @@ Attribute FormatAttr::parse(AsmParser &parser, Type) {
   return FormatAttr::get(parser.getContext(), ::whit::nameOf(*encoding));
 }
 
-void FormatAttr::print(AsmPrinter &printer) const { printer << "<" << getName() << ">"; }
+/// A formula without a name is quoted.
+void FormatAttr::print(AsmPrinter &printer) const {
+  bool isWord = llvm::all_of(getName(), [](char c) { return llvm::isAlnum(c) || c == '_'; });
+  printer << "<" << (isWord ? "" : "\"") << getName() << (isWord ? "" : "\"") << ">";
+}
 
 ::whit::Encoding FormatAttr::getEncoding() const { return *::whit::parseEncoding(getName(), nullptr); }
 

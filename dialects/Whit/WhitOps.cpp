@@ -171,7 +171,7 @@ LogicalResult QuantizedMatmulOp::verify() {
   auto weight = verifyWeight(*this, getW(), "w", getPlace());
   if (failed(weight))
     return failure();
-  if (weight->encoding.codec != ::whit::Codec::Int)
+  if (!::whit::hasIntegerCodes(weight->encoding))
     return emitOpError() << "w has format '" << ::whit::nameOf(weight->encoding)
                          << "'; integer activations need an integer codec, use whit.matmul";
   int64_t groups = ::whit::groupCount(weight->encoding, weight->k);

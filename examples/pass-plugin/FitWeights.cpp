@@ -45,7 +45,7 @@ struct FitWeightsPass : PassWrapper<FitWeightsPass, OperationPass<ModuleOp>> {
       if (auto type = dyn_cast<EncodedTensorType>(weight.getType())) {
         ::whit::Encoding encoding = type.getFormat().getEncoding();
         total += bytesOf(type, encoding);
-        if (encoding.codec == ::whit::Codec::Plain)
+        if (encoding.isPlain())
           floats.push_back(weight);
       }
     auto elements = [](WeightOp weight) {

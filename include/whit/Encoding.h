@@ -6,15 +6,28 @@
 //
 // Matrices are N x K: N output rows ("columns" of a panel), K the reduction axis along which scales are grouped.
 //
-// The panel stream. A packed matrix is ceil(N/16) panels of 16 columns; a panel is `groups` blocks that follow one
-// another; a block is
+// An encoding is a formula. In its text (Formats.def, `#whit.format<"...">`, --formats-file) it is written as it is read:
 //
-//     | plane 0 | plane 1 | ... | 16 scales | 16 zeros |          16 x paddedGroup codes, low bits in the first plane
+//     (int<4> - 8) * f16/32                            signed 4-bit integers, a half for each 32 of a row
+//     (int<4> - u4/32) * f16/32                        with a stored integer zero point
+//     int<4> * u6/32 * f16/256 + u6/32 * f16/256       scales and minima that are products (ggml's q4_k)
+//     float<e2m1> * e4m3/16 * f32/tensor               NVFP4
+//     table<-1 -0.5 0 0.25 ...> * f32/64               any 2^b values
+//     choice<-4 0 1 3 | -4 0 1 6> * f16/128            one of up to four tables for each group
+//     table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128          a sum of planes, each with scales of its own
 //
-// A b-bit code is cut in planes of 8, 4, 2 and 1 bits (7 = 4+2+1), so that every field lies inside a byte. A plane of
-// width w is a run of 64-byte lines; line l, byte 4*c + i holds in field f (bits w*f .. w*f+w-1) column c, element k =
-// 4*(l*(8/w) + f) + i of the group: one masked shift of a line yields 16 columns x 4 consecutive k, the operand of a
-// byte dot product (vpdpbusd). Example, 4 bits, group 32:
+// A factor is a type and the block that shares it: /32 (so many elements of a row), /128x128 (rows x elements), /64x1,
+// /channel (a row), /tensor. Blocks along K divide each other.
+//
+// The panel stream. A packed matrix is ceil(N/16) panels of 16 columns. A panel is a header, which holds the factors of
+// blocks larger than the smallest group, and `groups` blocks that follow one another; a block is
+//
+//     | term 0: plane 0 | plane 1 | ... | factors | term 1 ... | zeros or minima |      codes: 16 x paddedGroup
+//
+// with 16 of each factor, one per column. A b-bit code is cut in planes of 8, 4, 2 and 1 bits (7 = 4+2+1), low bits
+// first, so that every field lies inside a byte. A plane of width w is a run of 64-byte lines; line l, byte 4*c + i holds
+// in field f (bits w*f .. w*f+w-1) column c, element k = 4*(l*(8/w) + f) + i of the group: one masked shift of a line
+// yields 16 columns x 4 consecutive k, the operand of a byte dot product (vpdpbusd). Example, 4 bits, group 32:
 //
 //     line 0   byte 0: k 0 | k 4 << 4 of column 0   byte 1: k 1 | k 5 << 4   ...   byte 4: k 0 | k 4 << 4 of column 1
 //     line 1   k 8..15        line 2   k 16..23        line 3   k 24..31        then 16 f16 scales: 288 bytes
@@ -35,58 +48,163 @@
 
 namespace whit {
 
-/// What a code means. Plain: the value itself, in the type of `Encoding::scale`. Int: an unsigned number of `bits`
-/// bits.
-enum class Codec : uint8_t { Plain, Int };
+/// What a code means.
+///   Plain   the value itself, stored in the type of the only factor; no codes, no scales
+///   Int     the unsigned number
+///   Float   sign, exponent and fraction, highest bit first
+///   Table   an entry of `values`
+///   Choice  an entry of one of several tables of equal length; each group of the first factor says which
+enum class CodecKind : uint8_t { Plain, Int, Float, Table, Choice };
 
-/// What is subtracted from a code (or added to the product); see Formats.def for the formulas.
+/// Which codes of a Float are no numbers ("8-bit Floating Point Formats", OCP 2023; names as in LLVM's APFloat).
+///   Ieee    the largest exponent is infinity and NaN        Fn    all bits of exponent and fraction set is NaN
+///   Finite  every code is a number                          Fnuz  only the code of -0 is NaN
+enum class FloatRule : uint8_t { Ieee, Fn, Fnuz, Finite };
+
+/// What a stored factor is: a float, a power of two (E8M0: 2^(code-127), 255 is NaN; Shift: 2^-code), the positive half of
+/// an 8-bit float, or an integer: U1..U8 unsigned, I2..I8 two's complement. Each takes whole bytes in the panel stream.
+enum class ScaleType : uint8_t {
+  F32,
+  F16,
+  BF16,
+  E8M0,
+  E4M3,
+  UE5M3,
+  Shift,
+  U1,
+  U2,
+  U3,
+  U4,
+  U5,
+  U6,
+  U7,
+  U8,
+  I2,
+  I3,
+  I4,
+  I5,
+  I6,
+  I7,
+  I8
+};
+
+/// A codec. Two codecs are equal if their codes mean the same and are stored alike.
+struct Codec {
+  CodecKind kind = CodecKind::Plain;
+  uint8_t bits = 32;                          ///< of a code, 1..8; of a stored value for Plain
+  uint8_t exponentBits = 0, mantissaBits = 0; ///< Float; bits == 1 + both
+  int16_t bias = 0;                           ///< Float
+  FloatRule rule = FloatRule::Finite;         ///< Float
+  uint8_t choices = 1;                        ///< Choice: tables
+  std::vector<float> values;                  ///< Table, Choice (table after table)
+
+  bool operator==(const Codec &) const = default;
+  /// The number of each code: 2^bits entries; codes without a meaning are NaN. Choice: `choices` tables one after another.
+  std::vector<float> table() const;
+};
+
+/// The elements that share a factor: `rows` x `columns`; 0 stands for all there are.
+struct BlockShape {
+  int64_t rows = 1, columns = 0;
+  bool operator==(const BlockShape &) const = default;
+  bool isTensor() const { return rows == 0 && columns == 0; }
+};
+
+/// One factor of a scale, a zero point or a minimum.
+struct Factor {
+  ScaleType type = ScaleType::F32;
+  BlockShape block;
+  bool operator==(const Factor &) const = default;
+};
+
+/// codec(code) * product of the factors, smallest block first. f32, factors multiplied left to right, then by the code.
+struct Term {
+  Codec codec;
+  std::vector<Factor> scale;
+  bool operator==(const Term &) const = default;
+};
+
+/// What is subtracted from a code or added to the product:
+///   Constant  value = scale * (code - `constant`)
+///   Integer   value = scale * (code - zero)        zero: one unsigned factor; GPTQ (2022), AWQ (2023)
+///   Float     value = scale * (code - zero)        zero: a float factor; HQQ (2023), GGUF blocks as ONNX
+///   Minimum   value = scale * code + minimum       minimum: a product of factors; ggml blocks, KIVI (2024)
 enum class ZeroKind : uint8_t { Constant, Integer, Float, Minimum };
 
-/// The stored type of scales, of Float zeros and of minima; for plain formats the stored type of the values.
-enum class ScaleType : uint8_t { F32, F16, BF16 };
-
-/// Which elements share a scale: `group` consecutive k of a row, a whole row, the whole matrix.
-enum class Grouping : uint8_t { Group, Channel, Tensor };
-
-/// A number format with its grouping. A plain format has zero == Constant, grouping == Tensor and group == 0.
+/// A number format. Several terms are added, in order; only the first may have a zero, and a Minimum comes last.
 struct Encoding {
-  Codec codec = Codec::Plain;
-  uint8_t bits = 32;
+  std::vector<Term> terms{Term{Codec{}, {Factor{ScaleType::F32, {0, 0}}}}};
   ZeroKind zero = ZeroKind::Constant;
-  ScaleType scale = ScaleType::F32;
-  Grouping grouping = Grouping::Tensor;
-  int64_t group = 0; ///< elements along K per scale; 0 unless grouping == Group
+  float constant = 0;         ///< zero == Constant
+  std::vector<Factor> offset; ///< the zero or the minimum; empty for Constant
 
   bool operator==(const Encoding &) const = default;
+  bool isPlain() const { return terms.front().codec.kind == CodecKind::Plain; }
+  const Codec &codec() const { return terms.front().codec; }
+  int bits() const { return terms.front().codec.bits; }
+  /// Type of the first factor of the first term; for plain formats the stored type of the values.
+  ScaleType scaleType() const { return terms.front().scale.front().type; }
+  /// One term, one factor, one factor at most for the zero, all of the same block of one row: what
+  /// MatMulNBits or DequantizeLinear can say.
+  bool isSimple() const;
+  /// Whether a factor is shared by all rows, so that rows cannot be encoded one by one.
+  bool isWhole() const;
 };
+
+/// A plain format.
+Encoding plainEncoding(ScaleType type);
+/// Integer codes in groups of `columns` of a row (0: channel; `rows` 0 too: tensor). `constant` for ZeroKind::Constant is
+/// 2^(bits-1), the zeros of Integer are `bits` wide, those of Float and minima have the scale's type.
+Encoding intEncoding(int bits, ZeroKind zero, ScaleType scale, BlockShape block);
+
+/// Whether integer activations can be multiplied with the codes as they are.
+bool hasIntegerCodes(const Encoding &encoding);
 
 /// Columns of a panel.
 inline constexpr int64_t kPanelColumns = 16;
 /// Bytes of a line of a plane.
 inline constexpr int64_t kLineBytes = 64;
-/// The largest group a name may ask for.
+/// The largest block a formula may ask for, along either axis.
 inline constexpr int64_t kMaxGroup = int64_t(1) << 24;
 
-/// Reads a name such as "int4_g32", "uint4_channel_float_f32", "bf16" or a GGUF alias of Formats.def ("q4_0").
+/// Reads a name such as "int4_g32", "uint4_channel_float_f32", "bf16", an alias of Formats.def ("q4_0"), or a formula.
 /// Returns nothing on error; `why` (if not null) then says what was found and what is allowed.
 std::optional<Encoding> parseEncoding(std::string_view name, std::string *why);
 
-/// The one canonical name; parseEncoding(nameOf(e)) == e. An encoding that no row of Formats.def describes gives "".
+/// The one canonical name; parseEncoding(nameOf(e)) == e. An encoding that no row of Formats.def describes is called by its
+/// formula.
 std::string nameOf(const Encoding &encoding);
+/// The formula in its one canonical spelling.
+std::string formulaOf(const Encoding &encoding);
+
+/// A row of Formats.def. `$T` and `$S` in the formula of a family stand for the type and the block of its scales.
+struct FormatRow {
+  std::string_view stem, suffix, formula;
+  bool isFamily;
+  std::string_view aliases; ///< separated by spaces
+  std::string_view source;  ///< paper or specification, title and year
+};
+const std::vector<FormatRow> &formatRows();
 
 /// The stems with their zero suffix, in table order, grouping left out: "f32", ..., "uint4_min". For messages, tests
 /// and documentation.
 std::vector<std::string> formatStems();
 
-/// Bytes of one stored scale.
+/// Bytes of one stored factor in the panel stream, and bits that its type needs.
 int64_t scaleBytes(ScaleType type);
+int32_t scaleBits(ScaleType type);
+/// "f16", "e8m0", "u4" ...
+std::string_view nameOf(ScaleType type);
 
-/// Scales per row: ceil(k / group), or 1 for channel, tensor and plain formats.
-int64_t groupCount(const Encoding &encoding, int64_t k);
-
-/// Elements along K that share a scale: the group, or k for channel, tensor and plain formats. The last group of a row
-/// may be shorter.
+/// Elements along K of the smallest block of any factor: the group of the panel stream; k if none is smaller. The last group
+/// of a row may be shorter.
 int64_t groupSize(const Encoding &encoding, int64_t k);
+/// ceil(k / groupSize), at least 1.
+int64_t groupCount(const Encoding &encoding, int64_t k);
+/// Blocks of one factor along K, at least 1.
+int64_t blockCount(const Factor &factor, int64_t k);
+/// Bits per weight of an n x k matrix: codes and factors as the formula says, before any padding.
+double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k);
 
 /// A plane of a block: `bits` (1, 2, 4 or 8) wide fields that hold bits shift .. shift+bits-1 of every code, from byte
 /// `offset` of the block.
@@ -98,16 +216,35 @@ struct Plane {
   bool operator==(const Plane &) const = default;
 };
 
+/// Where the 16 stored numbers of a factor lie: in every block at `offset`, if `span` is 1; else one for `span` blocks in a
+/// row in the panel's header, from byte `offset` of the panel on.
+struct FactorPlace {
+  int64_t offset;
+  int64_t span;
+  int64_t bytes; ///< of one stored number
+
+  bool operator==(const FactorPlace &) const = default;
+};
+
+/// Where a term lies in a block.
+struct TermPlace {
+  std::vector<Plane> planes;         ///< low bits first; empty for plain formats
+  std::vector<FactorPlace> factors;  ///< as Term::scale
+  std::optional<FactorPlace> choice; ///< of the bytes that choose a table
+
+  bool operator==(const TermPlace &) const = default;
+};
+
 /// Where everything lies in the packed bytes of an n x k matrix. Offsets and sizes in bytes.
 struct Place {
   int64_t n, k;
-  int64_t group;             ///< elements along K per block (k for plain formats)
-  int64_t paddedGroup;       ///< group rounded up so that every plane is whole lines (k for plain formats)
-  int64_t groups;            ///< blocks per panel
-  int64_t panels;            ///< ceil(n / 16)
-  std::vector<Plane> planes; ///< low bits first; empty for plain formats
-  int64_t scaleOffset;       ///< of the 16 scales, from the block's start; -1: none
-  int64_t zeroOffset;        ///< of the 16 zeros (u8 for Integer, else the scale's type); -1: none
+  int64_t group;       ///< elements along K per block (k for plain formats)
+  int64_t paddedGroup; ///< group rounded up so that every plane is whole lines (k for plain formats)
+  int64_t groups;      ///< blocks per panel
+  int64_t panels;      ///< ceil(n / 16)
+  std::vector<TermPlace> terms;
+  std::vector<FactorPlace> offset; ///< as Encoding::offset
+  int64_t headerBytes;             ///< before the first block of a panel
   int64_t blockBytes;
   int64_t panelBytes;
 

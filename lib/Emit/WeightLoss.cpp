@@ -30,11 +30,13 @@ double WeightLossTotal::relativeError() const { return relative(signal, noise); 
 
 void WeightLoss::measure(const float *w, const Matrix &encoded, int64_t at, int64_t rows, int64_t firstRow) {
   int64_t k = encoded.k, groups = encoded.groups(), group = groupSize(encoded.encoding, k);
-  std::vector<float> decoded(encoded.n * k);
+  std::vector<float> decoded(encoded.n * k), scales;
+  if (!encoded.terms.empty())
+    scales = productPerGroup(encoded, encoded.encoding.terms.front().scale, encoded.terms.front().factors);
   dequantize(encoded, decoded.data());
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t g = 0; g < groups; ++g) {
-      float scale = encoded.scales.empty() ? 0 : std::fabs(encoded.scales[(at + i) * groups + g]);
+      float scale = scales.empty() ? 0 : std::fabs(scales[(at + i) * groups + g]);
       float bins = scale > 0 ? kBins / (2 * kHistogramReach * scale) : 0;
       double groupSignal = 0, groupNoise = 0, groupLargest = 0;
       for (int64_t j = g * group; j < std::min((g + 1) * group, k); ++j) {

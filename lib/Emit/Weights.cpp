@@ -136,7 +136,7 @@ void Packer::measure(const Part &part, const float *values, const Matrix &rows, 
                      int64_t last) {
   WeightLoss &loss = losses[part.number];
   loss.isConverted = true;
-  if (encoding.codec == Codec::Int)
+  if (!encoding.isPlain())
     loss.quantizer = std::string(nameOf(weight.getQuantizerKind()));
   loss.measure(values, rows, at, last - first, first);
 }
@@ -192,8 +192,8 @@ Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
   int64_t scales = source.scales.size() / scaleBytes(*scaleType), groups = part.count ? scales / part.count : 0;
   int64_t blockBytes = groups ? int64_t(source.codes.size()) / (part.count * groups) : 0;
   SmallVector<int32_t> widths;
-  if (encoding.codec == Codec::Int)
-    widths.push_back(encoding.bits);
+  if (hasIntegerCodes(encoding))
+    widths.push_back(encoding.bits());
   append_range(widths, ArrayRef<int32_t>{4, 8, 2, 1, 3, 5, 6, 7});
   std::string why = "its codes and scales do not match";
   for (int32_t bits : widths) {
@@ -209,7 +209,7 @@ Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
       why = reason;
       continue;
     }
-    if (encoding.codec == Codec::Int) {
+    if (hasIntegerCodes(encoding)) {
       Matrix fitting = makeMatrix(encoding, 1, k);
       part.isExact = readBlocks(source, 0, 1, fitting, 0, nullptr);
     }
@@ -224,7 +224,7 @@ Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
   auto scaleType = floatTypeOf(blobs[1].getElement());
   if (!scaleType)
     return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
-  if (!weight.getPlace() || encoding.codec != Codec::Int)
+  if (!weight.getPlace() || !hasIntegerCodes(encoding))
     return refuse("layout " + part.layout + " needs a format of integers");
   auto element = cast<mlir::IntegerType>(blobs[0].getElement());
   CodeSource source{part.count,
@@ -232,8 +232,7 @@ Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
                     part.layout == "coded_columns",
                     int32_t(element.getWidth()),
                     !element.isUnsigned(),
-                    encoding.grouping,
-                    encoding.group,
+                    encoding.terms.front().scale.front().block,
                     {part.blobs[0].data(), part.blobs[0].size()},
                     {part.blobs[1].data(), part.blobs[1].size()},
                     *scaleType};
@@ -284,19 +283,11 @@ Error Packer::readFloats(const Part &part, int64_t begin, int64_t end, float *ou
   return Error::success();
 }
 
-/// Copies all rows of `from` to row `at` of `to`, of the same encoding.
-void copyRows(const Matrix &from, Matrix &to, int64_t at) {
-  copy(from.codes, to.codes.begin() + (to.codes.empty() ? 0 : at * to.k));
-  copy(from.values, to.values.begin() + (to.values.empty() ? 0 : at * to.k));
-  copy(from.scales, to.scales.begin() + (to.scales.empty() ? 0 : at * to.groups()));
-  copy(from.zeros, to.zeros.begin() + (to.zeros.empty() ? 0 : at * to.groups()));
-}
-
 Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink) {
   Matrix rows = makeMatrix(encoding, end - begin, k);
   std::string why;
   auto isExact = [](const Part &part) { return part.isExact; };
-  if (encoding.codec == Codec::Int && encoding.grouping == Grouping::Tensor && !all_of(parts, isExact)) {
+  if (encoding.isWhole() && !all_of(parts, isExact)) {
     // One scale for all rows: they are looked at together (the caller's chunk is the whole matrix).
     std::vector<float> values((end - begin) * k);
     auto read = [&](const Part &part, int64_t first, int64_t last) {
@@ -324,9 +315,9 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
       Matrix quantized;
       if (!quantize(encoding, values.data(), last - first, k, quantized, &why, weight.getQuantizerKind()))
         return refuse(why);
-      if (encoding.codec != Codec::Plain || part.blocks || part.element != encoding.scale)
+      if (!encoding.isPlain() || part.blocks || part.element != encoding.scaleType())
         measure(part, values.data(), quantized, 0, first, last);
-      copyRows(quantized, rows, at);
+      copyRows(quantized, 0, quantized.n, rows, at);
       return Error::success();
     };
     if (Error error = forParts(begin, end, fill))
@@ -415,8 +406,7 @@ Error Packer::run(function_ref<Error(ArrayRef<uint8_t>)> sink) {
       if (Error error = writeRows(type, counted))
         return error;
     } else {
-      bool isWhole = encoding.grouping == Grouping::Tensor && encoding.codec == Codec::Int &&
-                     !all_of(parts, [](const Part &part) { return part.isExact; });
+      bool isWhole = encoding.isWhole() && !all_of(parts, [](const Part &part) { return part.isExact; });
       int64_t step = isWhole
                          ? std::max<int64_t>(n, 1)
                          : std::max(kChunkFloats / std::max<int64_t>(k, 1) / kPanelColumns, int64_t(1)) * kPanelColumns;

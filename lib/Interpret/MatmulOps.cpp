@@ -54,7 +54,7 @@ static std::vector<double> absolutes(const std::vector<double> &values) {
 /// The longest chain of additions behind an element of y. The products of a group are summed by themselves and the
 /// groups in ascending order; where a weight has a minimum, which is part of it, or no groups, all of K is one chain.
 static double matmulDepth(const Weight &w) {
-  if (w.encoding.codec == ::whit::Codec::Plain || w.encoding.zero == ::whit::ZeroKind::Minimum)
+  if (w.encoding.isPlain() || w.encoding.zero == ::whit::ZeroKind::Minimum)
     return double(w.k);
   return double(groupSize(w.encoding, w.k) + groupCount(w.encoding, w.k));
 }
@@ -160,13 +160,13 @@ static LogicalResult runQuantizedMatmul(QuantizedMatmulOp op, Frame &frame) {
   Tensor y(frame.tensor(op.getY()).element, frame.tensor(op.getY()).shape);
   int64_t k = w.k, n = w.n, rows = y.count() / std::max<int64_t>(n, 1);
   int64_t groups = groupCount(w.encoding, k), group = groupSize(w.encoding, k);
-  double unit = frame.interpreter.unit, half = double(1 << (w.encoding.bits - 1));
+  double unit = frame.interpreter.unit, half = w.encoding.constant;
   CodedRows x = readCodes(frame.tensor(op.getCodes()), rows, k, groups, group);
   if (unit)
     y.bounds.resize(y.count());
   forRanges(n, frame.interpreter.options.threads, [&](int64_t begin, int64_t end) {
     ::whit::Matrix matrix = w.matrix(begin, end);
-    std::vector<double> codes(matrix.codes.begin(), matrix.codes.end());
+    std::vector<double> codes(matrix.codes().begin(), matrix.codes().end());
     for (int64_t row = 0; row < rows; ++row) {
       bool unsure = x.anyBound(row, k);
       for (int64_t i = begin; i < end; ++i) {
@@ -174,7 +174,7 @@ static LogicalResult runQuantizedMatmul(QuantizedMatmulOp op, Frame &frame) {
         for (int64_t g = 0; g < groups; ++g) {
           int64_t first = g * group, size = std::min(group, k - first), at = (i - begin) * groups + g;
           const double *wCodes = &codes[(i - begin) * k + first];
-          double wScale = matrix.scales[at], zero = matrix.zeros.empty() ? half : matrix.zeros[at];
+          double wScale = matrix.scales()[at], zero = matrix.offset.empty() ? half : matrix.zeros()[at];
           Scalar xScale = scales.get(row * groups + g), xSum = sums.get(row * groups + g);
           GroupSum sum = groupSum(w.encoding, dot(&x.codes[row * k + first], wCodes, size), xScale, xSum, wScale, zero);
           value += sum.value;

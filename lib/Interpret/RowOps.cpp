@@ -104,7 +104,7 @@ static LogicalResult runGather(GatherOp op, Frame &frame) {
       continue;
     }
     table.rows(index, index + 1, to, magnitude.data());
-    if (unit && table.encoding.codec != ::whit::Codec::Plain)
+    if (unit && !table.encoding.isPlain())
       for (int64_t i = 0; i < table.k; ++i)
         y.setBound(row * table.k + i, 2 * unit * magnitude[i]);
   }

@@ -111,7 +111,7 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
   }
   Matrix probe = makeMatrix(encoding, 1, k);
   std::string why;
-  if (encoding.codec != Codec::Int || !readCodes(part, 0, std::min<int64_t>(part.count, 1), probe, 0, &why)) {
+  if (encoding.isPlain() || !readCodes(part, 0, std::min<int64_t>(part.count, 1), probe, 0, &why)) {
     std::vector<float> floats(k);
     Matrix empty;
     if (!readCodes(part, 0, 1, empty, 0, &why))
@@ -136,7 +136,7 @@ bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out
     source.zeros = part.zeros;
   }
   // The file says neither the width of a code nor the length of a block; the sizes of its tensors leave one answer.
-  SmallVector<int32_t> widths{int32_t(encoding.bits)};
+  SmallVector<int32_t> widths{int32_t(encoding.bits())};
   llvm::append_range(widths, ArrayRef<int32_t>{4, 8, 2, 1, 3, 5, 6, 7});
   for (int32_t bits : widths) {
     if (bits < 1 || bits > 8 || !blockBytes || blockBytes * 8 % bits)
@@ -164,10 +164,10 @@ bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out
 LogicalResult Weight::checkCoded(const Part &part, llvm::function_ref<LogicalResult(const Twine &)> refuse) {
   unsigned bits = part.element.getIntOrFloatBitWidth();
   bool zeroFits = encoding.zero == ZeroKind::Integer || (encoding.zero == ZeroKind::Constant && !part.hasZeros);
-  if (encoding.codec != Codec::Int || encoding.bits != bits || encoding.scale != part.scaleType || !zeroFits)
+  if (!hasIntegerCodes(encoding) || encoding.bits() != int(bits) || encoding.scaleType() != part.scaleType || !zeroFits)
     return refuse("codes of layout " + part.layout + " are not those of format " + nameOf(encoding));
   uint64_t codes = uint64_t(part.count) * k,
-           scales = encoding.grouping == Grouping::Tensor ? 1 : uint64_t(part.count) * groupCount(encoding, k);
+           scales = encoding.isWhole() ? 1 : uint64_t(part.count) * groupCount(encoding, k);
   auto bytes = [&](uint64_t count) { return llvm::divideCeil(count * bits, 8); };
   for (auto [what, found, needed] : {std::tuple("codes", part.bytes.size(), bytes(codes)),
                                      {"scales", part.scales.size(), scales * scaleBytes(part.scaleType)},
@@ -190,14 +190,15 @@ void Weight::readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out
   for (int64_t row = begin; row < end; ++row) {
     int64_t to = outRow + row - begin;
     for (int64_t j = 0; j < k; ++j)
-      out.codes[to * k + j] = at(part.bytes, columns ? j * part.count + row : row * k + j);
+      out.codes()[to * k + j] = at(part.bytes, columns ? j * part.count + row : row * k + j);
     for (int64_t g = 0; g < groups; ++g) {
       int64_t scale = columns ? g * part.count + row : row * groups + g;
-      if (encoding.grouping == Grouping::Tensor)
+      if (encoding.isWhole())
         scale = 0;
-      out.scales[to * groups + g] = loadScale(part.scaleType, part.scales.data() + scale * scaleBytes(part.scaleType));
-      if (!out.zeros.empty())
-        out.zeros[to * groups + g] = part.hasZeros ? at(part.zeros, scale) : 0;
+      out.scales()[to * groups + g] =
+          loadScale(part.scaleType, part.scales.data() + scale * scaleBytes(part.scaleType));
+      if (!out.offset.empty())
+        out.zeros()[to * groups + g] = part.hasZeros ? at(part.zeros, scale) : 0;
     }
   }
 }
@@ -249,13 +250,7 @@ void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out,
   readFloats(part, begin, end, floats);
   Matrix encoded;
   quantize(encoding, floats.data(), end - begin, k, encoded, &why, quantizer);
-  auto place = [&](const auto &from, auto &to, int64_t perRow) {
-    std::copy(from.begin(), from.end(), to.begin() + outRow * perRow);
-  };
-  place(encoded.codes, out.codes, k);
-  place(encoded.scales, out.scales, out.groups());
-  place(encoded.zeros, out.zeros, out.groups());
-  place(encoded.values, out.values, k);
+  copyRows(encoded, 0, encoded.n, out, outRow);
 }
 
 Matrix Weight::matrix(int64_t begin, int64_t end) const {
@@ -268,8 +263,7 @@ Matrix Weight::matrix(int64_t begin, int64_t end) const {
     }
     return result;
   };
-  if (encoding.codec == Codec::Plain || encoding.grouping != Grouping::Tensor ||
-      llvm::all_of(parts, [](const Part &part) { return part.isCoded(); }))
+  if (!encoding.isWhole() || llvm::all_of(parts, [](const Part &part) { return part.isCoded(); }))
     return read(begin, end);
   // One scale for the whole matrix: it has to be seen whole once, and its parts have to be one.
   std::call_once(wholeOnce, [&] {
@@ -280,10 +274,7 @@ Matrix Weight::matrix(int64_t begin, int64_t end) const {
     quantize(encoding, floats.data(), n, k, whole, &why, quantizer);
   });
   Matrix result = makeMatrix(encoding, end - begin, k);
-  std::copy_n(whole.codes.begin() + begin * k, (end - begin) * k, result.codes.begin());
-  std::copy_n(whole.scales.begin() + begin, end - begin, result.scales.begin());
-  if (!whole.zeros.empty())
-    std::copy_n(whole.zeros.begin() + begin, end - begin, result.zeros.begin());
+  copyRows(whole, begin, end - begin, result, 0);
   return result;
 }
 
@@ -297,11 +288,11 @@ void Weight::rows(int64_t begin, int64_t end, double *values, double *magnitude)
     return;
   }
   int64_t groups = decoded.groups(), group = groupSize(encoding, k);
+  std::vector<float> minima = productPerGroup(decoded, encoding.offset, decoded.offset);
   for (int64_t row = 0; row < end - begin; ++row)
     for (int64_t j = 0; j < k; ++j) {
-      int64_t at = row * groups + j / group;
-      magnitude[row * k + j] =
-          std::fabs(double(decoded.scales[at]) * decoded.codes[row * k + j]) + std::fabs(double(decoded.zeros[at]));
+      double minimum = minima[row * groups + j / group];
+      magnitude[row * k + j] = std::fabs(values[row * k + j] - minimum) + std::fabs(minimum);
     }
 }
 

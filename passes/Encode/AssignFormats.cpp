@@ -80,11 +80,9 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
       for (OpOperand &use : constant->getUses())
         if (auto gather = dyn_cast<GatherOp>(use.getOwner()); !gather || &use != &gather.getTableMutable())
           return {};
-    ::whit::Encoding encoding;
-    for (::whit::ScaleType type : {::whit::ScaleType::F32, ::whit::ScaleType::F16, ::whit::ScaleType::BF16})
-      if (8 * ::whit::scaleBytes(type) == plain.getElementTypeBitWidth() &&
-          plain.getElementType().isBF16() == (type == ::whit::ScaleType::BF16))
-        encoding.scale = type, encoding.bits = uint8_t(8 * ::whit::scaleBytes(type));
+    ::whit::Encoding encoding = ::whit::plainEncoding(plain.getElementType().isF32()   ? ::whit::ScaleType::F32
+                                                      : plain.getElementType().isF16() ? ::whit::ScaleType::F16
+                                                                                       : ::whit::ScaleType::BF16);
     auto format = FormatAttr::get(weight.getContext(), ::whit::nameOf(encoding));
     return EncodedTensorType::get(weight.getContext(), plain.getShape(), plain.getElementType(), format);
   }
@@ -94,7 +92,7 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     if (rule.format.empty() || !type)
       return;
     bool isNamed = rule.pattern != "*";
-    if (type.getFormat().getEncoding().codec != ::whit::Codec::Plain) {
+    if (!type.getFormat().getEncoding().isPlain()) {
       std::string message =
           ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() + ": the model has quantized it")
               .str();
@@ -107,7 +105,7 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     auto format = FormatAttr::get(&getContext(), ::whit::nameOf(encoding));
     auto assigned = EncodedTensorType::get(&getContext(), type.getShape(), type.getElementType(), format);
     weight.setType(assigned);
-    if (encoding.codec != ::whit::Codec::Plain)
+    if (!encoding.isPlain())
       weight.setQuantizer(quantizer);
     for (ConstantOp constant : constants)
       constant.getResult().setType(assigned);

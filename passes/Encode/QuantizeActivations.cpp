@@ -38,7 +38,7 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
 
   void rewrite(MatmulOp op) {
     auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
-    if (!weight || weight.getFormat().getEncoding().codec != ::whit::Codec::Int) {
+    if (!weight || !::whit::hasIntegerCodes(weight.getFormat().getEncoding())) {
       remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
           << "activations stay f32: the weight is stored as floats";
       return;

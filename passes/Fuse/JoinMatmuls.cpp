@@ -65,7 +65,7 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
         return std::nullopt;
       }
     auto weight = symbols.lookup<WeightOp>(constant.getWeight());
-    if (type.getFormat().getEncoding().grouping == ::whit::Grouping::Tensor) {
+    if (type.getFormat().getEncoding().isWhole()) {
       remark::missed(op->getLoc(), remark::RemarkOpts::name("join").category(getArgument()))
           << "not joined with its siblings: one scale for all of a weight would become one for all of theirs";
       return std::nullopt;

@@ -18,13 +18,13 @@ static constexpr int32_t kIntegerBaseBits = 0x4B000000;
 PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
                            int64_t prefetchDistance)
     : k(k), encoding(encoding), place(place), packed(packed), prefetchDistance(prefetchDistance) {
-  for (const Plane &plane : place.planes)
+  for (const Plane &plane : place.terms.front().planes)
     quads = std::max<int64_t>(quads, 8 / plane.bits);
 }
 
 PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
   Unit result;
-  for (const Plane &plane : place.planes) {
+  for (const Plane &plane : place.terms.front().planes) {
     int64_t lines = quads * plane.bits / 8, bytes = lines * ::whit::kLineBytes;
     Value begin = k.plus(k.plus(block, k.times(first, bytes)), plane.offset + unit * bytes);
     result.emplace_back();
@@ -44,7 +44,7 @@ PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first,
 /// The codes of `quad`, shifted so that byte `byte` of each lane comes lowest; `repeat` has a one in each byte to keep.
 Value PanelDecoder::extract(const Unit &unit, int64_t quad, int64_t byte, uint32_t repeat) {
   Value code;
-  for (auto [plane, lines] : llvm::zip_equal(place.planes, unit)) {
+  for (auto [plane, lines] : llvm::zip_equal(place.terms.front().planes, unit)) {
     int64_t fields = 8 / plane.bits;
     int32_t by = 8 * byte + plane.bits * (quad % fields) - plane.shift;
     Value bits = by >= 0 ? k.shiftRight(lines[quad / fields], by) : k.shiftLeft(lines[quad / fields], -by);
@@ -70,17 +70,17 @@ Value PanelDecoder::biasOf(int32_t zero) { return k.splat(kIntegerBase + float(z
 
 Value PanelDecoder::biasOf(Value zeros) { return k.bitcast(k.bitOr(zeros, k.splat(kIntegerBaseBits)), k.floats()); }
 
-Value PanelDecoder::storedFloats(Value panel, Value offset) {
-  int64_t each = ::whit::scaleBytes(encoding.scale);
+Value PanelDecoder::storedFloats(::whit::ScaleType type, Value panel, Value offset) {
+  int64_t each = ::whit::scaleBytes(type);
   Value loaded = k.load(k.bytes(16 * each), packed, {panel, offset});
-  if (encoding.scale == ::whit::ScaleType::F32)
+  if (type == ::whit::ScaleType::F32)
     return k.bitcast(loaded, k.floats());
-  if (encoding.scale == ::whit::ScaleType::F16 && k.facts.hasHalf()) {
+  if (type == ::whit::ScaleType::F16 && k.facts.hasHalf()) {
     Value halves = k.bitcast(loaded, VectorType::get({16}, k.b.getF16Type()));
     return arith::ExtFOp::create(k.b, k.loc, k.floats(), halves);
   }
   Value bits = arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.bitcast(loaded, VectorType::get({16}, k.b.getI16Type())));
-  if (encoding.scale == ::whit::ScaleType::BF16)
+  if (type == ::whit::ScaleType::BF16)
     return k.bitcast(k.shiftLeft(bits, 16), k.floats());
   // Exponent and fraction as those of a float, then the difference of the exponents' biases by one exact product; the
   // largest exponent stands for infinity and NaN and has to become the largest one again.
@@ -91,12 +91,14 @@ Value PanelDecoder::storedFloats(Value panel, Value offset) {
   return k.bitcast(k.bitOr(either, k.shiftLeft(k.bitAnd(bits, 0x8000), 16)), k.floats());
 }
 
-Value PanelDecoder::scales(Value panel, Value block) { return storedFloats(panel, k.plus(block, place.scaleOffset)); }
+Value PanelDecoder::scales(Value panel, Value block) {
+  return storedFloats(encoding.scaleType(), panel, k.plus(block, place.terms.front().factors.front().offset));
+}
 Value PanelDecoder::floatZeros(Value panel, Value block) {
-  return storedFloats(panel, k.plus(block, place.zeroOffset));
+  return storedFloats(encoding.offset.front().type, panel, k.plus(block, place.offset.front().offset));
 }
 
 Value PanelDecoder::integerZeros(Value panel, Value block) {
-  Value loaded = k.load(k.bytes(16), packed, {panel, k.plus(block, place.zeroOffset)});
+  Value loaded = k.load(k.bytes(16), packed, {panel, k.plus(block, place.offset.front().offset)});
   return arith::ExtUIOp::create(k.b, k.loc, k.ints(), loaded);
 }

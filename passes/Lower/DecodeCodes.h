@@ -41,7 +41,7 @@ public:
   /// The 16 integer zeros of a block, as i32.
   Value integerZeros(Value panel, Value block);
   /// 16 stored floats at a byte offset.
-  Value storedFloats(Value panel, Value offset);
+  Value storedFloats(::whit::ScaleType type, Value panel, Value offset);
 
 private:
   Value extract(const Unit &unit, int64_t quad, int64_t byte, uint32_t repeat);

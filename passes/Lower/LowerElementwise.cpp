@@ -48,8 +48,7 @@ static bool vectorize(linalg::GenericOp op) {
   for (utils::IteratorType type : {utils::IteratorType::parallel, utils::IteratorType::reduction})
     for (int64_t loop = op.getNumLoops() - 1; loop >= 0; --loop) {
       VectorizedLoops loops(b, op, loop);
-      if (op.getIteratorTypesArray()[loop] == type && loops.possible() &&
-          (!best || loops.cost() < best->cost()))
+      if (op.getIteratorTypesArray()[loop] == type && loops.possible() && (!best || loops.cost() < best->cost()))
         best.emplace(loops);
     }
   if (!best)

@@ -159,6 +159,10 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
     }
     if (!place)
       return op->emitOpError() << "has no place; pack the weight first";
+    ::whit::Encoding encoding = place->getFormat().getEncoding();
+    if (!encoding.isPlain() && !::whit::hasIntegerCodes(encoding))
+      return op->emitOpError() << "has a weight of format " << place->getFormat().getName()
+                               << "; kernels are made for floats and integers with one scale for each group so far";
     return success();
   }
 

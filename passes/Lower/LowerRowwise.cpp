@@ -106,7 +106,7 @@ public:
   void decode(Value n, Value y, ValueRange at) {
     panel = b.div(n, ::whit::kPanelColumns);
     column = b.rem(n, ::whit::kPanelColumns);
-    if (encoding.codec == ::whit::Codec::Plain)
+    if (encoding.isPlain())
       return decodePlain(y, at);
     b.loop(b.index(0), b.index(place.groups), [&](Value group) { decodeGroup(group, y, at); });
   }
@@ -121,19 +121,20 @@ private:
   }
 
   Type scaleType() {
-    switch (encoding.scale) {
+    switch (encoding.scaleType()) {
     case ::whit::ScaleType::F32:
       return b.getF32Type();
     case ::whit::ScaleType::F16:
       return b.getF16Type();
     case ::whit::ScaleType::BF16:
       return b.getBF16Type();
+    default:
+      llvm_unreachable("unknown scale type");
     }
-    llvm_unreachable("unknown scale type");
   }
 
   void decodePlain(Value y, ValueRange at) {
-    int64_t size = ::whit::scaleBytes(encoding.scale);
+    int64_t size = ::whit::scaleBytes(encoding.scaleType());
     b.loop(b.index(0), b.index(place.k), [&](Value k) {
       Value value = number(scaleType(), b.mul(b.add(b.mul(k, ::whit::kPanelColumns), column), size));
       b.write(value, y, with(at, {k}));
@@ -144,7 +145,7 @@ private:
   Value codes(Value block, Value at) {
     Type i32 = b.getI32Type();
     Value quad = b.div(at, 4), codes;
-    for (const ::whit::Plane &plane : place.planes) {
+    for (const ::whit::Plane &plane : place.terms.front().planes) {
       int64_t fields = 8 / plane.bits;
       Value line = b.add(b.mul(b.div(quad, fields), ::whit::kLineBytes), b.mul(column, 4));
       Value raw = b.load(bytes, {panel, b.add(b.add(block, plane.offset), line)}, nullptr, 4);
@@ -167,17 +168,17 @@ private:
     Value count =
         place.k % place.group == 0 ? b.index(place.group) : b.min(b.index(place.group), b.sub(b.index(place.k), begin));
     auto entry = [&](int64_t offset, int64_t size) { return b.add(b.add(block, offset), b.mul(column, size)); };
-    int64_t size = ::whit::scaleBytes(encoding.scale);
-    Value scale = b.splat(number(scaleType(), entry(place.scaleOffset, size)), 4);
+    int64_t size = ::whit::scaleBytes(encoding.scaleType());
+    Value scale = b.splat(number(scaleType(), entry(place.terms.front().factors.front().offset, size)), 4);
     Value zero;
     Type i32 = b.getI32Type();
     if (encoding.zero == ZeroKind::Constant) {
-      zero = b.splatInt(int64_t(1) << (encoding.bits - 1), i32, 4);
+      zero = b.splatInt(int64_t(encoding.constant), i32, 4);
     } else if (encoding.zero == ZeroKind::Integer) {
-      Value stored = b.read(bytes, {panel, entry(place.zeroOffset, 1)});
+      Value stored = b.read(bytes, {panel, entry(place.offset.front().offset, 1)});
       zero = b.splat(arith::ExtUIOp::create(b, i32, stored), 4);
     } else {
-      zero = b.splat(number(scaleType(), entry(place.zeroOffset, size)), 4);
+      zero = b.splat(number(scaleType(), entry(place.offset.front().offset, size)), 4);
     }
 
     // The order of operations is that of runtime/encoding, so the bits are too.

@@ -69,7 +69,7 @@ SmallVector<Value> IntegerBlocks::startOf(ArrayRef<Value> rowSums, Value block) 
   for (Value sum : rowSums) {
     Value negative;
     if (encoding.zero == ZeroKind::Constant)
-      negative = k.broadcast(arith::MulIOp::create(k.b, k.loc, sum, k.scalar(-(1 << (encoding.bits - 1)))));
+      negative = k.broadcast(arith::MulIOp::create(k.b, k.loc, sum, k.scalar(-int32_t(encoding.constant))));
     else if (encoding.zero == ZeroKind::Integer)
       negative = k.broadcast(arith::SubIOp::create(k.b, k.loc, k.scalar(0), sum));
     else
@@ -135,7 +135,7 @@ Value IntegerBlocks::flush(Value acc, Value dots, Value scaleX, Value scaleW, Va
 // -------------------------------------------------------------------------------------------------- f32 activations
 
 SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
-  if (encoding.codec == ::whit::Codec::Plain)
+  if (encoding.isPlain())
     return plain(acc);
   int64_t whole = place.group ? place.k / place.group : 0, tail = place.k - whole * place.group;
   acc = k.loop(k.index(0), k.index(whole), 1, acc,
@@ -155,13 +155,13 @@ void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Valu
 }
 
 SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
-  int64_t bytes = 16 * ::whit::scaleBytes(encoding.scale);
+  int64_t bytes = 16 * ::whit::scaleBytes(encoding.scaleType());
   return overUnits(
       place.k, 1, kUnrolledFloat / 2, acc, [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
         Value at = k.plus(first, unit), offset = k.plus(k.times(first, bytes), unit * bytes);
         SmallVector<Value> weights;
         for (Value panel : panelIndices) {
-          weights.push_back(decoder.storedFloats(panel, offset));
+          weights.push_back(decoder.storedFloats(encoding.scaleType(), panel, offset));
           // The panels of the next block, while there is time: these stay for several blocks of rows.
           if (rowIndices.size() >= kRowsThatHide && unit * bytes % ::whit::kLineBytes == 0)
             memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{k.plus(panel, panelIndices.size()), offset},
@@ -181,9 +181,8 @@ SmallVector<Value> FloatBlocks::group(Value g, int64_t count, SmallVector<Value>
   for (Value panel : panelIndices) {
     scales.push_back(decoder.scales(panel, block));
     zeros.push_back(isMinimum || isFloat ? decoder.floatZeros(panel, block) : Value());
-    int32_t constant = encoding.zero == ZeroKind::Constant ? 1 << (encoding.bits - 1) : 0;
     biases.push_back(encoding.zero == ZeroKind::Integer ? decoder.biasOf(decoder.integerZeros(panel, block))
-                                                        : decoder.biasOf(constant));
+                                                        : decoder.biasOf(int32_t(encoding.constant)));
   }
   auto weight = [&](const PanelDecoder::Unit &lines, int64_t element, size_t p) {
     Value code = decoder.element(lines, element, biases[p]);

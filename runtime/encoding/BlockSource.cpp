@@ -40,24 +40,20 @@ bool fits(const BlockSource &source, const Encoding &encoding) {
   bool zeroFits = encoding.zero == own.zero ||
                   (source.zero == SourceZero::Absent && encoding.zero != ZeroKind::Minimum) ||
                   (source.zero == SourceZero::Packed && encoding.zero == ZeroKind::Float);
-  bool scaleFits = encoding.scale == own.scale || encoding.scale == ScaleType::F32;
-  return encoding.codec == Codec::Int && encoding.bits == own.bits && encoding.grouping == own.grouping &&
-         encoding.group == own.group && zeroFits && scaleFits;
+  bool scaleFits = encoding.scaleType() == own.scaleType() || encoding.scaleType() == ScaleType::F32;
+  return zeroFits && scaleFits &&
+         encoding == intEncoding(source.bits, encoding.zero, encoding.scaleType(), {1, source.blockSize});
 }
 
 } // namespace
 
 Encoding encodingOf(const BlockSource &source) {
-  Encoding encoding{Codec::Int,       uint8_t(source.bits), ZeroKind::Constant,
-                    source.scaleType, Grouping::Group,      source.blockSize};
-  if (source.zero == SourceZero::Packed)
-    encoding.zero = ZeroKind::Integer;
-  if (source.zero == SourceZero::Float) {
-    encoding.zero = ZeroKind::Float;
-    if (source.zeroType != source.scaleType)
-      encoding.scale = ScaleType::F32;
-  }
-  return encoding;
+  bool isFloat = source.zero == SourceZero::Float;
+  ZeroKind zero = isFloat                             ? ZeroKind::Float
+                  : source.zero == SourceZero::Packed ? ZeroKind::Integer
+                                                      : ZeroKind::Constant;
+  ScaleType scale = isFloat && source.zeroType != source.scaleType ? ScaleType::F32 : source.scaleType;
+  return intEncoding(source.bits, zero, scale, {1, source.blockSize});
 }
 
 bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow,
@@ -99,21 +95,21 @@ bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Mat
     for (int64_t b = 0; b < blocks; ++b) {
       const uint8_t *stream = source.codes.data() + (row * blocks + b) * blockBytes;
       int64_t begin = b * source.blockSize, count = std::min(source.blockSize, source.k - begin);
-      uint8_t *codes = out.codes.data() + to * out.k + begin;
+      uint8_t *codes = out.codes().data() + to * out.k + begin;
       for (int64_t i = 0; i < count; ++i)
         codes[i] = streamCode(stream, i, source.bits);
 
       int64_t at = row * blocks + b;
-      out.scales[to * blocks + b] =
+      out.scales()[to * blocks + b] =
           loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
-      if (out.zeros.empty())
+      if (out.offset.empty())
         continue;
       float zero = float(1 << (source.bits - 1));
       if (source.zero == SourceZero::Packed)
         zero = streamCode(source.zeros.data() + row * zeroRowBytes, b, source.bits);
       else if (source.zero == SourceZero::Float)
         zero = loadScale(source.zeroType, source.zeros.data() + at * scaleBytes(source.zeroType));
-      out.zeros[to * blocks + b] = zero;
+      out.zeros()[to * blocks + b] = zero;
     }
   }
   return true;

@@ -33,9 +33,8 @@ uint8_t codeAt(std::span<const uint8_t> bytes, int64_t index, int32_t bits, uint
 } // namespace
 
 Encoding encodingOf(const CodeSource &source) {
-  return {
-      Codec::Int,       uint8_t(source.bits), source.zero == CodeZero::Middle ? ZeroKind::Constant : ZeroKind::Integer,
-      source.scaleType, source.grouping,      source.grouping == Grouping::Group ? source.blockSize : 0};
+  return intEncoding(source.bits, source.zero == CodeZero::Middle ? ZeroKind::Constant : ZeroKind::Integer,
+                     source.scaleType, source.block);
 }
 
 bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow,
@@ -46,10 +45,11 @@ bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matri
   if (source.n < 0 || source.k < 0 || source.n > limit || source.k > limit)
     return refuse(why, "shape " + std::to_string(source.n) + "x" + std::to_string(source.k) +
                            " is out of range; a dimension may be at most 2^40");
-  bool isBlocks = source.grouping == Grouping::Group, isOne = source.grouping == Grouping::Tensor;
-  if (isBlocks && (source.blockSize < 1 || source.blockSize > kMaxGroup))
-    return refuse(why, "block size is " + std::to_string(source.blockSize) + "; it must be from 1 to " +
-                           std::to_string(kMaxGroup));
+  int64_t blockSize = source.block.columns;
+  bool isOne = source.block.isTensor();
+  if (blockSize < 0 || blockSize > kMaxGroup)
+    return refuse(why,
+                  "block size is " + std::to_string(blockSize) + "; it must be from 1 to " + std::to_string(kMaxGroup));
   Encoding encoding = encodingOf(source);
   int64_t groups = groupCount(encoding, source.k);
   __int128 scales = isOne ? 1 : __int128(source.n) * groups;
@@ -67,7 +67,7 @@ bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matri
 
   uint32_t offset = source.isSigned ? 1u << (source.bits - 1) : 0;
   int64_t rows = rowEnd - rowBegin;
-  uint8_t *codes = out.codes.data() + outRow * out.k;
+  uint8_t *codes = out.codes().data() + outRow * out.k;
   if (source.isTransposed) {
     for (int64_t j = 0; j < source.k; ++j)
       for (int64_t i = 0; i < rows; ++i)
@@ -80,9 +80,9 @@ bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matri
     for (int64_t g = 0; g < groups; ++g) {
       int64_t row = rowBegin + i, to = (outRow + i) * groups + g;
       int64_t at = isOne ? 0 : source.isTransposed ? g * source.n + row : row * groups + g;
-      out.scales[to] = loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
+      out.scales()[to] = loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
       if (source.zero != CodeZero::Middle)
-        out.zeros[to] = source.zero == CodeZero::Stored ? codeAt(source.zeros, at, source.bits, offset) : 0;
+        out.zeros()[to] = source.zero == CodeZero::Stored ? codeAt(source.zeros, at, source.bits, offset) : 0;
     }
   return true;
 }

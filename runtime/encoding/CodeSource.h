@@ -26,8 +26,7 @@ struct CodeSource {
   bool isTransposed; ///< codes lie as [K, N]
   int32_t bits;      ///< 2, 4 or 8
   bool isSigned;
-  Grouping grouping;
-  int64_t blockSize; ///< elements along k per scale, if grouping is Group
+  BlockShape block; ///< of a row ({1, elements along k per scale}, {1, 0} for all of it) or {0, 0}: one scale for all
   std::span<const uint8_t> codes;
   std::span<const uint8_t> scales;
   ScaleType scaleType;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Names of encodings, read and printed from the rows of Formats.def, and the sizes that follow from an encoding alone.
-#include "whit/Encoding.h"
+// Names of encodings, read and printed from the rows of Formats.def.
+#include "runtime/encoding/Formula.h"
 
 #include <algorithm>
 #include <cctype>
@@ -11,30 +11,37 @@
 namespace whit {
 namespace {
 
-struct IntRow {
-  std::string_view stem, suffix;
-  uint8_t bits;
-  ZeroKind zero;
-  std::string_view alias;
-};
-
-struct PlainRow {
-  std::string_view stem;
-  ScaleType type;
-};
-
-constexpr PlainRow kPlainRows[] = {
-#define WHIT_PLAIN_FORMAT(stem, scaleType) {stem, ScaleType::scaleType},
+constexpr ScaleType kPlainTypes[] = {
+#define WHIT_PLAIN_FORMAT(name, type) ScaleType::type,
 #include "whit/Formats.def"
 };
 
-constexpr IntRow kIntRows[] = {
-#define WHIT_INT_FORMAT(stem, suffix, bits, zeroKind, alias) {stem, suffix, bits, ZeroKind::zeroKind, alias},
-#include "whit/Formats.def"
-};
+/// `formula` with the type and the block of its scales filled in.
+std::string instance(std::string_view formula, std::string_view type, std::string_view shape) {
+  std::string text;
+  for (size_t i = 0; i < formula.size(); ++i) {
+    if (formula[i] != '$') {
+      text += formula[i];
+      continue;
+    }
+    text += formula[++i] == 'T' ? type : shape;
+  }
+  return text;
+}
 
-Encoding plainEncoding(const PlainRow &row) {
-  return {Codec::Plain, uint8_t(8 * scaleBytes(row.type)), ZeroKind::Constant, row.type, Grouping::Tensor, 0};
+/// The formats of a family, given by the type and the block of their scales.
+std::optional<Encoding> member(const FormatRow &row, ScaleType type, std::string_view shape) {
+  return parseFormula(instance(row.formula, nameOf(type), shape), nullptr);
+}
+
+bool hasWord(std::string_view words, std::string_view word) {
+  for (size_t begin = 0; begin < words.size();) {
+    size_t end = std::min(words.find(' ', begin), words.size());
+    if (words.substr(begin, end - begin) == word)
+      return true;
+    begin = end + 1;
+  }
+  return false;
 }
 
 std::optional<Encoding> refuse(std::string *why, std::string text) {
@@ -59,18 +66,17 @@ bool takeSuffix(std::string_view &text, std::string_view suffix) {
   return true;
 }
 
-/// Reads "gN", "channel" or "tensor" into `encoding`; false if it is none of them or N is out of range.
-bool parseGrouping(std::string_view word, Encoding &encoding) {
-  if (word == "channel" || word == "tensor") {
-    encoding.grouping = word == "channel" ? Grouping::Channel : Grouping::Tensor;
-    encoding.group = 0;
-    return true;
-  }
+/// The block of a formula for "gN", "channel" or "tensor"; nothing if it is none of them or N is out of range.
+std::optional<std::string> shapeOf(std::string_view word) {
+  if (word == "channel" || word == "tensor")
+    return std::string(word);
   if (word.size() < 2 || word[0] != 'g' || word[1] == '0')
-    return false;
-  encoding.grouping = Grouping::Group;
-  auto [end, error] = std::from_chars(word.data() + 1, word.data() + word.size(), encoding.group);
-  return error == std::errc() && end == word.data() + word.size() && encoding.group >= 1 && encoding.group <= kMaxGroup;
+    return std::nullopt;
+  int64_t group = 0;
+  auto [end, error] = std::from_chars(word.data() + 1, word.data() + word.size(), group);
+  if (error != std::errc() || end != word.data() + word.size() || group < 1 || group > kMaxGroup)
+    return std::nullopt;
+  return std::string(word.substr(1));
 }
 
 /// Letters to add, take away or exchange to make `b` of `a`.
@@ -104,13 +110,17 @@ std::string suggestion(std::string_view name) {
     if (size_t far = distance(name, known); far <= kFarthest && parseEncoding(known, nullptr))
       near.emplace_back(far, std::move(known));
   };
-  for (const PlainRow &row : kPlainRows)
-    add(std::string(row.stem));
-  for (const IntRow &row : kIntRows) {
-    if (!row.alias.empty())
-      add(std::string(row.alias));
-    for (const std::string &grouping : groupings)
-      add(std::string(row.stem) + grouping + std::string(row.suffix));
+  for (const FormatRow &row : formatRows()) {
+    for (size_t begin = 0; begin < row.aliases.size();) {
+      size_t end = std::min(row.aliases.find(' ', begin), row.aliases.size());
+      add(std::string(row.aliases.substr(begin, end - begin)));
+      begin = end + 1;
+    }
+    if (!row.isFamily)
+      add(std::string(row.stem));
+    else
+      for (const std::string &grouping : groupings)
+        add(std::string(row.stem) + grouping + std::string(row.suffix));
   }
   std::sort(near.begin(), near.end());
   std::string text;
@@ -121,48 +131,71 @@ std::string suggestion(std::string_view name) {
 
 } // namespace
 
+const std::vector<FormatRow> &formatRows() {
+  static const std::vector<FormatRow> rows = {
+#define WHIT_PLAIN_FORMAT(name, type) {name, "", name, false, "", ""},
+#define WHIT_FORMAT(name, formula, aliases, source) {name, "", formula, false, aliases, source},
+#define WHIT_FORMAT_FAMILY(stem, suffix, formula, aliases, source) {stem, suffix, formula, true, aliases, source},
+#include "whit/Formats.def"
+  };
+  return rows;
+}
+
 std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
-  for (const PlainRow &row : kPlainRows)
-    if (name == row.stem)
-      return plainEncoding(row);
-  for (const IntRow &row : kIntRows)
-    if (!row.alias.empty() && name == row.alias)
-      return Encoding{Codec::Int, row.bits, row.zero, ScaleType::F16, Grouping::Group, 32};
+  for (ScaleType type : kPlainTypes)
+    if (name == nameOf(type))
+      return plainEncoding(type);
+  for (const FormatRow &row : formatRows()) {
+    bool isAlias = hasWord(row.aliases, name);
+    if (row.isFamily ? isAlias : isAlias || name == row.stem)
+      return row.isFamily ? member(row, ScaleType::F16, "32") : parseFormula(row.formula, nullptr);
+  }
 
   // Words only for who reads them: suggestions come from parsing other names.
   auto similar = [&] { return why ? suggestion(name) : ""; };
   std::string quoted = "'" + std::string(name.substr(0, 120)) + "'";
+  if (name.find_first_of("<(") != name.npos) {
+    std::optional<Encoding> encoding = parseFormula(name, why);
+    if (!encoding && why)
+      *why = "format " + quoted + ": " + *why;
+    return encoding;
+  }
   std::string_view rest = name;
-  Encoding encoding{Codec::Int, 0, ZeroKind::Constant, ScaleType::F16, Grouping::Group, 0};
+  ScaleType type = ScaleType::F16;
   if (takeSuffix(rest, "_f32"))
-    encoding.scale = ScaleType::F32;
+    type = ScaleType::F32;
   else if (takeSuffix(rest, "_bf16"))
-    encoding.scale = ScaleType::BF16;
+    type = ScaleType::BF16;
 
-  std::string_view stem = takeWord(rest);
-  std::string_view grouping = takeWord(rest);
   bool stemKnown = false;
-  for (const IntRow &row : kIntRows) {
-    if (stem != row.stem)
+  std::string_view stem;
+  for (const FormatRow &row : formatRows()) {
+    if (!row.isFamily || !rest.starts_with(row.stem))
+      continue;
+    std::string_view left = rest.substr(row.stem.size());
+    if (!left.empty() && left[0] != '_')
       continue;
     stemKnown = true;
-    std::string_view suffix = row.suffix.empty() ? row.suffix : row.suffix.substr(1);
-    if (rest != suffix)
+    stem = row.stem;
+    left = left.empty() ? left : left.substr(1);
+    std::string_view grouping = takeWord(left);
+    if (left != (row.suffix.empty() ? row.suffix : row.suffix.substr(1)))
       continue;
-    if (!parseGrouping(grouping, encoding))
+    std::optional<std::string> shape = shapeOf(grouping);
+    if (!shape)
       return refuse(why, "format " + quoted + " has the grouping '" + std::string(grouping.substr(0, 40)) +
                              "'; it must be gN (N from 1 to " + std::to_string(kMaxGroup) +
                              "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix) +
                              similar());
-    encoding.bits = row.bits;
-    encoding.zero = row.zero;
-    if (std::string spelled = nameOf(encoding); spelled != name)
+    std::optional<Encoding> encoding = member(row, type, *shape);
+    if (!encoding)
+      return refuse(why, "format " + quoted + " has no scales of type " + std::string(nameOf(type)));
+    if (std::string spelled = nameOf(*encoding); spelled != name)
       return refuse(why, "format " + quoted + " is not spelled as it must be: '" + spelled + "'");
     return encoding;
   }
   if (stemKnown)
-    return refuse(why, "format " + quoted + " ends in '" + std::string(rest.substr(0, 40)) + "', which '" +
-                           std::string(stem) +
+    return refuse(why, "format " + quoted + " ends in something that '" + std::string(stem) +
                            "' does not have; formats are stem_gN, with _float or _min for float zeros of unsigned "
                            "codes, then _f32 or _bf16 for scales" +
                            similar());
@@ -174,54 +207,36 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
 }
 
 std::string nameOf(const Encoding &encoding) {
-  if (encoding.codec == Codec::Plain) {
-    for (const PlainRow &row : kPlainRows)
-      if (plainEncoding(row) == encoding)
+  if (encoding.isPlain())
+    return std::string(nameOf(encoding.scaleType()));
+  const Factor &first = encoding.terms.front().scale.front();
+  std::string shape = first.block.isTensor()            ? "tensor"
+                      : first.block == BlockShape{1, 0} ? "channel"
+                      : first.block.rows == 1           ? std::to_string(first.block.columns)
+                                                        : "";
+  for (const FormatRow &row : formatRows()) {
+    if (!row.isFamily) {
+      if (parseFormula(row.formula, nullptr) == encoding)
         return std::string(row.stem);
-    return "";
-  }
-  for (const IntRow &row : kIntRows) {
-    if (row.bits != encoding.bits || row.zero != encoding.zero)
+      continue;
+    }
+    bool hasName = first.type == ScaleType::F16 || first.type == ScaleType::F32 || first.type == ScaleType::BF16;
+    if (!hasName || shape.empty() || member(row, first.type, shape) != encoding)
       continue;
     std::string name(row.stem);
-    switch (encoding.grouping) {
-    case Grouping::Group:
-      name += "_g" + std::to_string(encoding.group);
-      break;
-    case Grouping::Channel:
-      name += "_channel";
-      break;
-    case Grouping::Tensor:
-      name += "_tensor";
-      break;
-    }
-    name += row.suffix;
-    if (encoding.scale != ScaleType::F16)
-      name += encoding.scale == ScaleType::F32 ? "_f32" : "_bf16";
+    name += (std::isdigit(uint8_t(shape[0])) ? "_g" : "_") + shape + std::string(row.suffix);
+    if (first.type != ScaleType::F16)
+      name += "_" + std::string(nameOf(first.type));
     return name;
   }
-  return "";
+  return formulaOf(encoding);
 }
 
 std::vector<std::string> formatStems() {
   std::vector<std::string> stems;
-  for (const PlainRow &row : kPlainRows)
-    stems.emplace_back(row.stem);
-  for (const IntRow &row : kIntRows)
+  for (const FormatRow &row : formatRows())
     stems.push_back(std::string(row.stem) + std::string(row.suffix));
   return stems;
-}
-
-int64_t scaleBytes(ScaleType type) { return type == ScaleType::F32 ? 4 : 2; }
-
-int64_t groupSize(const Encoding &encoding, int64_t k) {
-  return encoding.codec == Codec::Int && encoding.grouping == Grouping::Group ? encoding.group : k;
-}
-
-int64_t groupCount(const Encoding &encoding, int64_t k) {
-  if (encoding.codec == Codec::Int && encoding.grouping == Grouping::Group)
-    return (k + encoding.group - 1) / encoding.group;
-  return 1;
 }
 
 } // namespace whit

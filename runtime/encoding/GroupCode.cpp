@@ -13,7 +13,7 @@ namespace {
 
 template <ZeroKind kind>
 void encode(const Encoding &encoding, const GroupCode &group, std::span<const float> w, uint8_t *codes) {
-  float half = float(1 << (encoding.bits - 1)), levels = float((1 << encoding.bits) - 1);
+  float half = encoding.constant, levels = float((1 << encoding.bits()) - 1);
   if (group.scale == 0) {
     std::fill_n(codes, w.size(),
                 uint8_t(kind == ZeroKind::Constant  ? half
@@ -37,7 +37,7 @@ double squaredError(const Encoding &encoding, const GroupCode &group, std::span<
     encode<kind>(encoding, group, part, codes);
     auto add = [&](size_t i, size_t lane) {
       double difference =
-          double(part[i]) - double(decode<kind, float>(encoding.bits, codes[i], group.scale, group.zero));
+          double(part[i]) - double(decode<kind, float>(encoding.constant, codes[i], group.scale, group.zero));
       sums[lane] += difference * difference;
     };
     size_t i = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One group of a matrix under a given scale: the code of each value, and what the codes lose. Internal to the room.
+// One group of a matrix of integer codes under a given scale: the code of each value, and what the codes lose. Internal to the room.
 #ifndef WHIT_RUNTIME_ENCODING_GROUPCODE_H
 #define WHIT_RUNTIME_ENCODING_GROUPCODE_H
 
@@ -12,7 +12,7 @@
 
 namespace whit {
 
-/// The scale of a group and its zero (as in Matrix::zeros; unused for Constant).
+/// The scale of a group and its zero or minimum (unused for Constant).
 struct GroupCode {
   float scale = 0, zero = 0;
   bool isFinite() const { return std::isfinite(scale) && std::isfinite(zero); }
@@ -42,9 +42,9 @@ template <ZeroKind kind> inline float nearestCode(const GroupCode &group, float 
 
 /// One element's value in `Number` (float or double). The order of operations is the definition; do not simplify.
 template <ZeroKind kind, typename Number>
-inline Number decode(uint8_t bits, uint8_t code, float scale, [[maybe_unused]] float zero) {
+inline Number decode(float constant, uint8_t code, float scale, [[maybe_unused]] float zero) {
   if constexpr (kind == ZeroKind::Constant)
-    return Number(int(code) - (1 << (bits - 1))) * Number(scale);
+    return (Number(code) - Number(constant)) * Number(scale);
   else if constexpr (kind == ZeroKind::Integer)
     return Number(int(code) - int(zero)) * Number(scale);
   else if constexpr (kind == ZeroKind::Float)

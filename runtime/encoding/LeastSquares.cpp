@@ -78,7 +78,7 @@ struct Fit {
 class Search {
 public:
   Search(const Encoding &encoding, std::span<const float> w)
-      : encoding(encoding), w(w), levels(float((1 << encoding.bits) - 1)),
+      : encoding(encoding), w(w), levels(float((1 << encoding.bits()) - 1)),
         isAffine(encoding.zero == ZeroKind::Minimum || encoding.zero == ZeroKind::Float) {
     low = high = w[0];
     for (float value : w)
@@ -140,7 +140,7 @@ double Search::consider(const Grid &grid) {
 
 template <typename Try> void Search::forSteps(float full, Try &&attempt) {
   constexpr float kRatios[] = {1.12f, 1.09f, 1.07f, 1.045f, 1.033f, 1.02f, 1.012f, 1.008f};
-  float ratio = kRatios[encoding.bits - 1], least = full - 1;
+  float ratio = kRatios[encoding.bits() - 1], least = full - 1;
   if (least > 0) // one step is not used: the codes of values that were encoded so before are found again
     attempt(least);
   for (float steps = full / ratio; steps > least && steps > 0.8f * full; steps /= ratio)
@@ -152,9 +152,9 @@ template <typename Try> void Search::forSteps(float full, Try &&attempt) {
 
 /// The extreme value may lie at either end of the codes, of which the negative one has a code more.
 void Search::searchConstant() {
-  float half = float(1 << (encoding.bits - 1)), extreme = std::max(high, -low);
+  float half = encoding.constant, extreme = std::max(high, -low);
   for (float sign : {-1.0f, 1.0f})
-    forSteps(half, [&](float steps) { return consider({sign * extreme / steps, 0, -half, half - 1}); });
+    forSteps(half, [&](float steps) { return consider({sign * extreme / steps, 0, -half, levels - half}); });
 }
 
 /// For each scale all zeros between "nothing is cut off below" and "nothing is cut off above".
@@ -199,20 +199,20 @@ GroupCode Search::rounded(Grid grid) const {
   if (encoding.zero == ZeroKind::Integer)
     code.zero = -grid.low;
   if (encoding.zero == ZeroKind::Minimum) {
-    grid.offset = code.zero = roundToScale(encoding.scale, grid.offset);
+    grid.offset = code.zero = roundToScale(encoding.scaleType(), grid.offset);
     Sums s = measure(grid, w);
     if (s.qq > 0)
       grid.scale = float(grid.scale + s.eq / s.qq);
   }
   if (encoding.zero == ZeroKind::Float) {
-    code.zero = roundToScale(encoding.scale, -grid.offset / grid.scale);
+    code.zero = roundToScale(encoding.scaleType(), -grid.offset / grid.scale);
     grid.offset = -code.zero * grid.scale;
     Sums s = measure(grid, w);
     double z = code.zero, square = s.qq - 2 * z * s.q + z * z * s.count;
     if (square > 0)
       grid.scale = float(grid.scale + (s.eq - z * s.e) / square);
   }
-  code.scale = roundToScale(encoding.scale, grid.scale);
+  code.scale = roundToScale(encoding.scaleType(), grid.scale);
   return code;
 }
 
@@ -227,7 +227,7 @@ GroupCode Search::run(const GroupCode &nearest) {
     return result;
   if (isAffine && low == high) {
     if (encoding.zero == ZeroKind::Minimum)
-      compare({0, roundToScale(encoding.scale, low)});
+      compare({0, roundToScale(encoding.scaleType(), low)});
     return result;
   }
   if (isAffine)

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The reference decoder; the formulas stand in GroupCode.h. The same bits everywhere: contraction of a*b+c is off.
+// The reference decoder. The same bits everywhere: contraction of a*b+c is off.
 #include "runtime/encoding/Matrix.h"
-
-#include "runtime/encoding/GroupCode.h"
 
 #include <algorithm>
 
@@ -12,20 +10,69 @@
 namespace whit {
 namespace {
 
+/// What one group of one term needs.
+struct GroupNumbers {
+  float scale, offset;
+};
+
+template <typename Number, typename Element>
+void decodeGroup(const Encoding &encoding, const float *table, GroupNumbers group, const uint8_t *codes, int64_t count,
+                 Element &&element) {
+  // The order of operations is the definition; do not simplify.
+  Number scale(group.scale), offset(group.offset);
+  switch (encoding.zero) {
+  case ZeroKind::Constant:
+    for (int64_t i = 0; i < count; ++i)
+      element(i, (Number(table[codes[i]]) - Number(encoding.constant)) * scale);
+    return;
+  case ZeroKind::Integer:
+  case ZeroKind::Float:
+    for (int64_t i = 0; i < count; ++i)
+      element(i, (Number(table[codes[i]]) - offset) * scale);
+    return;
+  case ZeroKind::Minimum:
+    for (int64_t i = 0; i < count; ++i)
+      element(i, scale * Number(table[codes[i]]));
+    return;
+  }
+}
+
 template <typename Number> void dequantizeAs(const Matrix &matrix, Number *out) {
-  if (matrix.encoding.codec == Codec::Plain) {
+  const Encoding &encoding = matrix.encoding;
+  if (encoding.isPlain()) {
     std::copy(matrix.values.begin(), matrix.values.end(), out);
     return;
   }
-  int64_t groups = matrix.groups(), group = groupSize(matrix.encoding, matrix.k);
-  withKind(matrix.encoding.zero, [&]<ZeroKind kind> {
+  int64_t groups = matrix.groups(), group = groupSize(encoding, matrix.k);
+  std::vector<float> offsets;
+  if (encoding.zero != ZeroKind::Constant)
+    offsets = productPerGroup(matrix, encoding.offset, matrix.offset);
+  Encoding without; // what later terms decode by: no zero
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Term &term = encoding.terms[t];
+    const TermValues &values = matrix.terms[t];
+    std::vector<float> scales = productPerGroup(matrix, term.scale, values.factors), table = term.codec.table();
+    int64_t chosen = term.codec.kind == CodecKind::Choice ? blockCount(term.scale[0], matrix.k) : 0;
+    int64_t blockSize = term.scale[0].block.columns ? term.scale[0].block.columns : matrix.k;
+    int64_t codesPerTable = int64_t(1) << term.codec.bits;
     for (int64_t at = 0; at < matrix.n * groups; ++at) {
-      float scale = matrix.scales[at], zero = matrix.zeros.empty() ? 0.0f : matrix.zeros[at];
-      int64_t begin = at % groups * group, end = std::min(begin + group, matrix.k), row = at / groups * matrix.k;
-      for (int64_t i = row + begin; i < row + end; ++i)
-        out[i] = decode<kind, Number>(matrix.encoding.bits, matrix.codes[i], scale, zero);
+      int64_t row = at / groups, begin = at % groups * group, end = std::min(begin + group, matrix.k);
+      const float *numbers = table.data();
+      if (chosen)
+        numbers += codesPerTable * values.choices[row * chosen + begin / blockSize];
+      Number *to = out + row * matrix.k + begin;
+      auto store = [&](int64_t i, Number value) { to[i] = t ? to[i] + value : value; };
+      decodeGroup<Number>(t ? without : encoding, numbers, {scales[at], offsets.empty() ? 0 : offsets[at]},
+                          values.codes.data() + row * matrix.k + begin, end - begin, store);
     }
-  });
+  }
+  if (encoding.zero != ZeroKind::Minimum)
+    return;
+  for (int64_t at = 0; at < matrix.n * groups; ++at) {
+    int64_t row = at / groups, begin = at % groups * group, end = std::min(begin + group, matrix.k);
+    for (int64_t i = begin; i < end; ++i)
+      out[row * matrix.k + i] += Number(offsets[at]);
+  }
 }
 
 } // namespace
@@ -35,18 +82,64 @@ Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k) {
   matrix.encoding = encoding;
   matrix.n = n;
   matrix.k = k;
-  if (encoding.codec == Codec::Plain) {
+  if (encoding.isPlain()) {
     matrix.values.resize(n * k);
     return matrix;
   }
-  matrix.codes.resize(n * k);
-  matrix.scales.resize(n * matrix.groups());
-  if (encoding.zero != ZeroKind::Constant)
-    matrix.zeros.resize(n * matrix.groups());
+  auto numbers = [&](const std::vector<Factor> &factors) {
+    std::vector<FactorValues> result;
+    for (const Factor &factor : factors)
+      result.emplace_back(n * blockCount(factor, k));
+    return result;
+  };
+  for (const Term &term : encoding.terms) {
+    TermValues values{std::vector<uint8_t>(n * k), numbers(term.scale), {}};
+    if (term.codec.kind == CodecKind::Choice)
+      values.choices.resize(n * blockCount(term.scale[0], k));
+    matrix.terms.push_back(std::move(values));
+  }
+  matrix.offset = numbers(encoding.offset);
   return matrix;
+}
+
+std::vector<float> productPerGroup(const Matrix &matrix, const std::vector<Factor> &factors,
+                                   const std::vector<FactorValues> &values) {
+  int64_t groups = matrix.groups(), group = groupSize(matrix.encoding, matrix.k);
+  std::vector<float> products(matrix.n * groups);
+  for (size_t f = 0; f < factors.size(); ++f) {
+    int64_t blocks = blockCount(factors[f], matrix.k),
+            span = factors[f].block.columns ? factors[f].block.columns / group : 0;
+    for (int64_t row = 0; row < matrix.n; ++row)
+      for (int64_t g = 0; g < groups; ++g) {
+        float value = values[f][row * blocks + (span ? g / span : 0)];
+        float &product = products[row * groups + g];
+        product = f ? product * value : value;
+      }
+  }
+  return products;
 }
 
 void dequantize(const Matrix &matrix, float *out) { dequantizeAs(matrix, out); }
 void dequantize(const Matrix &matrix, double *out) { dequantizeAs(matrix, out); }
+
+void copyRows(const Matrix &rows, int64_t from, int64_t count, Matrix &into, int64_t to) {
+  auto copy = [&](const auto &source, auto &target) {
+    if (source.empty())
+      return;
+    int64_t each = int64_t(source.size()) / rows.n;
+    std::copy_n(source.begin() + from * each, count * each, target.begin() + to * each);
+  };
+  auto copyAll = [&](const std::vector<FactorValues> &source, std::vector<FactorValues> &target) {
+    for (size_t i = 0; i < source.size(); ++i)
+      copy(source[i], target[i]);
+  };
+  copy(rows.values, into.values);
+  for (size_t t = 0; t < rows.terms.size(); ++t) {
+    copy(rows.terms[t].codes, into.terms[t].codes);
+    copy(rows.terms[t].choices, into.terms[t].choices);
+    copyAll(rows.terms[t].factors, into.terms[t].factors);
+  }
+  copyAll(rows.offset, into.offset);
+}
 
 } // namespace whit

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The canonical form of an encoded matrix: one byte per code, f32 scales and zeros, nothing packed. Every source layout
-// is read into it, every place is packed from it, and decoding it is the definition of what a format means.
+// The canonical form of an encoded matrix: one byte per code, stored factors as f32, nothing packed. Every source layout is
+// read into it, every place is packed from it, and decoding it is the definition of what a format means.
 #ifndef WHIT_RUNTIME_ENCODING_MATRIX_H
 #define WHIT_RUNTIME_ENCODING_MATRIX_H
 
@@ -11,25 +11,49 @@
 
 namespace whit {
 
-/// Rows of an encoded matrix. Int formats fill codes, scales and (unless Constant) zeros; plain formats fill values.
+/// Stored numbers of one factor: [n][blockCount], exact in the factor's type. Rows that share a number each have it.
+using FactorValues = std::vector<float>;
+
+/// One term of an encoded matrix.
+struct TermValues {
+  std::vector<uint8_t> codes;        ///< [n][k], each 0 .. 2^bits-1
+  std::vector<FactorValues> factors; ///< as Term::scale
+  std::vector<uint8_t> choices;      ///< [n][blocks of the first factor]: which table; empty unless Choice
+};
+
+/// Rows of an encoded matrix. Plain formats fill `values`, all others `terms` and, unless the zero is constant, `offset`.
 struct Matrix {
   Encoding encoding;
   int64_t n = 0, k = 0;
-  std::vector<uint8_t> codes; ///< [n][k], each 0 .. 2^bits-1
-  std::vector<float> scales;  ///< [n][groups], exact in the scale's type
-  std::vector<float> zeros;   ///< [n][groups]: integer zeros, float zeros or minima; empty for Constant
-  std::vector<float> values;  ///< [n][k], exact in the stored type; plain formats only
+  std::vector<TermValues> terms;    ///< as Encoding::terms
+  std::vector<FactorValues> offset; ///< as Encoding::offset
+  std::vector<float> values;        ///< [n][k], exact in the stored type; plain formats only
 
   int64_t groups() const { return groupCount(encoding, k); }
+  /// Codes and the first factor of the first term, and the first factor of the zero or minimum: all there is in most formats.
+  std::vector<uint8_t> &codes() { return terms.front().codes; }
+  const std::vector<uint8_t> &codes() const { return terms.front().codes; }
+  FactorValues &scales() { return terms.front().factors.front(); }
+  const FactorValues &scales() const { return terms.front().factors.front(); }
+  FactorValues &zeros() { return offset.front(); }
+  const FactorValues &zeros() const { return offset.front(); }
 };
 
-/// A matrix of `n` rows with everything zero (code 0, scale 0).
+/// A matrix of `n` rows with everything zero (code 0, factors 0).
 Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k);
 
-/// The value of every element, [n][k]. f32: one rounding per operation in the order of the formula of Formats.def, no
-/// fused multiply-add; these bits are the reference. f64: the same formula in f64, exact products for all formats.
+/// The product of `factors` for each group of the matrix, [n][groups], in f32 from left to right. This is the scale (or the
+/// minimum, or the zero point) that a reader of the panel stream works with.
+std::vector<float> productPerGroup(const Matrix &matrix, const std::vector<Factor> &factors,
+                                   const std::vector<FactorValues> &values);
+
+/// The value of every element, [n][k]. f32: one rounding per operation in the order of the formula, no fused multiply-add;
+/// these bits are the reference. f64: the same formula in f64 on the f32 products of productPerGroup.
 void dequantize(const Matrix &matrix, float *out);
 void dequantize(const Matrix &matrix, double *out);
+
+/// Rows [from, from + count) of `rows` become rows `to`.. of `into`, which has the same encoding and k.
+void copyRows(const Matrix &rows, int64_t from, int64_t count, Matrix &into, int64_t to);
 
 } // namespace whit
 

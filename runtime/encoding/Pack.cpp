@@ -35,6 +35,44 @@ void unpackCodes(const Plane &plane, uint8_t *codes, int64_t count, int64_t colu
   }
 }
 
+/// Every stored number of a matrix with its address, in no order: factors of terms, choices, zeros.
+template <typename MatrixType, typename Body> void forStored(const Place &place, MatrixType &rows, Body &&body) {
+  const Encoding &encoding = rows.encoding;
+  auto walk = [&](const FactorPlace &factor, const Factor &what, auto &values) {
+    int64_t blocks = blockCount(what, rows.k);
+    for (int64_t n = 0; n < rows.n; ++n)
+      for (int64_t block = 0; block < blocks; ++block)
+        body(factorByte(place, factor, n, block * factor.span), what.type, values[n * blocks + block]);
+  };
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Term &term = encoding.terms[t];
+    for (size_t f = 0; f < term.scale.size(); ++f)
+      walk(place.terms[t].factors[f], term.scale[f], rows.terms[t].factors[f]);
+    if (place.terms[t].choice)
+      walk(*place.terms[t].choice, {ScaleType::U8, term.scale.front().block}, rows.terms[t].choices);
+  }
+  for (size_t f = 0; f < encoding.offset.size(); ++f)
+    walk(place.offset[f], encoding.offset[f], rows.offset[f]);
+}
+
+/// Calls body(plane, codes of a column in a block, how many, column, block) for all there are.
+template <typename Codes, typename Body>
+void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_t k, Codes &&codesOf, Body &&body) {
+  for (int64_t n = 0; n < rows; ++n)
+    for (int64_t g = 0; g < place.groups; ++g) {
+      int64_t block = n / kPanelColumns * place.panelBytes + place.headerBytes + g * place.blockBytes;
+      int64_t begin = g * place.group, count = std::min(place.group, k - begin);
+      for (size_t t = 0; t < encoding.terms.size(); ++t)
+        for (const Plane &plane : place.terms[t].planes)
+          body(plane, codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+    }
+}
+
+/// Where value k of row n of a plain format lies.
+int64_t valueByte(const Place &place, ScaleType type, int64_t n, int64_t k) {
+  return n / kPanelColumns * place.panelBytes + (k * kPanelColumns + n % kPanelColumns) * scaleBytes(type);
+}
+
 } // namespace
 
 void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
@@ -42,52 +80,38 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
   assert(rows.k == place.k);
   int64_t panels = (rows.n + kPanelColumns - 1) / kPanelColumns;
   std::fill_n(out, panels * place.panelBytes, uint8_t(0));
-  int64_t scaleSize = scaleBytes(encoding.scale), groups = rows.groups();
-  for (int64_t n = 0; n < rows.n; ++n) {
-    uint8_t *panel = out + n / kPanelColumns * place.panelBytes;
-    int64_t column = n % kPanelColumns;
-    if (encoding.codec == Codec::Plain) {
+  if (encoding.isPlain()) {
+    ScaleType type = encoding.scaleType();
+    for (int64_t n = 0; n < rows.n; ++n)
       for (int64_t k = 0; k < rows.k; ++k)
-        storeScale(encoding.scale, rows.values[n * rows.k + k], panel + (k * kPanelColumns + column) * scaleSize);
-      continue;
-    }
-    for (int64_t g = 0; g < groups; ++g) {
-      uint8_t *block = panel + g * place.blockBytes;
-      int64_t begin = g * place.group, count = std::min(place.group, rows.k - begin);
-      for (const Plane &plane : place.planes)
-        packCodes(plane, rows.codes.data() + n * rows.k + begin, count, column, block);
-      storeScale(encoding.scale, rows.scales[n * groups + g], block + place.scaleOffset + column * scaleSize);
-      if (encoding.zero == ZeroKind::Integer)
-        block[place.zeroOffset + column] = uint8_t(rows.zeros[n * groups + g]);
-      else if (encoding.zero != ZeroKind::Constant)
-        storeScale(encoding.scale, rows.zeros[n * groups + g], block + place.zeroOffset + column * scaleSize);
-    }
+        storeScale(type, rows.values[n * rows.k + k], out + valueByte(place, type, n, k));
+    return;
   }
+  auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
+  forCodes(place, encoding, rows.n, rows.k, codes,
+           [&](const Plane &plane, auto from, auto count, auto column, auto block) {
+             packCodes(plane, from, count, column, out + block);
+           });
+  forStored(place, rows, [&](int64_t at, ScaleType type, auto value) { storeScale(type, float(value), out + at); });
 }
 
 Matrix unpackPanels(const Encoding &encoding, const Place &place, int64_t rowCount, const uint8_t *bytes) {
   Matrix rows = makeMatrix(encoding, rowCount, place.k);
-  int64_t scaleSize = scaleBytes(encoding.scale), groups = rows.groups();
-  for (int64_t n = 0; n < rows.n; ++n) {
-    const uint8_t *panel = bytes + n / kPanelColumns * place.panelBytes;
-    int64_t column = n % kPanelColumns;
-    if (encoding.codec == Codec::Plain) {
+  if (encoding.isPlain()) {
+    ScaleType type = encoding.scaleType();
+    for (int64_t n = 0; n < rows.n; ++n)
       for (int64_t k = 0; k < rows.k; ++k)
-        rows.values[n * rows.k + k] = loadScale(encoding.scale, panel + (k * kPanelColumns + column) * scaleSize);
-      continue;
-    }
-    for (int64_t g = 0; g < groups; ++g) {
-      const uint8_t *block = panel + g * place.blockBytes;
-      int64_t begin = g * place.group, count = std::min(place.group, rows.k - begin);
-      for (const Plane &plane : place.planes)
-        unpackCodes(plane, rows.codes.data() + n * rows.k + begin, count, column, block);
-      rows.scales[n * groups + g] = loadScale(encoding.scale, block + place.scaleOffset + column * scaleSize);
-      if (encoding.zero == ZeroKind::Integer)
-        rows.zeros[n * groups + g] = block[place.zeroOffset + column];
-      else if (encoding.zero != ZeroKind::Constant)
-        rows.zeros[n * groups + g] = loadScale(encoding.scale, block + place.zeroOffset + column * scaleSize);
-    }
+        rows.values[n * rows.k + k] = loadScale(type, bytes + valueByte(place, type, n, k));
+    return rows;
   }
+  auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
+  forCodes(place, encoding, rows.n, rows.k, codes,
+           [&](const Plane &plane, auto to, auto count, auto column, auto block) {
+             unpackCodes(plane, to, count, column, bytes + block);
+           });
+  forStored(place, rows, [&](int64_t at, ScaleType type, auto &value) {
+    value = std::remove_reference_t<decltype(value)>(loadScale(type, bytes + at));
+  });
   return rows;
 }
 

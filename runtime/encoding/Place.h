@@ -17,17 +17,13 @@ struct BitPosition {
   bool operator==(const BitPosition &) const = default;
 };
 
-/// Where bit `bit` of the code of row n, element k lies. Codes exist for n < 16 * panels and k < groups * paddedGroup
+/// Where bit `bit` of the code of row n, element k of a term lies. Codes exist for n < 16 * panels and k < groups * paddedGroup
 /// in the padded sense: pass k as group * groupSize + offset for real elements. Plain formats: bit `bit` of the stored
 /// value.
-BitPosition codeBit(const Place &place, int64_t n, int64_t k, int32_t bit);
+BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit);
 
-/// Byte offset of the scale and of the zero of row n, group g; -1 if the format has none.
-int64_t scaleByte(const Place &place, int64_t n, int64_t group, int64_t scaleBytes);
-int64_t zeroByte(const Place &place, int64_t n, int64_t group, int64_t zeroBytes);
-
-/// Bytes of one stored zero: 1 for Integer, the scale's for Float and Minimum, 0 for Constant.
-int64_t zeroBytes(const Encoding &encoding);
+/// First byte of what is stored of a factor (of TermPlace::factors, choice or Place::offset) for row n, group g.
+int64_t factorByte(const Place &place, const FactorPlace &factor, int64_t n, int64_t group);
 
 } // namespace whit
 

@@ -5,6 +5,8 @@
 
 #include "Register.h"
 
+#include "whit/Encoding.h"
+
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
@@ -13,28 +15,28 @@
 
 static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the number formats and exit"));
 
-static void printRow(llvm::StringRef name, llvm::StringRef suffix, llvm::StringRef meaning, llvm::StringRef alias) {
-  std::string spelled = (name + suffix).str();
-  llvm::outs() << llvm::left_justify(spelled, 20) << llvm::left_justify(meaning, alias.empty() ? 0 : 34) << alias
-               << "\n";
-}
-
-static llvm::StringRef meaningOf(llvm::StringRef zeroKind) {
-  return zeroKind == "Constant"  ? "scale * (code - half the range)"
-         : zeroKind == "Integer" ? "scale * (code - integer zero)"
-         : zeroKind == "Float"   ? "scale * (code - float zero)"
-                                 : "scale * code + minimum";
+static void printRow(llvm::StringRef name, llvm::StringRef formula, llvm::StringRef aliases, llvm::StringRef source) {
+  llvm::outs() << llvm::left_justify(name, 22) << llvm::left_justify(formula, 54) << llvm::left_justify(aliases, 14)
+               << source << "\n";
 }
 
 static void printFormats() {
-  printRow("NAME", "", "VALUE", "ALIAS WITH GROUPS OF 32");
-#define WHIT_PLAIN_FORMAT(stem, scaleType) printRow(stem, "", "the stored number", "");
-#define WHIT_INT_FORMAT(stem, suffix, bits, zeroKind, alias) printRow(stem "_gN", suffix, meaningOf(#zeroKind), alias);
-#include "whit/Formats.def"
+  printRow("NAME", "VALUE", "ALIASES", "DEFINED BY");
+  for (const whit::FormatRow &row : whit::formatRows()) {
+    std::string name(row.stem);
+    if (row.isFamily)
+      name += "_gN" + std::string(row.suffix);
+    std::string formula(row.formula);
+    for (auto [mark, text] : {std::pair<llvm::StringRef, llvm::StringRef>("$T", "f16"), {"$S", "N"}})
+      for (size_t at; (at = formula.find(mark)) != formula.npos;)
+        formula.replace(at, 2, text);
+    printRow(name, formula, row.aliases, row.source);
+  }
   llvm::outs()
       << "\nN: elements along K that share a scale; `_channel` or `_tensor` instead of `_gN` for one scale per row or"
-         " per matrix.\nScales are f16; a last `_f32` or `_bf16` changes their type. Codes have as many bits as the"
-         " number in the name.\n";
+         " per matrix.\nScales of such families are f16; a last `_f32` or `_bf16` changes their type. Aliases of a "
+         "family have"
+         " groups of 32.\nA formula is a format too: #whit.format<\"int<4> * f16/32 + f16/32\">.\n";
 }
 
 int main(int argc, char **argv) {

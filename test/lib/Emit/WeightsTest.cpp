@@ -108,8 +108,8 @@ protected:
     return llvm::formatv(" at #whit.place<<{0}>, {1} by {2}>", nameOf(encoding), n, k);
   }
   /// An encoding from its parts: no test spells a format's name.
-  static Encoding intEncoding(uint8_t bits, ZeroKind zero, ScaleType scale, int64_t group) {
-    return {Codec::Int, bits, zero, scale, group ? Grouping::Group : Grouping::Channel, group};
+  static Encoding inGroups(int bits, ZeroKind zero, ScaleType scale, int64_t group) {
+    return intEncoding(bits, zero, scale, {1, group});
   }
 
   llvm::SmallString<128> folder;
@@ -140,9 +140,8 @@ TEST_F(WeightsTest, QuantizesRowsAndColumns) {
   // 50 rows: the last panel is not full; 70 columns: neither is the last group.
   int64_t n = 50, k = 70;
   for (Encoding encoding :
-       {intEncoding(4, ZeroKind::Constant, ScaleType::F16, 32), intEncoding(3, ZeroKind::Minimum, ScaleType::BF16, 16),
-        intEncoding(8, ZeroKind::Integer, ScaleType::F32, 0),
-        Encoding{Codec::Plain, 16, ZeroKind::Constant, ScaleType::BF16, Grouping::Tensor, 0}}) {
+       {inGroups(4, ZeroKind::Constant, ScaleType::F16, 32), inGroups(3, ZeroKind::Minimum, ScaleType::BF16, 16),
+        inGroups(8, ZeroKind::Integer, ScaleType::F32, 0), plainEncoding(ScaleType::BF16)}) {
     std::vector<float> values = randomValues(n * k), transposed(n * k);
     for (int64_t i = 0; i < n; ++i)
       for (int64_t j = 0; j < k; ++j)
@@ -161,8 +160,8 @@ TEST_F(WeightsTest, QuantizesRowsAndColumns) {
 TEST_F(WeightsTest, UsesTheQuantizerAndMeasuresWhatIsLost) {
   // Enough rows for several chunks: what is measured must not depend on where they end.
   int64_t n = 600, k = 6000;
-  for (Encoding encoding : {intEncoding(3, ZeroKind::Constant, ScaleType::F16, 32),
-                            Encoding{Codec::Int, 4, ZeroKind::Integer, ScaleType::F32, Grouping::Tensor, 0}}) {
+  for (Encoding encoding : {inGroups(3, ZeroKind::Constant, ScaleType::F16, 32),
+                            intEncoding(4, ZeroKind::Integer, ScaleType::F32, {0, 0})}) {
     std::vector<float> values = randomValues(n * k), decoded(n * k);
     values[417 * k + 23] = 9;
     Matrix matrix;
@@ -218,7 +217,7 @@ TEST_F(WeightsTest, LosesNothingOfWhatStaysAsItIs) {
 TEST_F(WeightsTest, RefusesWhatNoScaleCovers) {
   std::vector<float> values = randomValues(32 * 32);
   values[5 * 32 + 7] = NAN;
-  Encoding encoding = intEncoding(4, ZeroKind::Constant, ScaleType::F16, 32);
+  Encoding encoding = inGroups(4, ZeroKind::Constant, ScaleType::F16, 32);
   stream(type(encoding, 32, 32) + " = [#whit.source<\"rows\", 32, [" + blob(bytesOf(values), "f32") + "]>]" +
          at(encoding, 32, 32));
   EXPECT_EQ(failure, "found NaN; weights to quantize must be finite at row 5, column 7");
@@ -226,7 +225,7 @@ TEST_F(WeightsTest, RefusesWhatNoScaleCovers) {
 
 TEST_F(WeightsTest, LooksAtAllPartsForOneScale) {
   int64_t n = 40, k = 32;
-  Encoding encoding{Codec::Int, 8, ZeroKind::Constant, ScaleType::F32, Grouping::Tensor, 0};
+  Encoding encoding = intEncoding(8, ZeroKind::Constant, ScaleType::F32, {0, 0});
   std::vector<float> values = randomValues(n * k), first(values.begin(), values.begin() + 10 * k),
                      second(values.begin() + 10 * k, values.end());
   Matrix matrix;
@@ -240,7 +239,7 @@ TEST_F(WeightsTest, LooksAtAllPartsForOneScale) {
 TEST_F(WeightsTest, KeepsCodesOfJoinedBlocks) {
   // Three parts as q, k and v: packed zeros, none, and values; one place that holds all. 6000 columns make several chunks of rows.
   int64_t k = 6000, groups = (k + 31) / 32, rows[3] = {300, 80, 90};
-  Encoding encoding = intEncoding(4, ZeroKind::Integer, ScaleType::F32, 32);
+  Encoding encoding = inGroups(4, ZeroKind::Integer, ScaleType::F32, 32);
   Matrix expected = makeMatrix(encoding, 470, k);
   std::string parts;
   std::string why;
@@ -262,9 +261,7 @@ TEST_F(WeightsTest, KeepsCodesOfJoinedBlocks) {
   std::vector<float> values = randomValues(rows[2] * k);
   Matrix last;
   ASSERT_TRUE(quantize(encoding, values.data(), rows[2], k, last, &why)) << why;
-  std::copy(last.codes.begin(), last.codes.end(), expected.codes.begin() + begin * k);
-  std::copy(last.scales.begin(), last.scales.end(), expected.scales.begin() + begin * groups);
-  std::copy(last.zeros.begin(), last.zeros.end(), expected.zeros.begin() + begin * groups);
+  copyRows(last, 0, last.n, expected, begin);
   parts += llvm::formatv("#whit.source<\"rows\", 90, [{0}]>", blob(bytesOf(values), "f32"));
   EXPECT_EQ(stream(type(encoding, 470, k) + " = [" + parts + "]" + at(encoding, 470, k)), packed(expected)) << failure;
 }
@@ -273,11 +270,10 @@ TEST_F(WeightsTest, KeepsCodesThatLieElementByElement) {
   // 50 rows of 70 codes: the last panel, group and byte are not full. 6000 columns make several chunks.
   for (auto [n, k] : {std::pair<int64_t, int64_t>{50, 70}, {469, 6000}})
     for (bool columns : {false, true})
-      for (Grouping grouping : {Grouping::Tensor, Grouping::Channel, Grouping::Group})
+      for (BlockShape block : {BlockShape{0, 0}, BlockShape{1, 0}, BlockShape{1, 32}})
         for (CodeZero zero : {CodeZero::Middle, CodeZero::Lowest, CodeZero::Stored}) {
           bool isSigned = zero == CodeZero::Middle;
-          int64_t groups = grouping == Grouping::Group ? (k + 31) / 32 : 1,
-                  scaleCount = grouping == Grouping::Tensor ? 1 : n * groups;
+          int64_t groups = block.columns ? (k + 31) / 32 : 1, scaleCount = block.isTensor() ? 1 : n * groups;
           std::vector<int> codes(n * k), zeros(scaleCount);
           for (int &code : codes)
             code = random() % 16;
@@ -297,16 +293,15 @@ TEST_F(WeightsTest, KeepsCodesThatLieElementByElement) {
           };
           for (int64_t i = 0; i < scaleCount; ++i)
             storedScales[columns ? i % groups * (scaleCount / groups) + i / groups : i] = scales[i];
-          Encoding encoding{Codec::Int,     4,        isSigned ? ZeroKind::Constant : ZeroKind::Integer,
-                            ScaleType::F32, grouping, grouping == Grouping::Group ? 32 : 0};
+          Encoding encoding = intEncoding(4, isSigned ? ZeroKind::Constant : ZeroKind::Integer, ScaleType::F32, block);
           Matrix expected = makeMatrix(encoding, n, k);
           for (int64_t i = 0; i < n; ++i) {
-            std::copy_n(codes.begin() + i * k, k, expected.codes.begin() + i * k);
+            std::copy_n(codes.begin() + i * k, k, expected.codes().begin() + i * k);
             for (int64_t g = 0; g < groups; ++g) {
-              int64_t at = grouping == Grouping::Tensor ? 0 : i * groups + g;
-              expected.scales[i * groups + g] = scales[at];
+              int64_t at = block.isTensor() ? 0 : i * groups + g;
+              expected.scales()[i * groups + g] = scales[at];
               if (!isSigned)
-                expected.zeros[i * groups + g] = zeros[at];
+                expected.zeros()[i * groups + g] = zeros[at];
             }
           }
           llvm::StringRef element = isSigned ? "i4" : "ui4";
@@ -323,7 +318,7 @@ TEST_F(WeightsTest, KeepsCodesThatLieElementByElement) {
 }
 
 TEST_F(WeightsTest, RefusesCodesThatAreNotOfTheFormat) {
-  Encoding encoding = intEncoding(4, ZeroKind::Constant, ScaleType::F32, 32);
+  Encoding encoding = inGroups(4, ZeroKind::Constant, ScaleType::F32, 32);
   std::string codes = blob(randomBytes(16 * 16), "i4"), few = blob(bytesOf(randomValues(15)), "f32"),
               halves = blob(randomBytes(32), "f16");
   auto declare = [&](const std::string &scales) {
@@ -344,7 +339,7 @@ TEST_F(WeightsTest, QuantizesBlocksOfAnotherFormat) {
   ASSERT_TRUE(readBlocks(source, 0, n, read, 0, nullptr));
   std::vector<float> values(n * k);
   dequantize(read, values.data());
-  Encoding encoding = intEncoding(5, ZeroKind::Minimum, ScaleType::F16, 64);
+  Encoding encoding = inGroups(5, ZeroKind::Minimum, ScaleType::F16, 64);
   ASSERT_TRUE(quantize(encoding, values.data(), n, k, expected, nullptr));
   EXPECT_EQ(stream(type(encoding, n, k) + " = [#whit.source<\"blocks\", 17, [" + blob(codes, "ui8") + ", " +
                    blob(scales, "f32") + "]>]" + at(encoding, n, k)),

@@ -69,17 +69,20 @@ Matrix randomMatrix(const Problem &problem, std::mt19937 &random) {
     return std::ldexp(std::round(fraction * 256), exponent - 8);
   };
   auto real = [&] { return rounded(std::uniform_real_distribution<float>(-1, 1)(random)); };
-  for (uint8_t &code : matrix.codes)
-    code = integer(0, (1 << encoding.bits) - 1);
-  for (float &scale : matrix.scales)
-    scale = problem.exact ? std::ldexp(1.0f, integer(-2, 2)) : rounded(0.05f * real());
-  for (float &zero : matrix.zeros)
-    zero = encoding.zero == ZeroKind::Integer ? integer(0, (1 << encoding.bits) - 1)
-           : problem.exact                    ? integer(-8, 8)
-           : encoding.zero == ZeroKind::Float ? rounded((1 << encoding.bits) * std::abs(real()))
-                                              : rounded(0.05f * real());
   for (float &value : matrix.values)
     value = problem.exact ? integer(-4, 4) : real();
+  if (encoding.isPlain())
+    return matrix;
+  for (uint8_t &code : matrix.codes())
+    code = integer(0, (1 << encoding.bits()) - 1);
+  for (float &scale : matrix.scales())
+    scale = problem.exact ? std::ldexp(1.0f, integer(-2, 2)) : rounded(0.05f * real());
+  for (FactorValues &zeros : matrix.offset)
+    for (float &zero : zeros)
+      zero = encoding.zero == ZeroKind::Integer ? integer(0, (1 << encoding.bits()) - 1)
+             : problem.exact                    ? integer(-8, 8)
+             : encoding.zero == ZeroKind::Float ? rounded((1 << encoding.bits()) * std::abs(real()))
+                                                : rounded(0.05f * real());
   return matrix;
 }
 
@@ -167,11 +170,11 @@ void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
       double exactly = 0, magnitude = 0;
       for (int64_t g = 0; g < groups; ++g) {
         int64_t dot = 0;
-        float scaleX = scales[row * groups + g], scaleW = matrix.scales[column * groups + g];
-        float zero = matrix.zeros.empty() ? float(1 << (encoding.bits - 1)) : matrix.zeros[column * groups + g];
+        float scaleX = scales[row * groups + g], scaleW = matrix.scales()[column * groups + g];
+        float zero = matrix.offset.empty() ? encoding.constant : matrix.zeros()[column * groups + g];
         for (int64_t e = g * place.group; e < std::min(k, (g + 1) * place.group); ++e) {
           int code = codes[(row * groups + g) * padded + e - g * place.group];
-          dot += code * int64_t(matrix.codes[column * k + e]);
+          dot += code * int64_t(matrix.codes()[column * k + e]);
           double product = double(scaleX) * code * compiled.weights[column * k + e];
           exactly += product;
           magnitude += std::abs(product);

@@ -88,7 +88,7 @@ inline Manifest testManifest() {
   value.layout = StateLayout::BHTD;
   Argument embed{"embed", ArgumentKind::Constant, ElementType::F32, {fixed(kVocabulary), fixed(kDepth)}};
   embed.logical = {kVocabulary, kDepth};
-  Encoding encoding{Codec::Int, 4, ZeroKind::Constant, ScaleType::F16, Grouping::Group, 32};
+  Encoding encoding = intEncoding(4, ZeroKind::Constant, ScaleType::F16, {1, 32});
   Argument packed{"packed", ArgumentKind::Constant, ElementType::I8, {fixed(kPanels), fixed(kPanelBytes)}};
   packed.format = nameOf(encoding), packed.logical = {20, 64}, packed.place = "panel16";
   Argument logits{"logits", ArgumentKind::Output, ElementType::F32, {batch, rows, fixed(kVocabulary)}};

@@ -21,15 +21,19 @@ namespace {
 Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, uint32_t seed) {
   std::mt19937 random(seed);
   Matrix matrix = makeMatrix(encoding, n, k);
-  for (uint8_t &code : matrix.codes)
-    code = uint8_t(random() & ((1u << encoding.bits) - 1));
-  auto number = [&] { return roundToScale(encoding.scale, float(int32_t(random() % 2001) - 1000) / 512); };
-  for (float &scale : matrix.scales)
+  if (encoding.isPlain()) {
+    for (float &value : matrix.values)
+      value = roundToScale(encoding.scaleType(), float(int32_t(random() % 2001) - 1000) / 512);
+    return matrix;
+  }
+  for (uint8_t &code : matrix.codes())
+    code = uint8_t(random() & ((1u << encoding.bits()) - 1));
+  auto number = [&] { return roundToScale(encoding.scaleType(), float(int32_t(random() % 2001) - 1000) / 512); };
+  for (float &scale : matrix.scales())
     scale = number();
-  for (float &zero : matrix.zeros)
-    zero = encoding.zero == ZeroKind::Integer ? float(random() & ((1u << encoding.bits) - 1)) : number();
-  for (float &value : matrix.values)
-    value = number();
+  for (FactorValues &zeros : matrix.offset)
+    for (float &zero : zeros)
+      zero = encoding.zero == ZeroKind::Integer ? float(random() & ((1u << encoding.bits()) - 1)) : number();
   return matrix;
 }
 
@@ -68,35 +72,36 @@ TEST(EncodingPlace, MatchesTheWorkedExample) {
   EXPECT_EQ(place.groups, 3);
   EXPECT_EQ(place.blockBytes, 288);
   EXPECT_EQ(place.panelBytes, 3 * 288);
-  EXPECT_EQ(place.scaleOffset, 256);
-  EXPECT_EQ(place.zeroOffset, -1);
-  EXPECT_EQ(codeBit(place, 0, 0, 0), (BitPosition{0, 0}));
-  EXPECT_EQ(codeBit(place, 0, 4, 0), (BitPosition{0, 4}));
-  EXPECT_EQ(codeBit(place, 1, 9, 3), (BitPosition{64 + 4 + 1, 3}));
-  EXPECT_EQ(codeBit(place, 17, 32, 0), (BitPosition{3 * 288 + 288 + 4, 0}));
+  EXPECT_EQ(place.terms.front().factors.front().offset, 256);
+  EXPECT_TRUE(place.offset.empty());
+  EXPECT_EQ(place.headerBytes, 0);
+  EXPECT_EQ(codeBit(place, 0, 0, 0, 0), (BitPosition{0, 0}));
+  EXPECT_EQ(codeBit(place, 0, 0, 4, 0), (BitPosition{0, 4}));
+  EXPECT_EQ(codeBit(place, 0, 1, 9, 3), (BitPosition{64 + 4 + 1, 3}));
+  EXPECT_EQ(codeBit(place, 0, 17, 32, 0), (BitPosition{3 * 288 + 288 + 4, 0}));
 }
 
 /// The bit map hits every position at most once and covers the codes of a block completely.
 TEST(EncodingPlace, BitMapIsAPermutation) {
   for (const Encoding &encoding : allEncodings({"g1", "g7", "g16", "g32", "channel"})) {
-    if (encoding.codec == Codec::Plain || encoding.scale != ScaleType::F16)
+    if (encoding.isPlain() || encoding.scaleType() != ScaleType::F16)
       continue;
     Place place = solvePlace(encoding, 18, 35);
     std::set<std::pair<int64_t, int32_t>> seen;
     for (int64_t n = 0; n < 32; ++n)
       for (int64_t k = 0; k < 35; ++k)
-        for (int32_t bit = 0; bit < encoding.bits; ++bit) {
-          BitPosition at = codeBit(place, n, k, bit);
+        for (int32_t bit = 0; bit < encoding.bits(); ++bit) {
+          BitPosition at = codeBit(place, 0, n, k, bit);
           EXPECT_TRUE(seen.insert({at.byte, at.bit}).second) << nameOf(encoding);
           EXPECT_LT(at.byte, place.bytes());
-          EXPECT_LT(at.byte % place.panelBytes % place.blockBytes, place.scaleOffset);
+          EXPECT_LT(at.byte % place.panelBytes % place.blockBytes, place.terms.front().factors.front().offset);
         }
     int64_t planeBytes = 0;
-    for (const Plane &plane : place.planes)
+    for (const Plane &plane : place.terms.front().planes)
       planeBytes += place.paddedGroup * kPanelColumns * plane.bits / 8;
-    EXPECT_EQ(planeBytes, place.scaleOffset);
+    EXPECT_EQ(planeBytes, place.terms.front().factors.front().offset);
     EXPECT_EQ(planeBytes % kLineBytes, 0);
-    EXPECT_EQ(seen.size(), size_t(32 * 35 * encoding.bits));
+    EXPECT_EQ(seen.size(), size_t(32 * 35 * encoding.bits()));
   }
 }
 
@@ -111,33 +116,33 @@ TEST_P(PackTest, UnpackIsTheInverseAndTheBitMapAgrees) {
     packPanels(place, matrix, packed.data());
     ASSERT_EQ(packed[place.bytes()], 0xA5) << nameOf(encoding) << " writes past its end";
     Matrix back = unpackPanels(encoding, place, n, packed.data());
-    EXPECT_EQ(back.codes, matrix.codes) << nameOf(encoding);
-    EXPECT_EQ(back.scales, matrix.scales) << nameOf(encoding);
-    EXPECT_EQ(back.zeros, matrix.zeros) << nameOf(encoding);
+    for (size_t t = 0; t < matrix.terms.size(); ++t) {
+      EXPECT_EQ(back.terms[t].codes, matrix.terms[t].codes) << nameOf(encoding);
+      EXPECT_EQ(back.terms[t].factors, matrix.terms[t].factors) << nameOf(encoding);
+    }
+    EXPECT_EQ(back.offset, matrix.offset) << nameOf(encoding);
     EXPECT_EQ(back.values, matrix.values) << nameOf(encoding);
 
     // Rebuild the bytes bit by bit from the map; everything not in it must be zero.
     std::vector<uint8_t> mapped(place.bytes(), 0);
-    int64_t zeroSize = zeroBytes(encoding);
     for (int64_t row = 0; row < n; ++row) {
       for (int64_t column = 0; column < k; ++column) {
         uint32_t code = 0;
-        if (encoding.codec == Codec::Plain)
-          storeScale(encoding.scale, matrix.values[row * k + column], reinterpret_cast<uint8_t *>(&code));
+        if (encoding.isPlain())
+          storeScale(encoding.scaleType(), matrix.values[row * k + column], reinterpret_cast<uint8_t *>(&code));
         else
-          code = matrix.codes[row * k + column];
-        for (int32_t bit = 0; bit < encoding.bits; ++bit) {
-          BitPosition at = codeBit(place, row, column, bit);
+          code = matrix.codes()[row * k + column];
+        for (int32_t bit = 0; bit < encoding.bits(); ++bit) {
+          BitPosition at = codeBit(place, 0, row, column, bit);
           mapped[at.byte] |= uint8_t(((code >> bit) & 1) << at.bit);
         }
       }
-      for (int64_t g = 0; encoding.codec == Codec::Int && g < place.groups; ++g) {
-        storeScale(encoding.scale, matrix.scales[row * place.groups + g],
-                   &mapped[scaleByte(place, row, g, scaleBytes(encoding.scale))]);
-        if (zeroSize == 1)
-          mapped[zeroByte(place, row, g, 1)] = uint8_t(matrix.zeros[row * place.groups + g]);
-        else if (zeroSize)
-          storeScale(encoding.scale, matrix.zeros[row * place.groups + g], &mapped[zeroByte(place, row, g, zeroSize)]);
+      for (int64_t g = 0; !encoding.isPlain() && g < place.groups; ++g) {
+        storeScale(encoding.scaleType(), matrix.scales()[row * place.groups + g],
+                   &mapped[factorByte(place, place.terms.front().factors.front(), row, g)]);
+        if (!matrix.offset.empty())
+          storeScale(encoding.offset.front().type, matrix.zeros()[row * place.groups + g],
+                     &mapped[factorByte(place, place.offset.front(), row, g)]);
       }
     }
     packed.resize(place.bytes());
@@ -153,11 +158,9 @@ TEST_P(PackTest, PanelsCanBeStreamed) {
   std::vector<uint8_t> whole(place.bytes()), streamed(place.bytes());
   packPanels(place, matrix, whole.data());
   for (int64_t panel = 0; panel < place.panels; ++panel) {
-    int64_t rows = std::min<int64_t>(16, n - 16 * panel), groups = place.groups;
+    int64_t rows = std::min<int64_t>(16, n - 16 * panel);
     Matrix part = makeMatrix(encoding, rows, k);
-    std::copy_n(matrix.codes.begin() + 16 * panel * k, rows * k, part.codes.begin());
-    std::copy_n(matrix.scales.begin() + 16 * panel * groups, rows * groups, part.scales.begin());
-    std::copy_n(matrix.zeros.begin() + 16 * panel * groups, rows * groups, part.zeros.begin());
+    copyRows(matrix, 16 * panel, rows, part, 0);
     packPanels(place, part, streamed.data() + panel * place.panelBytes);
   }
   EXPECT_EQ(streamed, whole);
@@ -170,31 +173,31 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackTest,
 /// All 2^bits codes against all zero codes and several scales, decoded by the formula written out again.
 TEST(EncodingDecode, EveryCodeOfEveryFormat) {
   for (const Encoding &encoding : allEncodings({"channel"})) {
-    if (encoding.codec == Codec::Plain)
+    if (encoding.isPlain())
       continue;
-    int64_t codes = int64_t(1) << encoding.bits;
+    int64_t codes = int64_t(1) << encoding.bits();
     std::vector<float> zeros;
     for (int64_t i = 0; i < codes; ++i)
       zeros.push_back(encoding.zero == ZeroKind::Integer ? float(i)
-                                                         : roundToScale(encoding.scale, float(i) * 0.61f - 1.3f));
+                                                         : roundToScale(encoding.scaleType(), float(i) * 0.61f - 1.3f));
     if (encoding.zero == ZeroKind::Constant)
       zeros = {0};
     for (float scale : {0.0f, 1.0f, -0.03125f, 0.0123f, 6e-8f}) {
       Matrix matrix = makeMatrix(encoding, int64_t(zeros.size()), codes);
       for (size_t row = 0; row < zeros.size(); ++row) {
         for (int64_t code = 0; code < codes; ++code)
-          matrix.codes[row * codes + code] = uint8_t(code);
-        matrix.scales[row] = roundToScale(encoding.scale, scale);
+          matrix.codes()[row * codes + code] = uint8_t(code);
+        matrix.scales()[row] = roundToScale(encoding.scaleType(), scale);
         if (encoding.zero != ZeroKind::Constant)
-          matrix.zeros[row] = zeros[row];
+          matrix.zeros()[row] = zeros[row];
       }
-      std::vector<float> single(matrix.codes.size());
-      std::vector<double> wide(matrix.codes.size());
+      std::vector<float> single(matrix.codes().size());
+      std::vector<double> wide(matrix.codes().size());
       dequantize(matrix, single.data());
       dequantize(matrix, wide.data());
       for (size_t row = 0; row < zeros.size(); ++row)
         for (int64_t code = 0; code < codes; ++code) {
-          volatile float s = matrix.scales[row], z = zeros[row], q = float(code), step, expected;
+          volatile float s = matrix.scales()[row], z = zeros[row], q = float(code), step, expected;
           double exact = 0;
           switch (encoding.zero) {
           case ZeroKind::Constant:

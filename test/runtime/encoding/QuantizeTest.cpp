@@ -69,7 +69,7 @@ TEST(Quantizers, LeastSquaresIsNeverWorseInAnyGroup) {
       dequantize(nearest, a.data());
       dequantize(least, b.data());
       // The error of a tensor is one sum; sums of its parts may go either way.
-      bool isWhole = encoding.grouping == Grouping::Tensor;
+      bool isWhole = encoding.isWhole();
       int64_t size = isWhole ? n * k : groupSize(encoding, k);
       for (int64_t row = 0; row < (isWhole ? 1 : n); ++row)
         for (int64_t begin = 0; begin < (isWhole ? n * k : k); begin += size) {
@@ -88,22 +88,22 @@ TEST(Quantizers, GridPointsAreExact) {
   std::mt19937 random(11);
   int64_t n = 6, k = 45;
   for (const Encoding &encoding : allEncodings({"g9", "channel"})) {
-    if (encoding.codec == Codec::Plain)
+    if (encoding.isPlain())
       continue;
     Matrix matrix = makeMatrix(encoding, n, k);
     int64_t group = groupSize(encoding, k);
-    uint32_t levels = (1u << encoding.bits) - 1;
+    uint32_t levels = (1u << encoding.bits()) - 1;
     for (int64_t i = 0; i < n * k; ++i) {
-      matrix.codes[i] = uint8_t(random() & levels);
+      matrix.codes()[i] = uint8_t(random() & levels);
       if (i % k % group < 2) // the two ends of the range
-        matrix.codes[i] = uint8_t(i % k % group ? levels : 0);
+        matrix.codes()[i] = uint8_t(i % k % group ? levels : 0);
     }
-    for (float &scale : matrix.scales)
-      scale = roundToScale(encoding.scale, (1 + float(random() % 64) / 64) / 16 * (random() % 2 ? 1 : 0.5f));
-    for (size_t g = 0; g < matrix.zeros.size(); ++g) {
+    for (float &scale : matrix.scales())
+      scale = roundToScale(encoding.scaleType(), (1 + float(random() % 64) / 64) / 16 * (random() % 2 ? 1 : 0.5f));
+    for (size_t g = 0; !matrix.offset.empty() && g < matrix.zeros().size(); ++g) {
       float zero = float(random() & levels); // in the range, so that zero is among the values
-      matrix.zeros[g] =
-          encoding.zero == ZeroKind::Minimum ? roundToScale(encoding.scale, -zero * matrix.scales[g]) : zero;
+      matrix.zeros()[g] =
+          encoding.zero == ZeroKind::Minimum ? roundToScale(encoding.scaleType(), -zero * matrix.scales()[g]) : zero;
     }
     std::vector<float> w(n * k), back(n * k);
     dequantize(matrix, w.data());
@@ -139,7 +139,8 @@ TEST(Quantizers, AreIdempotent) {
         std::string what = nameOf(encoding) + " " + std::string(nameOf(quantizer));
         if (encoding.zero == ZeroKind::Constant && quantizer == Quantizer::Nearest) {
           ASSERT_EQ(twice, once) << what;
-        } else if (encoding.scale != ScaleType::BF16 || encoding.bits < 7) { // else the codes are as fine as the scale
+        } else if (encoding.scaleType() != ScaleType::BF16 ||
+                   encoding.bits() < 7) { // else the codes are as fine as the scale
           ASSERT_LE(squaredDifference(twice.data(), once.data(), n * k),
                     squaredDifference(once.data(), w.data(), n * k))
               << what;
@@ -164,14 +165,14 @@ TEST(Quantizers, ErrorIsWithinHalfAStep) {
     dequantize(matrix, back.data());
     for (int64_t i = 0; i < n * k; ++i) {
       float step = 0x1p-8f * std::fabs(w[i]);
-      if (encoding.codec == Codec::Int) {
+      if (!encoding.isPlain()) {
         // The signed formats lose one level at the end opposite to the extreme; rounded scales and zeros move the range
         // by up to 1/128.
-        float scale = std::fabs(matrix.scales[i / k * matrix.groups() + i % k / groupSize(encoding, k)]);
-        float levels = float((1 << encoding.bits) - 1);
+        float scale = std::fabs(matrix.scales()[i / k * matrix.groups() + i % k / groupSize(encoding, k)]);
+        float levels = float((1 << encoding.bits()) - 1);
         step = scale * ((encoding.zero == ZeroKind::Constant ? 1.0f : 0.5f) + levels / 64 +
                         (encoding.zero == ZeroKind::Integer ? 0.5f : 0));
-        if (encoding.bits == 1 && encoding.zero == ZeroKind::Constant)
+        if (encoding.bits() == 1 && encoding.zero == ZeroKind::Constant)
           continue; // one sign only
       }
       ASSERT_LE(std::fabs(back[i] - w[i]), step * 1.01f) << nameOf(encoding) << " element " << i;

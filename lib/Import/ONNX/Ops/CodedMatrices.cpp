@@ -95,14 +95,13 @@ std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
     if (*block < 16 || *block > kMaxGroup || (*block & (*block - 1)))
       return refuse("blocks have " + Twine(*block) + " codes; formats have groups of a power of two from 16 to " +
                     Twine(kMaxGroup));
-    source.grouping = Grouping::Group;
-    source.blockSize = *block;
+    source.block = {1, *block};
     source.isTransposed = axis == 0;
   } else if (scales.count == 1) {
-    source.grouping = Grouping::Tensor;
+    source.block = {0, 0};
     source.isTransposed = !wantsRows(node);
   } else if (scaleDims.size() == 1 && scaleDims[0] == dims[axis]) {
-    source.grouping = Grouping::Channel;
+    source.block = {1, 0};
     source.isTransposed = axis == 1;
   } else {
     return std::nullopt;

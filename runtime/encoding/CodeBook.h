@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The numbers that a codec has, in order, and which of them is nearest to a value. Internal to the room.
+#ifndef WHIT_RUNTIME_ENCODING_CODEBOOK_H
+#define WHIT_RUNTIME_ENCODING_CODEBOOK_H
+
+#include "whit/Encoding.h"
+
+#include <span>
+
+namespace whit {
+
+/// One table of a codec: its finite numbers (minus a constant zero point), ascending, each with its lowest code.
+class CodeBook {
+public:
+  /// `choice` selects a table of a Choice.
+  CodeBook(const Codec &codec, float constant, int choice = 0);
+
+  /// The code whose number is nearest to x. Ties: to the even code for floats, to the lower number for all others.
+  uint8_t nearest(float x) const;
+  /// Number of a code that `nearest` gave, or any other that is finite.
+  float number(uint8_t code) const { return numbers[code]; }
+  float lowest() const { return values.front(); }
+  float highest() const { return values.back(); }
+  /// The number of largest magnitude; the positive one of two.
+  float extreme() const { return highest() >= -lowest() ? highest() : lowest(); }
+
+private:
+  std::vector<float> numbers; ///< by code
+  std::vector<float> values;  ///< ascending, distinct
+  std::vector<uint8_t> codes; ///< of values
+  std::vector<float> bounds;  ///< bounds[i]: the largest float that is nearest to values[i] or lower
+};
+
+} // namespace whit
+
+#endif // WHIT_RUNTIME_ENCODING_CODEBOOK_H

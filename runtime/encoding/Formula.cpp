@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The text of an encoding, read and written. One function per rule of the grammar:
+//
+//   formula   sum
+//   sum       term { '+' term } [ '+' product ]
+//   term      number { '*' factor }
+//   number    codec | '(' codec '-' (constant | factor) ')'
+//   product   factor { '*' factor }
+//   factor    type '/' (COLUMNS | ROWS 'x' COLUMNS | 'channel' | 'tensor')
+//   codec     'int<' BITS '>' | 'float<e' E 'm' M [RULE] ['bias=' B] '>' | 'table<' values '>'
+//             | 'choice<' values { '|' values } '>'
+#include "runtime/encoding/Formula.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <set>
+
+namespace whit {
+namespace {
+
+constexpr std::string_view kTypeNames[] = {"f32", "f16", "bf16", "e8m0", "e4m3", "ue5m3", "shift", "u1",
+                                           "u2",  "u3",  "u4",   "u5",   "u6",   "u7",    "u8",    "i2",
+                                           "i3",  "i4",  "i5",   "i6",   "i7",   "i8"};
+constexpr std::string_view kRuleNames[] = {"ieee", "fn", "fnuz", "finite"};
+
+/// Reads one formula from front to back. After the first error nothing more is read.
+class Parser {
+public:
+  explicit Parser(std::string_view text) : text(text) {}
+
+  std::optional<Encoding> run(std::string *why) {
+    Encoding encoding = sum();
+    if (error.empty() && !at().empty())
+      fail("'" + std::string(at().substr(0, 20)) + "' where the formula should end");
+    if (error.empty())
+      error = misfitOf(encoding);
+    if (error.empty())
+      return encoding;
+    if (why)
+      *why = error;
+    return std::nullopt;
+  }
+
+private:
+  std::string_view at() {
+    while (position < text.size() && std::isspace(uint8_t(text[position])))
+      ++position;
+    return text.substr(position);
+  }
+  bool take(std::string_view word) {
+    if (!at().starts_with(word))
+      return false;
+    position += word.size();
+    return true;
+  }
+  void fail(std::string what) {
+    if (error.empty())
+      error = "found " + std::move(what) + " at character " + std::to_string(position + 1);
+    position = text.size();
+  }
+  void expect(std::string_view word) {
+    if (!take(word))
+      fail((at().empty() ? "the end" : "'" + std::string(at().substr(0, 20)) + "'") + " where '" + std::string(word) +
+           "' must stand");
+  }
+  int64_t integer(std::string_view what, int64_t low, int64_t high) {
+    std::string_view rest = at();
+    int64_t value = 0;
+    auto [end, status] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    if (status != std::errc() || value < low || value > high) {
+      fail("'" + std::string(rest.substr(0, 20)) + "' where " + std::string(what) + " from " + std::to_string(low) +
+           " to " + std::to_string(high) + " must stand");
+      return low;
+    }
+    position += size_t(end - rest.data());
+    return value;
+  }
+  float number() {
+    std::string_view rest = at();
+    float value = 0;
+    auto [end, status] = std::from_chars(rest.data(), rest.data() + rest.size(), value);
+    if (status != std::errc() || !std::isfinite(value)) {
+      fail("'" + std::string(rest.substr(0, 20)) + "' where a finite number must stand");
+      return 0;
+    }
+    position += size_t(end - rest.data());
+    return value;
+  }
+  std::string_view word() {
+    std::string_view rest = at();
+    size_t length = 0;
+    while (length < rest.size() && (std::isalnum(uint8_t(rest[length])) || rest[length] == '_'))
+      ++length;
+    return rest.substr(0, length);
+  }
+  bool atFactor() {
+    std::string_view name = word(), rest = at().substr(name.size());
+    return !name.empty() && rest.starts_with("/");
+  }
+
+  Factor factor() {
+    Factor result;
+    std::string_view name = word();
+    const std::string_view *found = std::find(std::begin(kTypeNames), std::end(kTypeNames), name);
+    if (found == std::end(kTypeNames)) {
+      std::string known;
+      for (std::string_view each : kTypeNames)
+        known += (known.empty() ? "" : " ") + std::string(each);
+      fail("'" + std::string(at().substr(0, 20)) + "' where a type of scales must stand, one of " + known);
+      return result;
+    }
+    result.type = ScaleType(found - std::begin(kTypeNames));
+    position += name.size();
+    expect("/");
+    if (take("channel"))
+      result.block = {1, 0};
+    else if (take("tensor"))
+      result.block = {0, 0};
+    else {
+      result.block = {1, integer("a block size", 1, kMaxGroup)};
+      if (take("x"))
+        result.block = {result.block.columns, integer("a block size", 1, kMaxGroup)};
+    }
+    return result;
+  }
+  std::vector<Factor> product() {
+    std::vector<Factor> factors{factor()};
+    while (take("*"))
+      factors.push_back(factor());
+    return factors;
+  }
+
+  std::vector<float> values() {
+    std::vector<float> result;
+    while (error.empty() && !at().empty() && at()[0] != '>' && at()[0] != '|' && result.size() <= 256)
+      result.push_back(number());
+    return result;
+  }
+
+  Codec codec() {
+    Codec result;
+    if (take("int<")) {
+      result.kind = CodecKind::Int;
+      result.bits = uint8_t(integer("a width", 1, 8));
+    } else if (take("float<e")) {
+      floatCodec(result);
+    } else if (take("table<") || at().starts_with("choice<")) {
+      result.kind = take("choice<") ? CodecKind::Choice : CodecKind::Table;
+      result.values = values();
+      size_t count = result.values.size();
+      while (result.kind == CodecKind::Choice && take("|")) {
+        std::vector<float> next = values();
+        if (next.size() != count)
+          fail("a table of " + std::to_string(next.size()) + " values beside one of " + std::to_string(count));
+        result.values.insert(result.values.end(), next.begin(), next.end());
+        ++result.choices;
+      }
+      if (error.empty() && (count < 2 || count > 256))
+        fail("a table of " + std::to_string(count) + " values; 2 to 256 are allowed");
+      if (error.empty() && result.kind == CodecKind::Choice && (result.choices < 2 || result.choices > 4))
+        fail("a choice of " + std::to_string(int(result.choices)) + " tables; 2 to 4 are allowed");
+      result.bits = 1;
+      while (size_t(1) << result.bits < count)
+        ++result.bits;
+    } else {
+      fail((at().empty() ? "the end" : "'" + std::string(at().substr(0, 20)) + "'") +
+           " where a codec must stand: int<BITS>, float<eXmY RULE>, table<VALUES> or choice<VALUES|VALUES>");
+      return result;
+    }
+    expect(">");
+    return result;
+  }
+
+  void floatCodec(Codec &result) {
+    result.kind = CodecKind::Float;
+    result.exponentBits = uint8_t(integer("bits of an exponent", 1, 6));
+    expect("m");
+    result.mantissaBits = uint8_t(integer("bits of a fraction", 0, 6));
+    int bits = 1 + result.exponentBits + result.mantissaBits;
+    if (error.empty() && (bits < 3 || bits > 8))
+      fail("a float of " + std::to_string(bits) + " bits; 3 to 8 are allowed");
+    result.bits = uint8_t(bits);
+    bool hasRule = false;
+    for (size_t i = 0; i < std::size(kRuleNames); ++i)
+      if (word() == kRuleNames[i] && take(kRuleNames[i])) {
+        result.rule = FloatRule(i);
+        hasRule = true;
+        break;
+      }
+    // A byte has codes to spare for infinity and NaN, so whoever writes one has to say which.
+    if (error.empty() && bits == 8 && !hasRule)
+      fail("no rule for codes that are no numbers; after e" + std::to_string(int(result.exponentBits)) + "m" +
+           std::to_string(int(result.mantissaBits)) + " one of ieee, fn, fnuz, finite must stand");
+    if (error.empty() && result.mantissaBits == 0 && (result.rule == FloatRule::Ieee || result.rule == FloatRule::Fn) &&
+        result.exponentBits < 2)
+      fail("a float without any finite number but zero");
+    result.bias = int16_t((1 << (result.exponentBits - 1)) - (result.rule == FloatRule::Fnuz ? 0 : 1));
+    if (take("bias="))
+      result.bias = int16_t(integer("a bias", -100, 100));
+  }
+
+  Term term(Encoding &encoding, bool isFirst) {
+    Term result;
+    if (take("(")) {
+      result.codec = codec();
+      expect("-");
+      if (!isFirst)
+        fail("a zero point in a term that is not the first");
+      if (atFactor()) {
+        encoding.offset = {factor()};
+        encoding.zero = isInteger(encoding.offset[0].type) ? ZeroKind::Integer : ZeroKind::Float;
+      } else {
+        encoding.constant = number();
+      }
+      expect(")");
+    } else {
+      result.codec = codec();
+    }
+    while (take("*"))
+      result.scale.push_back(factor());
+    if (error.empty() && result.scale.empty())
+      fail((at().empty() ? "the end" : "'" + std::string(at().substr(0, 20)) + "'") +
+           " where '* TYPE/BLOCK' must stand");
+    return result;
+  }
+
+  Encoding sum() {
+    Encoding encoding;
+    encoding.terms = {term(encoding, true)};
+    while (error.empty() && take("+")) {
+      if (!atFactor()) {
+        encoding.terms.push_back(term(encoding, false));
+        continue;
+      }
+      if (encoding.zero != ZeroKind::Constant || encoding.constant != 0)
+        fail("both a zero point and a minimum");
+      encoding.offset = product();
+      encoding.zero = ZeroKind::Minimum;
+      break;
+    }
+    return encoding;
+  }
+
+  std::string_view text;
+  size_t position = 0;
+  std::string error;
+};
+
+std::string textOf(float value) {
+  char buffer[32];
+  return {buffer, std::to_chars(buffer, buffer + sizeof(buffer), value).ptr};
+}
+
+std::string textOf(const BlockShape &block) {
+  if (block.isTensor())
+    return "tensor";
+  if (block == BlockShape{1, 0})
+    return "channel";
+  return (block.rows == 1 ? "" : std::to_string(block.rows) + "x") + std::to_string(block.columns);
+}
+
+std::string textOf(const std::vector<Factor> &factors) {
+  std::string text;
+  for (const Factor &factor : factors)
+    text += (text.empty() ? "" : " * ") + std::string(nameOf(factor.type)) + "/" + textOf(factor.block);
+  return text;
+}
+
+std::string textOf(const Codec &codec) {
+  switch (codec.kind) {
+  case CodecKind::Plain:
+    break;
+  case CodecKind::Int:
+    return "int<" + std::to_string(int(codec.bits)) + ">";
+  case CodecKind::Float: {
+    std::string text =
+        "float<e" + std::to_string(int(codec.exponentBits)) + "m" + std::to_string(int(codec.mantissaBits));
+    if (codec.bits == 8 || codec.rule != FloatRule::Finite)
+      text += " " + std::string(kRuleNames[size_t(codec.rule)]);
+    if (codec.bias != (1 << (codec.exponentBits - 1)) - (codec.rule == FloatRule::Fnuz ? 0 : 1))
+      text += " bias=" + std::to_string(codec.bias);
+    return text + ">";
+  }
+  case CodecKind::Table:
+  case CodecKind::Choice: {
+    std::string text = codec.kind == CodecKind::Table ? "table<" : "choice<";
+    size_t each = codec.values.size() / codec.choices;
+    for (size_t i = 0; i < codec.values.size(); ++i)
+      text += (i == 0 ? "" : i % each ? " " : " | ") + textOf(codec.values[i]);
+    return text + ">";
+  }
+  }
+  return "";
+}
+
+} // namespace
+
+std::string_view nameOf(ScaleType type) { return kTypeNames[size_t(type)]; }
+
+bool isInteger(ScaleType type) { return type >= ScaleType::U1; }
+
+/// Blocks along K that do not divide each other have no common group.
+std::string misfitOf(const Encoding &encoding) {
+  std::set<int64_t> sizes;
+  auto check = [&](const std::vector<Factor> &factors) -> std::string {
+    for (const Factor &factor : factors)
+      if (factor.block.columns)
+        sizes.insert(factor.block.columns);
+    return "";
+  };
+  for (const Term &term : encoding.terms)
+    check(term.scale);
+  check(encoding.offset);
+  int64_t last = 1;
+  for (int64_t size : sizes) {
+    if (size % last)
+      return "blocks of " + std::to_string(last) + " and of " + std::to_string(size) +
+             " elements along K; the larger must be a multiple of the smaller";
+    last = size;
+  }
+  for (const Term &term : encoding.terms) {
+    bool hasSign = false;
+    for (float value : term.codec.table())
+      hasSign |= value != 0;
+    if (!hasSign)
+      return "a codec that has no number but zero";
+    for (const Factor &factor : term.scale)
+      if (factor.type == ScaleType::U1)
+        return "u1 as the type of a scale; it can hold 0 and 1 only";
+  }
+  if (encoding.zero == ZeroKind::Integer && scaleBits(encoding.offset[0].type) < encoding.bits() &&
+      encoding.codec().kind == CodecKind::Int)
+    return "zero points of type " + std::string(nameOf(encoding.offset[0].type)) + " for codes of " +
+           std::to_string(encoding.bits()) + " bits; they need as many bits";
+  if (encoding.zero == ZeroKind::Integer && encoding.offset[0].type > ScaleType::U8)
+    return "zero points of type " + std::string(nameOf(encoding.offset[0].type)) +
+           "; codes start at 0, so that their zero points are u1 to u8";
+  return "";
+}
+
+std::optional<Encoding> parseFormula(std::string_view text, std::string *why) { return Parser(text).run(why); }
+
+std::string formulaOf(const Encoding &encoding) {
+  if (encoding.isPlain())
+    return std::string(nameOf(encoding.scaleType()));
+  std::string text;
+  for (const Term &term : encoding.terms) {
+    std::string codec = textOf(term.codec);
+    if (text.empty() && (encoding.zero == ZeroKind::Integer || encoding.zero == ZeroKind::Float))
+      codec = "(" + codec + " - " + textOf(encoding.offset) + ")";
+    else if (text.empty() && encoding.constant != 0)
+      codec = "(" + codec + " - " + textOf(encoding.constant) + ")";
+    text += (text.empty() ? "" : " + ") + codec + " * " + textOf(term.scale);
+  }
+  return encoding.zero == ZeroKind::Minimum ? text + " + " + textOf(encoding.offset) : text;
+}
+
+} // namespace whit
