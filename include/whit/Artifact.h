@@ -21,6 +21,7 @@
 #define WHIT_ARTIFACT_H
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,8 @@ inline constexpr int64_t kMaxRank = 12;
 inline constexpr int64_t kMaxDimension = int64_t(1) << 40;
 inline constexpr int64_t kMaxNameBytes = 1024;
 inline constexpr int64_t kMaxArguments = 1 << 16;
+/// What a model says of itself: entries, and bytes of each text.
+inline constexpr int64_t kMaxMetadata = 256, kMaxMetadataBytes = 1 << 16;
 
 /// Numbers are those of the C ABI (whit_dtype).
 enum class ElementType : int32_t {
@@ -139,6 +142,7 @@ struct Manifest {
   int64_t version = kManifestVersion;
   std::string producer, model, function;
   std::vector<std::string> options; ///< flags that say what to compute and how; the same flags give the same regions
+  std::map<std::string, std::string> metadata; ///< what the model says of itself; nothing depends on it
   std::vector<Symbol> symbols;
   std::vector<Argument> arguments;
   Roles roles;

@@ -78,6 +78,7 @@ Expected<Manifest> readSignature(mlir::ModuleOp module, ArrayRef<CpuCode> varian
       {"producer", producer()},
       {"model", attributeOf(module, "whit.model", "")},
       {"function", "main"},
+      {"metadata", attributeOf(module, "whit.metadata", Json::object())},
       {"symbols", symbols},
       {"arguments", attributeOf(module, "whit.arguments", Json::array())},
       {"roles", attributeOf(module, "whit.roles", Json::object())},

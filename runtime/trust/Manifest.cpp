@@ -464,9 +464,22 @@ struct Parser {
                                 " are required for " + std::to_string(weights.bytes) + " bytes");
   }
 
+  void readMetadata(const Field &field) {
+    if (!field.value->is_object() || int64_t(field.value->size()) > kMaxMetadata)
+      field.refuse("is " + field.shown() + "; it must be an object of at most " + std::to_string(kMaxMetadata) +
+                   " entries");
+    for (const auto &[key, item] : field.value->items()) {
+      Field entry{&item, field.path + "." + key.substr(0, 120)};
+      if (key.empty() || int64_t(key.size()) > kMaxNameBytes)
+        entry.refuse("has a key of " + std::to_string(key.size()) + " bytes; from 1 to " +
+                     std::to_string(kMaxNameBytes) + " are allowed");
+      manifest.metadata[key] = entry.text(true, kMaxMetadataBytes);
+    }
+  }
+
   void read(const Field &root) {
-    root.only({"whit", "producer", "model", "function", "options", "symbols", "arguments", "roles", "context",
-               "variants", "regions", "weights", "code_sha256"});
+    root.only({"whit", "producer", "model", "function", "options", "metadata", "symbols", "arguments", "roles",
+               "context", "variants", "regions", "weights", "code_sha256"});
     manifest.version = root.at("whit").integer(0, INT64_MAX);
     if (manifest.version != kManifestVersion)
       root.at("whit").refuse("is version " + std::to_string(manifest.version) + "; this runtime reads version " +
@@ -477,6 +490,8 @@ struct Parser {
     if (auto options = root.maybe("options"))
       for (const Field &each : options->list(1024))
         manifest.options.push_back(each.text(false, 1 << 16));
+    if (auto metadata = root.maybe("metadata"))
+      readMetadata(*metadata);
     manifest.context = root.at("context").value->is_null() ? 0 : root.at("context").integer(0, kMaxDimension);
     for (const Field &each : root.at("symbols").list(1024))
       readSymbol(each);
@@ -524,6 +539,8 @@ std::string printManifest(const Manifest &manifest) {
                      ", \"model\":" + quoted(manifest.model) + ", \"function\":" + quoted(manifest.function);
   if (!manifest.options.empty())
     text += ",\n \"options\":" + printLine(Json(manifest.options));
+  if (!manifest.metadata.empty())
+    text += ",\n \"metadata\":" + printLine(Json(manifest.metadata));
   std::vector<std::string> symbols;
   for (const Symbol &symbol : manifest.symbols)
     symbols.push_back(printLine(toJson(symbol, manifest.symbols)));

@@ -52,6 +52,7 @@ OwningOpRef<ModuleOp> Graph::build() {
   if (diagnostics.all().size() != before)
     return {};
   addRoles();
+  addMetadata();
   // Constants and sizes that nobody needed after all.
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(function.getBody().front())))
     if (isOpTriviallyDead(&op))

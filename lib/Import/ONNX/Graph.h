@@ -84,6 +84,7 @@ private:
   void addNodes(const ::onnx::GraphProto &graph, mlir::ImplicitLocOpBuilder &b);
   bool addOutputs();
   void addRoles();
+  void addMetadata();
   bool solveSums();
   void addSymbols(llvm::ArrayRef<llvm::SmallVector<mlir::Attribute>> dims);
   void addSymbol(llvm::StringRef name, mlir::Value size);

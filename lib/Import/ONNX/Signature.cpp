@@ -5,7 +5,11 @@
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Elementwise.h"
 
+#include "whit/Artifact.h"
+
+#include "mlir/IR/Remarks.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/JSON.h"
 
 using namespace mlir;
 
@@ -408,6 +412,24 @@ void Graph::addRoles() {
   (*module)->setAttr("whit.directory", b.getStringAttr(files.getFolder()));
   (*module)->setAttr("whit.symbols", b.getArrayAttr(names));
   (*module)->setAttr("whit.roles", roles.getDictionary(&context));
+}
+
+/// What the model says of itself, for who asks the artifact. A model is not refused for it.
+void Graph::addMetadata() {
+  Builder b(&context);
+  NamedAttrList kept;
+  for (const auto &entry : source.model.metadata_props()) {
+    StringRef key = entry.key(), value = entry.value();
+    auto isText = [](StringRef text) { return llvm::json::isUTF8(text) && !text.contains('\0'); };
+    if (!key.empty() && int64_t(key.size()) <= kMaxNameBytes && int64_t(value.size()) <= kMaxMetadataBytes &&
+        isText(key) && isText(value) && (int64_t(kept.getAttrs().size()) < kMaxMetadata || kept.get(key)))
+      kept.set(key, b.getStringAttr(value));
+    else
+      remark::missed(module->getLoc(), remark::RemarkOpts::name("metadata").category("import"))
+          << ("metadata '" + shown(key.take_front(80)) + "' is not kept: it is too much, or no text");
+  }
+  if (!kept.empty())
+    (*module)->setAttr("whit.metadata", kept.getDictionary(&context));
 }
 
 } // namespace whit

@@ -60,6 +60,7 @@ TEST(Sha256, PiecesOfAnySizeGiveTheSameHash) {
 Manifest wholeManifest() {
   Manifest manifest = testManifest();
   manifest.options = {"--activations=f32", "--dim=batch_size=1..1"};
+  manifest.metadata = {{"names", "{0: 'caf\xc3\xa9'}"}, {"none", ""}};
   manifest.weights = {
       "model.safetensors", 5000000, std::string(64, 'a'), kChunkBytes, {std::string(64, 'b'), std::string(64, 'c')}};
   manifest.codeSha256 = std::string(64, 'd');
@@ -73,6 +74,7 @@ TEST(Manifest, PrintsAndParsesToTheSame) {
   ASSERT_TRUE(parseManifest(text, back, &why)) << why;
   EXPECT_EQ(printManifest(back), text);
   EXPECT_EQ(back.regions[0].nodes, manifest.regions[0].nodes);
+  EXPECT_EQ(back.metadata, manifest.metadata);
   EXPECT_EQ(back.arguments[2].layout, StateLayout::BHTD16);
   // An alias is written only where there is one.
   EXPECT_EQ(text.find("alias"), text.npos);

@@ -282,6 +282,12 @@ def elementwise(out):
     out.save("types", model([node("Add", ["x", "y"], ["z"], "/add")], [x, value("y", ["n"], I32)], [value("z", ["batch", "n"])]))
 
 
+def metadata(out):
+    proto = model([node("Abs", ["x"], ["y"], "/Abs")], [value("x", ["n"])], [value("y", ["n"])])
+    helper.set_model_props(proto, {"names": "{0: 'café'}", "empty": "", "long": "x" * 70000})
+    out.save("metadata", proto)
+
+
 def shapes(out):
     x = value("x", ["batch", "sequence", 12])
     ints = lambda name, *values: helper.make_tensor(name, I64, [len(values)], values)
