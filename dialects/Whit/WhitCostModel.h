@@ -20,6 +20,14 @@ private:
   std::shared_ptr<const ::whit::CostModel> model;
 };
 
+/// What multiplies in a matmul.
+inline ::whit::Products productsOf(Operation *matmul) {
+  if (isa<QuantizedMatmulOp>(matmul))
+    return ::whit::Products::Integer;
+  auto x = cast<ShapedType>(cast<MatmulOp>(matmul).getX().getType());
+  return x.getElementType().isBF16() ? ::whit::Products::Bfloat : ::whit::Products::Float;
+}
+
 /// The model of this context, or null after an error on `op`: a tool that runs passes must register one.
 inline const ::whit::CostModel *costModelOf(Operation *op) {
   auto *dialect = op->getContext()->getLoadedDialect<WhitDialect>();

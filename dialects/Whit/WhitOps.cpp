@@ -302,10 +302,17 @@ LogicalResult AttentionOp::verify() {
 }
 
 LogicalResult DotOp::verify() {
-  int64_t lanes = cast<VectorType>(getAcc().getType()).getNumElements();
-  for (auto [name, operand] : {std::pair<StringRef, Value>{"u", getU()}, {"s", getS()}})
-    if (int64_t found = cast<VectorType>(operand.getType()).getNumElements(); found != 4 * lanes)
-      return emitOpError() << name << " has " << found << " elements; it must have 4 for each of the " << lanes
-                           << " lanes of acc";
+  auto acc = cast<VectorType>(getAcc().getType());
+  bool isFloat = acc.getElementType().isF32();
+  int64_t lanes = acc.getNumElements(), each = isFloat ? 2 : 4;
+  for (auto [name, operand] : {std::pair<StringRef, Value>{"u", getU()}, {"s", getS()}}) {
+    auto type = cast<VectorType>(operand.getType());
+    if (type.getElementType().isBF16() != isFloat)
+      return emitOpError() << name << " has elements of " << type.getElementType() << "; sums in "
+                           << acc.getElementType() << " are of " << (isFloat ? "bf16" : "i8");
+    if (type.getNumElements() != each * lanes)
+      return emitOpError() << name << " has " << type.getNumElements() << " elements; it must have " << each
+                           << " for each of the " << lanes << " lanes of acc";
+  }
   return success();
 }

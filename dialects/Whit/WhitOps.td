@@ -18,6 +18,8 @@ class Whit_ShapedOf<list<Type> elements> : AnyTypeOf<[TensorRankOf<elements, [0,
                                                       StridedMemRefRankOf<elements, [0, 1, 2, 3, 4, 5, 6]>]>;
 def Whit_F32 : Whit_ShapedOf<[F32]>;
 def Whit_Float : Whit_ShapedOf<[F32, F16, BF16]>;
+/// Activations of a matmul.
+def Whit_Activations : Whit_ShapedOf<[F32, BF16]>;
 def Whit_I8 : Whit_ShapedOf<[I8]>;
 def Whit_I32 : Whit_ShapedOf<[I32]>;
 def Whit_Index : Whit_ShapedOf<[I32, I64]>;
@@ -108,16 +110,18 @@ def Whit_DequantizeOp : Whit_ComputeOp<"dequantize"> {
 // --------------------------------------------------------------------------------------------------- matmul, gather
 
 def Whit_MatmulOp : Whit_ComputeOp<"matmul"> {
-  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations in f32";
+  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations in f32 or bf16";
   let description = [{
-    x [rows..., K] f32, w N x K in any format, y [rows..., N] f32 (overwritten). Codes are decoded in registers.
+    x [rows..., K] f32 or bf16, w N x K in any format, y [rows..., N] f32 (overwritten). Codes are decoded in registers, and
+    sums are f32. Where x is bf16 a sum below 2^-126 and what a subnormal operand adds may be taken for 0: instructions that
+    multiply bf16 do so.
 
     ```mlir
     %y = whit.matmul ins(%x, %w : tensor<?x576xf32>, !whit.tensor<960x576xf32, #whit.format<int4_g32>>)
                      outs(%e : tensor<?x960xf32>) -> tensor<?x960xf32>
     ```
   }];
-  let arguments = (ins Whit_F32:$x, Whit_Weight:$w, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place,
+  let arguments = (ins Whit_Activations:$x, Whit_Weight:$w, Whit_F32:$y, OptionalAttr<Whit_PlaceAttr>:$place,
                        OptionalAttr<Whit_ScheduleAttr>:$schedule);
   let assemblyFormat = [{`ins` `(` $x `,` $w `:` type($x) `,` type($w) `)` `outs` `(` $y `:` type($y) `)`
     (`at` $place^)? (`schedule` $schedule^)? attr-dict (`->` type($results)^)?}];
@@ -290,13 +294,17 @@ def Whit_GeluOp : Whit_Op<"gelu", !listconcat([Pure, AllTypesMatch<["x", "y"]>],
 // --------------------------------------------------------------------------------------------------- inside kernels
 
 def Whit_DotOp : Whit_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
-  let summary = "acc[i] + sum over j < 4 of u[4i + j] * s[4i + j], u unsigned and s signed bytes, in int32 without saturation";
+  let summary = "adds the products of two bf16 numbers, or of four bytes, to each lane of acc";
   let description = [{
-    The consumer of integer kernels: `vpdpbusd` where the target has it, widening multiplies elsewhere; the same bits on all.
+    Bytes: acc[i] + sum over j < 4 of u[4i + j] * s[4i + j], u unsigned and s signed, in int32 without saturation; `vpdpbusd`
+    where the target has it, widening multiplies elsewhere; the same bits on all.
+
+    bf16: fma(u[2i], s[2i], fma(u[2i + 1], s[2i + 1], acc[i])) in f32, which is what `vdpbf16ps` computes but for subnormal
+    numbers, which it takes for 0; two multiply-adds elsewhere.
   }];
-  let arguments = (ins VectorOfRankAndType<[1], [I32]>:$acc, VectorOfRankAndType<[1], [I8]>:$u,
-                       VectorOfRankAndType<[1], [I8]>:$s);
-  let results = (outs VectorOfRankAndType<[1], [I32]>:$result);
+  let arguments = (ins VectorOfRankAndType<[1], [I32, F32]>:$acc, VectorOfRankAndType<[1], [I8, BF16]>:$u,
+                       VectorOfRankAndType<[1], [I8, BF16]>:$s);
+  let results = (outs VectorOfRankAndType<[1], [I32, F32]>:$result);
   let assemblyFormat = "$acc `,` $u `,` $s attr-dict `:` type($acc) `,` type($u)  `,` type($s)";
   let hasVerifier = 1;
 }

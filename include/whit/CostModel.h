@@ -15,21 +15,24 @@ namespace whit {
 /// Row counts for which dynamic shapes are judged: a decoded token and a prompt.
 inline constexpr std::array<int64_t, 2> kNominalRows = {1, 128};
 
+/// What multiplies: f32 multiply-adds, dot products of bf16 pairs, or dot products of int8 quads.
+enum class Products : uint8_t { Float, Bfloat, Integer };
+
 /// Work of a region at one row count.
 struct RegionWork {
-  double bytesRead = 0;    ///< activations read from memory, in bytes
-  double bytesWritten = 0; ///< activations written to memory, in bytes
-  double weightBytes = 0;  ///< packed weights streamed, in bytes
-  double multiplyAdds = 0; ///< multiply-adds of matmuls and attention
-  double otherOps = 0;     ///< elementwise floating-point operations
-  bool integer = false;    ///< whether multiplyAdds run on int8 dot products
+  double bytesRead = 0;                ///< activations read from memory, in bytes
+  double bytesWritten = 0;             ///< activations written to memory, in bytes
+  double weightBytes = 0;              ///< packed weights streamed, in bytes
+  double multiplyAdds = 0;             ///< multiply-adds of matmuls and attention
+  double otherOps = 0;                 ///< elementwise floating-point operations
+  Products products = Products::Float; ///< of the multiplyAdds
 };
 
 /// A matmul kernel to be cut into tiles.
 struct MatmulWork {
   int64_t rows = 0, n = 0, k = 0, group = 0; ///< y[rows, n], contraction length k, elements per scale
   double bitsPerWeight = 0;                  ///< stored, scales included
-  bool integer = false;                      ///< int8 activations
+  Products products = Products::Float;       ///< by the activations
 };
 
 /// A tile: the unit that a thread claims (tileRows x tileColumns, 0 rows = all) and its register block (rows x panels of 16 columns).

@@ -34,7 +34,9 @@
 //
 // Blocks are contiguous and not padded to 64 bytes; everything in a panel is read once, in order. The map from (column,
 // k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two ("Linear Layouts: Robust Code
-// Generation of Efficient Tensor Computation Using F2", 2025). Plain formats have one block per panel: [K][16] values.
+// Generation of Efficient Tensor Computation Using F2", 2025). Plain formats have one block per panel: [K][16] values;
+// bf16 comes in pairs of k, [K/2][16][2], the operand of a bf16 dot product (vdpbf16ps), and a last k without a partner in
+// one with 0.
 //
 // Thread rule: all functions are pure. Nothing throws except std::bad_alloc.
 #ifndef WHIT_ENCODING_H
@@ -206,6 +208,9 @@ int64_t blockCount(const Factor &factor, int64_t k);
 /// Bits per weight of an n x k matrix: codes and factors as the formula says, before any padding.
 double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k);
 
+/// Whether what codes stand for before they are scaled, code - zero or the stored value, is a bf16 number.
+bool hasBfloatNumbers(const Encoding &encoding);
+
 /// A plane of a block: `bits` (1, 2, 4 or 8) wide fields that hold bits shift .. shift+bits-1 of every code, from byte
 /// `offset` of the block.
 struct Plane {
@@ -239,7 +244,8 @@ struct TermPlace {
 struct Place {
   int64_t n, k;
   int64_t group;       ///< elements along K per block (k for plain formats)
-  int64_t paddedGroup; ///< group rounded up so that every plane is whole lines (k for plain formats)
+  int64_t paddedGroup; ///< group rounded up so that every plane is whole lines (to whole runs for plain formats)
+  int64_t run;         ///< consecutive k of one column that lie side by side: 4 codes, 2 bf16, 1 of other plain formats
   int64_t groups;      ///< blocks per panel
   int64_t panels;      ///< ceil(n / 16)
   std::vector<TermPlace> terms;

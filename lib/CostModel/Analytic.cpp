@@ -10,11 +10,17 @@
 
 using namespace whit;
 
+double AnalyticRates::multiplyAdds(Products products) const {
+  return products == Products::Integer  ? integerMultiplyAdds
+         : products == Products::Bfloat ? bfloatMultiplyAdds
+                                        : floatMultiplyAdds;
+}
+
 double AnalyticCostModel::regionSeconds(const RegionWork &work) const {
   double memory =
       work.weightBytes / rates.bytesPerSecond + (work.bytesRead + work.bytesWritten) / rates.cacheBytesPerSecond;
-  double arithmetic = work.multiplyAdds / (work.integer ? rates.integerMultiplyAdds : rates.floatMultiplyAdds) +
-                      work.otherOps / 16 / rates.vectorOpsPerSecond;
+  double arithmetic =
+      work.multiplyAdds / rates.multiplyAdds(work.products) + work.otherOps / 16 / rates.vectorOpsPerSecond;
   return rates.launchSeconds + std::max(memory, arithmetic);
 }
 
@@ -35,14 +41,17 @@ double AnalyticCostModel::matmulSeconds(const MatmulWork &work, const MatmulTile
   double spilled = std::max(0.0, live - rates.vectorRegisters);
 
   double memory = rowTiles * weights * work.bitsPerWeight / 8 / rates.bytesPerSecond;
-  double multiply = rows * weights / (work.integer ? rates.integerMultiplyAdds : rates.floatMultiplyAdds);
-  double perVector = work.integer ? 1.0 : 3.0; // vector operations that decode 64 codes, or 16 to floats
-  double decode = blocks * weights / (work.integer ? 64 : 16) * perVector / rates.vectorOpsPerSecond;
+  double multiply = rows * weights / rates.multiplyAdds(work.products);
+  bool isInteger = work.products == Products::Integer, isBfloat = work.products == Products::Bfloat;
+  double lanes = isInteger ? 64 : isBfloat ? 32 : 16; // weights that one vector holds
+  // Vector operations that make such a vector: bf16 is stored as pairs, codes become two vectors of floats and then pairs.
+  double perVector = isInteger ? 1 : !isBfloat ? 3 : work.bitsPerWeight >= 16 ? 1 : 8;
+  double decode = blocks * weights / lanes * perVector / rates.vectorOpsPerSecond;
   double groups = weights / double(std::max<int64_t>(work.group, 1)) / 16;
-  double flush = rows * groups * (work.integer ? 4 : 1) / rates.vectorOpsPerSecond;
+  double flush = rows * groups * (isInteger ? 4 : 1) / rates.vectorOpsPerSecond;
   double spill = blocks * groups * spilled * 2 / rates.vectorOpsPerSecond;
   // Activations are broadcast once per panel block; one load per multiply limits a block of few panels.
-  double broadcast = rows * weights / (work.integer ? 64 : 16) / double(tile.panels) / rates.vectorOpsPerSecond;
+  double broadcast = rows * weights / lanes / double(tile.panels) / rates.vectorOpsPerSecond;
   double chunks = std::ceil(double(work.n) / double(std::max<int64_t>(tile.tileColumns, 16))) * rowTiles;
   return rates.launchSeconds + chunks * 1e-7 + std::max(memory, multiply + decode + flush + spill + broadcast);
 }

@@ -13,10 +13,13 @@ struct AnalyticRates {
   double bytesPerSecond = 16e9;       ///< streaming from memory
   double cacheBytesPerSecond = 80e9;  ///< activations that the last region left in the second-level cache
   double integerMultiplyAdds = 320e9; ///< vpdpbusd at two a cycle
+  double bfloatMultiplyAdds = 160e9;  ///< vdpbf16ps at two a cycle
   double floatMultiplyAdds = 80e9;    ///< fma at two a cycle
   double vectorOpsPerSecond = 5e9;    ///< other vector instructions of 16 lanes, two a cycle
   double launchSeconds = 1e-6;        ///< wake, claim and join
   double vectorRegisters = 32;
+
+  double multiplyAdds(Products products) const;
 };
 
 class AnalyticCostModel final : public CostModel {

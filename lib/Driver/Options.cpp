@@ -31,7 +31,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
-  --activations=TYPE       auto (default), f32 or int8
+  --activations=TYPE       auto (default), f32, bf16 or int8
   --kv=FORMAT              stored type of keys and values, f32 by default
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
@@ -109,9 +109,6 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
     return error;
   if (Error error = checkFormat("--kv", options.kv))
     return error;
-  if (options.activations == "bf16")
-    return fail(Exit::Unsupported, "--activations=bf16 is not supported on this kind of target", "",
-                "use auto, f32 or int8");
   StringRef extension = sys::path::extension(options.model);
   if (!options.paramNames.empty() && options.params.empty())
     return usage("--param-names names the tensors of --params, which is missing");

@@ -59,6 +59,35 @@ static double matmulDepth(const Weight &w) {
   return double(groupSize(w.encoding, w.k) + groupCount(w.encoding, w.k));
 }
 
+namespace {
+/// What an instruction for bf16 may lose beside its roundings. vdpbf16ps is two fused multiply-adds, the odd element first, each
+/// rounded to nearest even: as deep a chain as one multiply-add per element, so that the bound of f32 sums covers it, and the
+/// product of two bf16 numbers is exact in any case. But it takes subnormal operands for 0, and sums below 2^-126 as well.
+/// Sums are scaled behind that, by no more than the largest weight: a code that differs from its zero is 1 away at least.
+struct Flushed {
+  bool any = false;
+  std::vector<double> x; ///< |x| where it is subnormal, else 0; empty if it is nowhere
+
+  explicit Flushed(const Tensor &activations) : any(activations.element.isBF16()) {
+    auto isSubnormal = [](double value) { return value != 0 && std::fabs(value) < kFlushed; };
+    if (!any || std::none_of(activations.floats.begin(), activations.floats.end(), isSubnormal))
+      return;
+    for (double value : activations.floats)
+      x.push_back(isSubnormal(value) ? std::fabs(value) : 0);
+  }
+
+  double bound(int64_t row, const double *weights, const double *magnitudes, int64_t k) const {
+    double largest = 0, lost = 0;
+    for (int64_t j = 0; j < k; ++j) {
+      double weight = std::fabs(weights[j]);
+      largest = std::max(largest, weight);
+      lost += (x.empty() ? 0 : x[row * k + j] * weight) + (weight < kFlushed ? weight * magnitudes[row * k + j] : 0);
+    }
+    return lost + double(k) * kFlushed * std::max(largest, 1.0);
+  }
+};
+} // namespace
+
 static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   const Tensor &x = frame.tensor(op.getX());
   const Weight &w = frame.weight(op.getW());
@@ -66,6 +95,7 @@ static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   int64_t k = w.k, n = w.n, rows = y.count() / std::max<int64_t>(n, 1);
   double unit = frame.interpreter.unit, depth = matmulDepth(w);
   std::vector<double> magnitudes;
+  Flushed flushed(x);
   if (unit) {
     magnitudes = absolutes(x.floats);
     y.bounds.resize(y.count());
@@ -86,6 +116,8 @@ static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
         if (!x.bounds.empty())
           for (int64_t j = 0; j < k; ++j)
             bound += x.bounds[row * k + j] * std::fabs(values[from + j]);
+        if (flushed.any)
+          bound += flushed.bound(row, &values[from], magnitudes.data(), k);
         y.bounds[row * n + i] = bound;
       }
   });

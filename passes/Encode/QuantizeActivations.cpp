@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-quantize-activations: int8 activations where the weight is made of integers. Quantizing is a separate operation, so
-// that fusion can put it behind the norm or the product that makes the activations.
+// whit-quantize-activations: int8 activations where the weight is made of integers, bf16 ones where its numbers are bf16 before
+// they are scaled. Quantizing and rounding are operations of their own, so that fusion can put them behind the norm or the
+// product that makes the activations, and so that everybody who reads the module rounds at the same place.
 
 #include "Whit/Whit.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
@@ -24,8 +27,8 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
   using QuantizeActivationsPassBase::QuantizeActivationsPassBase;
 
   void runOnOperation() override {
-    if (activations != "auto" && activations != "f32" && activations != "int8") {
-      getOperation().emitError() << "activations is '" << activations << "'; it must be auto, f32 or int8";
+    if (activations != "auto" && activations != "f32" && activations != "bf16" && activations != "int8") {
+      getOperation().emitError() << "activations is '" << activations << "'; it must be auto, f32, bf16 or int8";
       return signalPassFailure();
     }
     if (activations == "f32")
@@ -33,10 +36,39 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
     SmallVector<MatmulOp> matmuls;
     getOperation().walk([&](MatmulOp op) { matmuls.push_back(op); });
     for (MatmulOp op : matmuls)
-      rewrite(op);
+      activations == "bf16" ? round(op) : quantize(op);
   }
 
-  void rewrite(MatmulOp op) {
+  void round(MatmulOp op) {
+    auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
+    auto x = dyn_cast<RankedTensorType>(op.getX().getType());
+    if (!x || !x.getElementType().isF32())
+      return;
+    if (!weight || !::whit::hasBfloatNumbers(weight.getFormat().getEncoding())) {
+      StringRef name = weight ? weight.getFormat().getName() : "no weight format";
+      remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
+          << ("activations stay f32: the numbers of " + name + " do not fit in bf16").str();
+      return;
+    }
+    Value &copy = rounded[op.getX()];
+    if (!copy) {
+      OpBuilder b(op);
+      b.setInsertionPointAfterValue(op.getX());
+      Location loc = op.getLoc();
+      Value empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, op.getX()), b.getBF16Type());
+      SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(x.getRank()));
+      SmallVector<utils::IteratorType> loops(x.getRank(), utils::IteratorType::parallel);
+      copy = linalg::GenericOp::create(b, loc, empty.getType(), op.getX(), empty, maps, loops,
+                                       [](OpBuilder &b, Location loc, ValueRange values) {
+                                         Value half = arith::TruncFOp::create(b, loc, b.getBF16Type(), values[0]);
+                                         linalg::YieldOp::create(b, loc, half);
+                                       })
+                 .getResult(0);
+    }
+    op.getXMutable().assign(copy);
+  }
+
+  void quantize(MatmulOp op) {
     auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
     if (!weight || !::whit::hasIntegerCodes(weight.getFormat().getEncoding())) {
       remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
@@ -76,6 +108,8 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
                               sums, ::whit::groupSize(encoding, k));
   }
 
+  /// One rounded copy of a value for all matmuls.
+  DenseMap<Value, Value> rounded;
   /// One quantized copy of a value for all matmuls with the same group.
   DenseMap<std::pair<Value, int64_t>, Operation *> quantized;
 };

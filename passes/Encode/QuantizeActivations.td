@@ -10,6 +10,10 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
     products are summed in int32; matmuls that share an input share the quantized one. `auto` is int8 for weights of 8 bits
     and less. Weights in float formats keep f32 activations, which a remark says.
 
+    With `bf16`, activations are rounded to nearest even, once per value, where the stored values of the weight, or its codes
+    less their zero, are bf16 numbers; sums stay f32. Other weights (f32, f16, float zeros and minimums) keep f32 activations:
+    rounding these would lose digits and save nothing.
+
     ```mlir
     %y = whit.matmul ins(%x, %w : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>) outs(%e : ...)
     // becomes
@@ -17,7 +21,7 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
     %y = whit.quantized_matmul ins(%c, %s, %t, %w : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>, ...) outs(%e : ...)
     ```
   }];
-  let options = [Option<"activations", "activations", "std::string", "\"auto\"", "auto, f32 or int8">];
-  let dependentDialects = ["mlir::tensor::TensorDialect"];
+  let options = [Option<"activations", "activations", "std::string", "\"auto\"", "auto, f32, bf16 or int8">];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect"];
 }
 #endif

@@ -87,13 +87,13 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
     for (Operation *op : siblings) {
       auto weight = symbols.lookup<WeightOp>(weightOf(op).getDefiningOp<ConstantOp>().getWeight());
       int64_t rows = cast<EncodedTensorType>(weight.getType()).getShape()[0];
-      apart += seconds(rows, k, first, isa<QuantizedMatmulOp>(op));
+      apart += seconds(rows, k, first, productsOf(op));
       n += rows;
       name += (name.empty() ? "" : "+") + weight.getSymName().str();
       llvm::append_range(parts, weight.getParts());
       weights.push_back(weight);
     }
-    if (seconds(n, k, first, isa<QuantizedMatmulOp>(siblings.front())) >= apart)
+    if (seconds(n, k, first, productsOf(siblings.front())) >= apart)
       return;
     auto type = EncodedTensorType::get(context, {n, k}, first.getElementType(), first.getFormat());
     OpBuilder top(weights.front());
@@ -135,16 +135,17 @@ struct JoinMatmulsPass : mlir::whit::impl::JoinMatmulsPassBase<JoinMatmulsPass> 
         << ("joined " + Twine(siblings.size()) + " matmuls of one input into '" + name + "'").str();
   }
 
-  double seconds(int64_t n, int64_t k, EncodedTensorType like, bool integer) {
+  double seconds(int64_t n, int64_t k, EncodedTensorType like, ::whit::Products products) {
     auto place = PlaceAttr::get(&getContext(), like.getFormat(), n, k).solve();
-    double total = 0;
+    using ::whit::Products;
+    double bytesPerActivation = products == Products::Integer ? 1 : products == Products::Bfloat ? 2 : 4, total = 0;
     for (int64_t rows : ::whit::kNominalRows) {
       ::whit::RegionWork work;
       work.weightBytes = double(place.bytes());
-      work.bytesRead = double(rows * k) * (integer ? 1 : 4);
+      work.bytesRead = double(rows * k) * bytesPerActivation;
       work.bytesWritten = double(rows * n) * 4;
       work.multiplyAdds = double(rows) * double(n) * double(k);
-      work.integer = integer;
+      work.products = products;
       total += model->regionSeconds(work);
     }
     return total;

@@ -64,6 +64,26 @@ Value KernelBuilder::shiftRight(Value x, int32_t by) {
 Value KernelBuilder::bitcast(Value x, VectorType type) { return vector::BitCastOp::create(b, loc, type, x); }
 Value KernelBuilder::toFloat(Value ints) { return arith::SIToFPOp::create(b, loc, floats(), ints); }
 
+Value KernelBuilder::widen(Value scalar) {
+  Value bits = arith::ExtUIOp::create(b, loc, b.getI32Type(), arith::BitcastOp::create(b, loc, b.getI16Type(), scalar));
+  return arith::BitcastOp::create(b, loc, b.getF32Type(), arith::ShLIOp::create(b, loc, bits, this->scalar(16)));
+}
+
+Value KernelBuilder::loadPair(Value memref, ValueRange indices, int64_t count) {
+  if (count == 1) {
+    Value bits = arith::BitcastOp::create(b, loc, b.getI16Type(), load(memref, indices));
+    return arith::ExtUIOp::create(b, loc, b.getI32Type(), bits);
+  }
+  Value two = load(VectorType::get({2}, b.getBF16Type()), memref, indices);
+  return vector::ExtractOp::create(b, loc, bitcast(two, VectorType::get({1}, b.getI32Type())), 0);
+}
+
+Value KernelBuilder::pairs(Value words) { return bitcast(words, VectorType::get({2 * kLanes}, b.getBF16Type())); }
+
+Value KernelBuilder::pairs(Value first, Value second) {
+  return pairs(bitOr(shiftRight(bitcast(first, ints()), 16), bitcast(second, ints())));
+}
+
 Value KernelBuilder::broadcast(Value scalar) {
   return vector::BroadcastOp::create(b, loc, VectorType::get({kLanes}, scalar.getType()), scalar);
 }

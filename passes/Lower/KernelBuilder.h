@@ -56,6 +56,15 @@ public:
   Value bitcast(Value x, VectorType type);
   Value toFloat(Value ints);
 
+  /// A bf16 number as f32.
+  Value widen(Value scalar);
+  /// Two bf16 numbers of a row as the 32 bits that whit.dot takes; with a count of 1, only the first is read and the other 0.
+  Value loadPair(Value memref, ValueRange indices, int64_t count);
+  /// 16 lanes of 32 bits as pairs of bf16.
+  Value pairs(Value words);
+  /// The upper halves of two vectors of floats, side by side.
+  Value pairs(Value first, Value second);
+
   /// A scalar in every lane.
   Value broadcast(Value scalar);
   Value load(Value memref, ValueRange indices);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-lower-dot: one operation, six instruction sequences. The preparation of an operand (even and odd bytes as 16-bit
+// whit-lower-dot: one operation, eight instruction sequences. The preparation of an operand (even and odd bytes as 16-bit
 // numbers) depends on that operand alone, so CSE shares it between all products that use it.
 
 #include "Lower/TargetFacts.h"
@@ -9,6 +9,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
@@ -49,6 +50,9 @@ public:
   }
 
   Value lower() {
+    if (isa<Float32Type>(elementType(op.getAcc())))
+      return facts.has("avx512bf16") && lanes % 16 == 0 ? inParts(16, "llvm.x86.avx512bf16.dpbf16ps.512")
+                                                        : multiplyAdds();
     if (facts.has("avx512vnni") && lanes % 16 == 0)
       return inParts(16, "llvm.x86.avx512.vpdpbusd.512");
     if (facts.has("avxvnni") && lanes % 8 == 0)
@@ -65,6 +69,7 @@ public:
   }
 
 private:
+  static Type elementType(Value vector) { return cast<VectorType>(vector.getType()).getElementType(); }
   VectorType type(int64_t count, unsigned bits) { return VectorType::get({count}, b.getIntegerType(bits)); }
   Value splat(VectorType type, int64_t value) {
     return arith::ConstantOp::create(b, loc,
@@ -90,10 +95,30 @@ private:
   }
 
   Value inParts(int64_t width, StringRef name) {
+    int64_t each = cast<VectorType>(op.getU().getType()).getNumElements() / lanes;
     return assemble(width, [&](int64_t i) {
-      return intrinsic(name, type(width, 32),
-                       {part(op.getAcc(), i, width), part(op.getU(), i, 4 * width), part(op.getS(), i, 4 * width)});
+      return intrinsic(
+          name, VectorType::get({width}, elementType(op.getAcc())),
+          {part(op.getAcc(), i, width), part(op.getU(), i, each * width), part(op.getS(), i, each * width)});
     });
+  }
+
+  /// bf16 becomes f32 by moving it up; odd elements first, as the instruction adds them.
+  Value multiplyAdds() {
+    VectorType words = type(lanes, 32), floats = VectorType::get({lanes}, b.getF32Type());
+    auto half = [&](Value pairs, bool odd) -> Value {
+      Value bits = vector::BitCastOp::create(b, loc, words, pairs);
+      bits = odd ? Value(arith::AndIOp::create(b, loc, bits, splat(words, int32_t(0xffff0000))))
+                 : Value(arith::ShLIOp::create(b, loc, bits, splat(words, 16)));
+      return vector::BitCastOp::create(b, loc, floats, bits);
+    };
+    Value sum = op.getAcc();
+    for (bool odd : {true, false}) {
+      Value u = half(op.getU(), odd), s = half(op.getS(), odd);
+      sum = facts.hasFma() ? Value(math::FmaOp::create(b, loc, u, s, sum))
+                           : arith::AddFOp::create(b, loc, arith::MulFOp::create(b, loc, u, s), sum);
+    }
+    return sum;
   }
 
   /// The even and the odd bytes of each 16-bit lane, as 16-bit numbers.

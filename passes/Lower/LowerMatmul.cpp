@@ -49,7 +49,7 @@ public:
   }
 
   void emit(std::optional<ScheduleAttr> schedule) {
-    int64_t room = k.facts.accumulators();
+    int64_t room = blocks.accumulators();
     int64_t rows = schedule ? schedule->getRows() : 4, panels = schedule ? schedule->getPanels() : 4;
     panels = std::max<int64_t>(1, std::min(panels, room / rows));
     rows = std::max<int64_t>(1, std::min(rows, room / panels));

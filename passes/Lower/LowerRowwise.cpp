@@ -136,7 +136,9 @@ private:
   void decodePlain(Value y, ValueRange at) {
     int64_t size = ::whit::scaleBytes(encoding.scaleType());
     b.loop(b.index(0), b.index(place.k), [&](Value k) {
-      Value value = number(scaleType(), b.mul(b.add(b.mul(k, ::whit::kPanelColumns), column), size));
+      Value position = b.add(b.mul(b.div(k, place.run), ::whit::kPanelColumns), column);
+      Value stored = b.add(b.mul(position, place.run), b.rem(k, place.run));
+      Value value = number(scaleType(), b.mul(stored, size));
       b.write(value, y, with(at, {k}));
     });
   }

@@ -2,7 +2,8 @@
 //
 // The arithmetic of a matmul, one group of K at a time. With int8 activations the products of a group are summed exactly in
 // int32 and flushed with multiplications and additions that are rounded one by one: the same bits on every target. With f32
-// activations code - zero is exact and each product is added in ascending k.
+// activations code - zero is exact and each product is added in ascending k; with bf16 ones the two of a pair change places,
+// because vdpbf16ps adds the odd one first.
 
 #include "Lower/MatmulBlocks.h"
 
@@ -132,7 +133,12 @@ Value IntegerBlocks::flush(Value acc, Value dots, Value scaleX, Value scaleW, Va
   return k.add(acc, k.mul(k.mul(scaleX, scaleW), sum));
 }
 
-// -------------------------------------------------------------------------------------------------- f32 activations
+// ------------------------------------------------------------------------------------------- f32 and bf16 activations
+
+FloatBlocks::FloatBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
+                         int64_t prefetchDistance, Value x)
+    : MatmulBlocks(k, encoding, place, packed, prefetchDistance), x(x),
+      pairs(cast<MemRefType>(x.getType()).getElementType().isBF16() && ::whit::hasBfloatNumbers(encoding)) {}
 
 SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
   if (encoding.isPlain())
@@ -143,10 +149,19 @@ SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
   return tail ? group(k.index(whole), tail, acc) : acc;
 }
 
-/// acc += x[at] * weights, for all rows and panels.
+int64_t FloatBlocks::accumulators() const {
+  // A line of pairs that is taken apart stays while its first half is used, in every panel of the block.
+  bool takenApart = pairs ? !k.facts.has("avx512bf16") : place.run == 2;
+  int64_t room = k.facts.accumulators();
+  return takenApart ? room - std::max<int64_t>(2, room / 6) : room;
+}
+
 void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Value> &acc) {
   for (size_t r = 0; r < rowIndices.size(); ++r) {
-    Value activation = k.broadcast(k.load(x, {rowIndices[r], at}));
+    Value activation = k.load(x, {rowIndices[r], at});
+    if (activation.getType().isBF16())
+      activation = k.widen(activation);
+    activation = k.broadcast(activation);
     for (size_t p = 0; p < weights.size(); ++p) {
       Value &sum = acc[r * weights.size() + p];
       sum = k.multiplyAdd(activation, weights[p], sum);
@@ -154,20 +169,58 @@ void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Valu
   }
 }
 
+void FloatBlocks::addPair(Value at, int64_t count, ArrayRef<Value> weights, SmallVector<Value> &acc) {
+  for (size_t r = 0; r < rowIndices.size(); ++r) {
+    Value activations = k.pairs(k.broadcast(k.loadPair(x, {rowIndices[r], at}, count)));
+    for (size_t p = 0; p < weights.size(); ++p) {
+      Value &sum = acc[r * weights.size() + p];
+      sum = DotOp::create(k.b, k.loc, k.floats(), sum, weights[p], activations);
+    }
+  }
+}
+
+void FloatBlocks::addElements(Value at, int64_t count, function_ref<Value(int64_t, size_t)> weight,
+                              SmallVector<Value> &acc) {
+  int64_t together = pairs ? 2 : 1;
+  for (int64_t element = 0; element < count; element += together) {
+    SmallVector<Value> weights;
+    int64_t here = std::min(together, count - element);
+    for (size_t p = 0; p < panelIndices.size(); ++p) {
+      Value first = weight(element, p);
+      // The upper half of such a float is all of it.
+      weights.push_back(pairs ? k.pairs(first, here == 2 ? weight(element + 1, p) : k.splat(0.0f)) : first);
+    }
+    Value from = k.plus(at, element);
+    pairs ? addPair(from, here, weights, acc) : addElement(from, weights, acc);
+  }
+}
+
 SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
-  int64_t bytes = 16 * ::whit::scaleBytes(encoding.scaleType());
+  int64_t run = place.run, bytes = 16 * run * ::whit::scaleBytes(encoding.scaleType());
   return overUnits(
-      place.k, 1, kUnrolledFloat / 2, acc, [&](Value first, int64_t unit, int64_t, SmallVector<Value> &acc) {
-        Value at = k.plus(first, unit), offset = k.plus(k.times(first, bytes), unit * bytes);
-        SmallVector<Value> weights;
+      place.k, run, kUnrolledFloat / 2 * run, acc,
+      [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &acc) {
+        Value at = k.plus(k.times(first, run), unit * run), offset = k.plus(k.times(first, bytes), unit * bytes);
+        SmallVector<Value> lines;
         for (Value panel : panelIndices) {
-          weights.push_back(decoder.storedFloats(encoding.scaleType(), panel, offset));
+          lines.push_back(run == 2 ? k.bitcast(k.load(k.bytes(bytes), packed, {panel, offset}), k.ints())
+                                   : decoder.storedFloats(encoding.scaleType(), panel, offset));
           // The panels of the next block, while there is time: these stay for several blocks of rows.
           if (rowIndices.size() >= kRowsThatHide && unit * bytes % ::whit::kLineBytes == 0)
             memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{k.plus(panel, panelIndices.size()), offset},
                                        /*isWrite=*/false, /*localityHint=*/2u, /*isDataCache=*/true);
         }
-        addElement(at, weights, acc);
+        if (pairs) {
+          for (Value &line : lines)
+            line = k.pairs(line);
+          return addPair(at, elements, lines, acc);
+        }
+        auto half = [&](int64_t element, size_t p) {
+          Value bits = element ? k.bitAnd(lines[p], int32_t(0xffff0000)) : k.shiftLeft(lines[p], 16);
+          return k.bitcast(bits, k.floats());
+        };
+        addElements(
+            at, elements, [&](int64_t element, size_t p) { return run == 2 ? half(element, p) : lines[p]; }, acc);
       });
 }
 
@@ -191,19 +244,14 @@ SmallVector<Value> FloatBlocks::group(Value g, int64_t count, SmallVector<Value>
 
   int64_t perUnit = decoder.elementsPerUnit();
   SmallVector<Value> sums = isMinimum ? acc : SmallVector<Value>(acc.size(), k.splat(0.0f));
-  sums = overUnits(count, perUnit, kUnrolledFloat, sums,
-                   [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
-                     SmallVector<PanelDecoder::Unit> lines;
-                     for (Value panel : panelIndices)
-                       lines.push_back(decoder.loadUnit(panel, block, first, unit));
-                     Value begin = k.plus(start, k.plus(k.times(first, perUnit), unit * perUnit));
-                     for (int64_t element = 0; element < elements; ++element) {
-                       SmallVector<Value> weights;
-                       for (size_t p = 0; p < panels; ++p)
-                         weights.push_back(weight(lines[p], element, p));
-                       addElement(k.plus(begin, element), weights, sums);
-                     }
-                   });
+  sums = overUnits(
+      count, perUnit, kUnrolledFloat, sums, [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
+        SmallVector<PanelDecoder::Unit> lines;
+        for (Value panel : panelIndices)
+          lines.push_back(decoder.loadUnit(panel, block, first, unit));
+        Value begin = k.plus(start, k.plus(k.times(first, perUnit), unit * perUnit));
+        addElements(begin, elements, [&](int64_t element, size_t p) { return weight(lines[p], element, p); }, sums);
+      });
   if (isMinimum)
     return sums;
   for (size_t i = 0; i < sums.size(); ++i)

@@ -16,6 +16,8 @@ public:
 
   /// The sums of rows row .. row+rows-1 and panels panel .. panel+panels-1, row by row: rows * panels vectors of f32.
   SmallVector<Value> emit(Value row, int64_t rows, Value panel, int64_t panels);
+  /// Sums that a block may have; the other registers hold what they are made of.
+  virtual int64_t accumulators() const { return k.facts.accumulators(); }
 
 protected:
   MatmulBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
@@ -54,20 +56,27 @@ private:
   Value codes, scales, sums;
 };
 
-/// f32 activations [rows, K].
+/// f32 or bf16 activations [rows, K]. Where the numbers of the weight are bf16 too, two products are added at once; elsewhere
+/// bf16 activations are widened.
 class FloatBlocks : public MatmulBlocks {
 public:
   FloatBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-              int64_t prefetchDistance, Value x)
-      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), x(x) {}
+              int64_t prefetchDistance, Value x);
+  int64_t accumulators() const override;
 
 private:
   SmallVector<Value> wholeK(SmallVector<Value> sums) override;
   SmallVector<Value> group(Value g, int64_t count, SmallVector<Value> acc);
   SmallVector<Value> plain(SmallVector<Value> acc);
+  /// acc += the `count` elements of x from `at` times their weights, for all rows and panels. `weight` gives a vector of floats
+  /// for an element and a panel.
+  void addElements(Value at, int64_t count, function_ref<Value(int64_t, size_t)> weight, SmallVector<Value> &acc);
   void addElement(Value at, ArrayRef<Value> weights, SmallVector<Value> &acc);
+  /// The same for one or two elements; a weight is 16 pairs of bf16.
+  void addPair(Value at, int64_t count, ArrayRef<Value> weights, SmallVector<Value> &acc);
 
   Value x;
+  bool pairs; ///< both operands are bf16
 };
 
 } // namespace mlir::whit

@@ -161,7 +161,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
   ::whit::MatmulWork workOf(Operation *matmul, int64_t rows) {
     ::whit::MatmulWork work;
     work.rows = rows;
-    work.integer = isa<QuantizedMatmulOp>(matmul);
+    work.products = productsOf(matmul);
     auto place = matmul->getAttrOfType<PlaceAttr>("place");
     if (!place)
       return work;

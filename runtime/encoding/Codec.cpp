@@ -145,6 +145,13 @@ int64_t groupCount(const Encoding &encoding, int64_t k) {
   return group == k ? 1 : (k + group - 1) / group;
 }
 
+bool hasBfloatNumbers(const Encoding &encoding) {
+  if (encoding.isPlain())
+    return encoding.scaleType() == ScaleType::BF16;
+  // A difference of two bytes has 8 significant bits.
+  return hasIntegerCodes(encoding) && (encoding.zero == ZeroKind::Constant || encoding.zero == ZeroKind::Integer);
+}
+
 int64_t blockCount(const Factor &factor, int64_t k) {
   return factor.block.columns ? (k + factor.block.columns - 1) / factor.block.columns : 1;
 }

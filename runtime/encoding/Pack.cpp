@@ -70,7 +70,8 @@ void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_
 
 /// Where value k of row n of a plain format lies.
 int64_t valueByte(const Place &place, ScaleType type, int64_t n, int64_t k) {
-  return n / kPanelColumns * place.panelBytes + (k * kPanelColumns + n % kPanelColumns) * scaleBytes(type);
+  int64_t value = (k / place.run * kPanelColumns + n % kPanelColumns) * place.run + k % place.run;
+  return n / kPanelColumns * place.panelBytes + value * scaleBytes(type);
 }
 
 } // namespace

@@ -18,10 +18,12 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   place.panels = (n + kPanelColumns - 1) / kPanelColumns;
   place.terms.resize(encoding.terms.size());
   if (encoding.isPlain()) {
-    place.paddedGroup = k;
-    place.blockBytes = place.panelBytes = k * kPanelColumns * scaleBytes(encoding.scaleType());
+    place.run = encoding.scaleType() == ScaleType::BF16 ? 2 : 1;
+    place.paddedGroup = (k + place.run - 1) / place.run * place.run;
+    place.blockBytes = place.panelBytes = place.paddedGroup * kPanelColumns * scaleBytes(encoding.scaleType());
     return place;
   }
+  place.run = 4;
 
   int64_t unit = 1; // elements of a column that one line of the narrowest plane holds
   for (const Term &term : encoding.terms)
@@ -67,8 +69,9 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
 BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit) {
   int64_t panel = n / kPanelColumns, column = n % kPanelColumns;
   if (place.terms[term].planes.empty()) {
-    int64_t valueBytes = place.k ? place.blockBytes / (place.k * kPanelColumns) : 0;
-    return {panel * place.panelBytes + (k * kPanelColumns + column) * valueBytes + bit / 8, bit % 8};
+    int64_t valueBytes = place.k ? place.blockBytes / (place.paddedGroup * kPanelColumns) : 0;
+    int64_t value = (k / place.run * kPanelColumns + column) * place.run + k % place.run;
+    return {panel * place.panelBytes + value * valueBytes + bit / 8, bit % 8};
   }
   int64_t group = k / place.group, inGroup = k % place.group;
   for (const Plane &plane : place.terms[term].planes) {

@@ -59,3 +59,25 @@ def test_both_front_doors_lose_the_same(tools, minilm, tmp_path):
         lost.append({w["snr_db"] for w in json.loads(report.read_text())["weights"] if "snr_db" in w})
     # The program has its small tables, of positions and of types, as plain tensors: two fewer.
     assert len(lost[1]) >= 37 and lost[1] <= lost[0]
+
+
+def test_bf16_is_within_its_bound_and_close(tools, minilm, compiled, tmp_path):
+    """Activations are rounded where the module says so, for the oracle as for the kernels: nothing but sums in f32 is left to differ."""
+    artifact, _ = compiled(minilm, "--weights=bf16", "--activations=bf16")
+    np.savez(tmp_path / "in.npz", **feeds())
+    done = tools.run("whit-check", minilm, artifact, "--inputs", tmp_path / "in.npz")
+    assert "regions within their bounds" in done.out
+    # Eight significant bits: a relative error of 2^-9 at most for each weight and each activation.
+    assert cosine(embed(tools, compiled(minilm)[0]), embed(tools, artifact)) > 0.9999
+    text = tools.run("whit-compile", minilm, "-o", tmp_path / "m.mlir", "--weights=bf16", "--activations=bf16", "--stop-after=fused", "--quiet")
+    matmuls = [line for line in (tmp_path / "m.mlir").read_text().splitlines() if " whit.matmul " in line]
+    assert matmuls and all("xbf16>, !whit.tensor" in line for line in matmuls), text.out
+
+
+def test_bf16_rows_do_not_depend_on_their_batch(tools, minilm, compiled):
+    artifact, _ = compiled(minilm, "--weights=bf16", "--activations=bf16")
+    together = tools.infer(artifact, feeds())
+    for row in range(2):
+        alone = tools.infer(artifact, {name: value[row:row + 1] for name, value in feeds().items()})
+        for name, value in alone.items():
+            np.testing.assert_array_equal(value[0], together[name][row], err_msg=name)

@@ -252,6 +252,22 @@ func.func @f(%a: vector<16xi32>, %u: vector<32xi8>, %s: vector<64xi8>) {
 
 // -----
 
+func.func @f(%a: vector<16xf32>, %u: vector<32xbf16>, %s: vector<64xi8>) {
+  // expected-error@+1 {{'whit.dot' op s has elements of 'i8'; sums in 'f32' are of bf16}}
+  %0 = whit.dot %a, %u, %s : vector<16xf32>, vector<32xbf16>, vector<64xi8>
+  return
+}
+
+// -----
+
+func.func @f(%a: vector<16xf32>, %u: vector<32xbf16>, %s: vector<64xbf16>) {
+  // expected-error@+1 {{'whit.dot' op s has 64 elements; it must have 2 for each of the 16 lanes of acc}}
+  %0 = whit.dot %a, %u, %s : vector<16xf32>, vector<32xbf16>, vector<64xbf16>
+  return
+}
+
+// -----
+
 func.func @f(%t: memref<8x32xf32>, %i: memref<2xi64>, %y: memref<2x32xf32>) {
   // expected-error@+1 {{'whit.gather' op table is rows of 'f32', but the operation has a place; remove it}}
   whit.gather ins(%t, %i : memref<8x32xf32>, memref<2xi64>) outs(%y : memref<2x32xf32>) at <<f32>, 8 by 32>

@@ -2,12 +2,22 @@
 // RUN: whit-opt %s -whit-quantize-activations=activations=int8 -split-input-file | FileCheck %s
 // RUN: whit-opt %s -whit-quantize-activations=activations=f32 -split-input-file | FileCheck %s --check-prefix=F32
 // RUN: not whit-opt %s -whit-quantize-activations=activations=int9 -split-input-file 2>&1 | FileCheck %s --check-prefix=BAD
-// BAD: error: activations is 'int9'; it must be auto, f32 or int8
+// BAD: error: activations is 'int9'; it must be auto, f32, bf16 or int8
+// RUN: whit-opt %s -whit-quantize-activations=activations=bf16 -split-input-file | FileCheck %s --check-prefix=BF16
 
 // One input of two matmuls is quantized once, in the groups of the weights.
 // CHECK-LABEL: func @shared
 // F32-LABEL: func @shared
 // F32-NOT: whit.quantize
+// With bf16 it is rounded once, and codes are multiplied with that.
+// BF16-LABEL: func @shared
+// BF16: %[[X:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<?x64xf32>) outs(%{{.*}} : tensor<?x64xbf16>)
+// BF16-NEXT: ^bb0(%[[IN:.*]]: f32, %{{.*}}: bf16):
+// BF16-NEXT: %[[R:.*]] = arith.truncf %[[IN]] : f32 to bf16
+// BF16-NEXT: linalg.yield %[[R]]
+// BF16-NOT: linalg.generic
+// BF16: whit.matmul ins(%[[X]], %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>)
+// BF16: whit.matmul ins(%[[X]], %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<uint3_g32>>)
 func.func @shared(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   // CHECK: %[[Q:.*]]:3 = whit.quantize ins(%{{.*}} : tensor<?x64xf32>) outs({{.*}} : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>) group = 32
   // CHECK-NOT: whit.quantize
@@ -25,8 +35,10 @@ whit.weight @b : !whit.tensor<32x64xf32, #whit.format<uint3_g32>> = [#whit.sourc
 
 // -----
 
-// A float weight keeps float activations.
+// A float weight keeps float activations; if it is bf16 they may be so too.
 // CHECK-LABEL: func @float_weight
+// BF16-LABEL: func @float_weight
+// BF16: whit.matmul ins(%{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
 func.func @float_weight(%x: tensor<?x64xf32>, %m: index) -> tensor<?x32xf32> {
   // CHECK-NOT: whit.quantize
   %a = whit.constant @a : !whit.tensor<32x64xf32, #whit.format<bf16>>
@@ -35,3 +47,23 @@ func.func @float_weight(%x: tensor<?x64xf32>, %m: index) -> tensor<?x32xf32> {
   return %y : tensor<?x32xf32>
 }
 whit.weight @a : !whit.tensor<32x64xf32, #whit.format<bf16>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 4096 x bf16, "0">]>]
+
+// -----
+
+// Numbers that are not bf16 stay with f32: nothing would be saved.
+// CHECK-LABEL: func @wider
+// F32-LABEL: func @wider
+// BF16-LABEL: func @wider
+func.func @wider(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+  // BF16-NOT: truncf
+  // BF16: whit.matmul ins(%{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<f32>>)
+  // BF16: whit.matmul ins(%{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>>)
+  %a = whit.constant @a : !whit.tensor<32x64xf32, #whit.format<f32>>
+  %b = whit.constant @b : !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>>
+  %e = tensor.empty(%m) : tensor<?x32xf32>
+  %y = whit.matmul ins(%x, %a : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<f32>>) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+  %z = whit.matmul ins(%x, %b : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>>) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %y, %z : tensor<?x32xf32>, tensor<?x32xf32>
+}
+whit.weight @a : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
+whit.weight @b : !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]

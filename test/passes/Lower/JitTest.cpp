@@ -46,7 +46,8 @@ std::vector<Machine>(::whit::test::machinesOfHost)() {
   const std::string sse = "+sse,+sse2",
                     avx2 = sse + ",+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+fma,+f16c,+bmi,+bmi2";
   const std::string avx512 = avx2 + ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd";
-  std::vector<Machine> all = {{"avx512vnni", avx512 + ",+avx512vnni"},
+  std::vector<Machine> all = {{"avx512bf16", avx512 + ",+avx512vnni,+avx512bf16"},
+                              {"avx512vnni", avx512 + ",+avx512vnni"},
                               {"avxvnni", avx2 + ",+avxvnni"},
                               {"avx512bw", avx512},
                               {"avx2", avx2},

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Generated matmuls against plain loops over canonical matrices. Int8 activations: the same bits as the loops on every
-// machine, for any data. f32 activations: the same bits where all is exact (small integers, powers of two), and within
+// machine, for any data. f32 and bf16 activations: the same bits where all is exact (small integers, powers of two), and within
 // (depth + 6) u sum|a||w| of the exact result elsewhere. Nothing outside y[rows, n] may be written, and nothing outside x read.
 
 #include "Jit.h"
 
+#include "runtime/encoding/Half.h"
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
 #include "runtime/encoding/Quantize.h"
@@ -51,6 +52,8 @@ private:
   size_t bytes;
 };
 
+enum class Activations { F32, Bf16, Int8 };
+
 struct Problem {
   std::string format;
   int64_t n, k;
@@ -95,7 +98,7 @@ struct Compiled {
   Guarded<uint8_t> packed;
   std::unique_ptr<Kernel> kernel;
 
-  Compiled(const Problem &problem, const Machine &machine, bool integers, std::mt19937 &random)
+  Compiled(const Problem &problem, const Machine &machine, Activations activations, std::mt19937 &random)
       : problem(problem), matrix(randomMatrix(problem, random)),
         place(solvePlace(matrix.encoding, problem.n, problem.k)), weights(problem.n * problem.k),
         packed(place.bytes()) {
@@ -106,7 +109,7 @@ struct Compiled {
     std::string at =
         llvm::formatv("at <<{0}>, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
     std::string text;
-    if (integers) {
+    if (activations == Activations::Int8) {
       std::string types = llvm::formatv("memref<?x{0}x{1}xi8>, memref<?x{0}xf32>, memref<?x{0}xi32>, {2}", place.groups,
                                         place.paddedGroup, w);
       text = llvm::formatv(
@@ -115,7 +118,7 @@ struct Compiled {
           "return }",
           place.groups, place.paddedGroup, w, y, types, at);
     } else {
-      std::string x = llvm::formatv("memref<?x{0}xf32>", problem.k);
+      std::string x = llvm::formatv("memref<?x{0}x{1}>", problem.k, activations == Activations::F32 ? "f32" : "bf16");
       text = llvm::formatv("func.func @f(%x: {0}, %w: {1}, %y: {2}) attributes {{llvm.emit_c_interface} {{ "
                            "whit.matmul ins(%x, %w : {0}, {1}) outs(%y : {2}) {3} return }",
                            x, w, y, at);
@@ -197,11 +200,17 @@ void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
     }
 }
 
-void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
+float numberOf(float stored) { return stored; }
+float numberOf(uint16_t stored) { return bfloatToFloat(stored); }
+void store(float value, float &stored) { stored = value; }
+void store(float value, uint16_t &stored) { stored = floatToBfloat(value); }
+
+/// T is what an activation is stored as.
+template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
   int64_t n = compiled.problem.n, k = compiled.problem.k;
-  Guarded<float> x(m * k);
+  Guarded<T> x(m * k);
   for (int64_t i = 0; i < m * k; ++i)
-    x[i] = compiled.problem.exact ? int(random() % 9) - 4 : std::normal_distribution<float>()(random);
+    store(compiled.problem.exact ? int(random() % 9) - 4 : std::normal_distribution<float>()(random), x[i]);
   Output y(m, n);
   compiled.kernel->call("f", {MemRef(x.data(), {m, k}), compiled.weight(), y.memref()});
   y.checkGuards();
@@ -209,7 +218,7 @@ void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
     for (int64_t column = 0; column < n; ++column) {
       double exactly = 0, magnitude = 0;
       for (int64_t e = 0; e < k; ++e) {
-        double product = double(x[row * k + e]) * compiled.weights[column * k + e];
+        double product = double(numberOf(x[row * k + e])) * compiled.weights[column * k + e];
         exactly += product;
         magnitude += std::abs(product);
       }
@@ -229,15 +238,20 @@ void runFloats(Compiled &compiled, int64_t m, std::mt19937 &random) {
   }
 }
 
-void check(const Problem &problem, const Machine &machine, bool integers, std::vector<int64_t> rows) {
+void check(const Problem &problem, const Machine &machine, Activations activations, std::vector<int64_t> rows) {
   SCOPED_TRACE(llvm::formatv("{0} N {1} K {2} {3} {4} on {5}", problem.format, problem.n, problem.k,
-                             integers ? "int8 activations" : "f32 activations", problem.schedule, machine.name)
+                             activations == Activations::Int8   ? "int8 activations"
+                             : activations == Activations::Bf16 ? "bf16 activations"
+                                                                : "f32 activations",
+                             problem.schedule, machine.name)
                    .str());
   std::mt19937 random(problem.n * 1000003 + problem.k * 17 + problem.exact);
-  Compiled compiled(problem, machine, integers, random);
+  Compiled compiled(problem, machine, activations, random);
   ASSERT_TRUE(compiled.kernel);
   for (int64_t m : rows) {
-    integers ? runIntegers(compiled, m, random) : runFloats(compiled, m, random);
+    activations == Activations::Int8   ? runIntegers(compiled, m, random)
+    : activations == Activations::Bf16 ? runFloats<uint16_t>(compiled, m, random)
+                                       : runFloats<float>(compiled, m, random);
     if (testing::Test::HasFatalFailure())
       return;
   }
@@ -246,17 +260,17 @@ void check(const Problem &problem, const Machine &machine, bool integers, std::v
 const std::vector<int64_t> kRows = {0, 1, 2, 3, 7, 8, 9, 17};
 
 /// Every shape class, on the best machine.
-void checkShapes(const std::string &format, int64_t group, bool integers) {
+void checkShapes(const std::string &format, int64_t group, Activations activations) {
   for (int64_t k : {int64_t(1), group - 1, group, group + 1, int64_t(93), int64_t(576)})
     for (int64_t n : {1, 3, 8, 17, 288}) {
-      check({format, n, k, (n + k) % 2 == 0}, machinesOfHost().front(), integers, kRows);
+      check({format, n, k, (n + k) % 2 == 0}, machinesOfHost().front(), activations, kRows);
       if (testing::Test::HasFatalFailure())
         return;
     }
 }
 
 /// Every width and zero kind on the best machine, and in turn on each of the others.
-void checkFormats(bool integers) {
+void checkFormats(Activations activations) {
   const char *groupings[] = {"_g32", "_channel", "_g16", "_tensor", "_g6", "_g128", "_g20", "_g64"};
   const char *types[] = {"_f32", "", "_bf16"};
   int64_t i = 0;
@@ -267,32 +281,38 @@ void checkFormats(bool integers) {
       std::string suffix = cut == std::string::npos ? "" : stem.substr(cut);
       format = stem.substr(0, cut) + groupings[i % 8] + suffix + types[i % 3];
       ++i;
-    } else if (integers) {
+    } else if (activations == Activations::Int8) {
       continue;
     }
     const std::vector<Machine> machines = machinesOfHost();
     const char *small = "schedule <tile = [0, 0], rows = 2, panels = 2>"; // little code, soon compiled
-    check({format, 40, 93, i % 2 == 0, small}, machines.front(), integers, {1, 9});
-    check({format, 40, 93, i % 2 == 1, small}, machines[i % machines.size()], integers, {1, 9});
+    if (activations != Activations::Bf16) // decoding is that of f32, and the shapes are tested on the best machine
+      check({format, 40, 93, i % 2 == 0, small}, machines.front(), activations, {1, 9});
+    check({format, 40, 93, i % 2 == 1, small}, machines[i % machines.size()], activations, {1, 9});
     if (testing::Test::HasFatalFailure())
       return;
   }
 }
 
-TEST(LowerMatmul, IntegerShapes) { checkShapes("int4_g32", 32, true); }
-TEST(LowerMatmul, IntegerShapesThreeBits) { checkShapes("uint3_g16", 16, true); }
-TEST(LowerMatmul, FloatShapes) { checkShapes("int4_g32", 32, false); }
-TEST(LowerMatmul, FloatShapesOneBit) { checkShapes("uint1_g32_min", 32, false); }
-TEST(LowerMatmul, PlainShapes) { checkShapes("bf16", 32, false); }
-TEST(LowerMatmul, IntegerFormats) { checkFormats(true); }
-TEST(LowerMatmul, FloatFormats) { checkFormats(false); }
+TEST(LowerMatmul, IntegerShapes) { checkShapes("int4_g32", 32, Activations::Int8); }
+TEST(LowerMatmul, IntegerShapesThreeBits) { checkShapes("uint3_g16", 16, Activations::Int8); }
+TEST(LowerMatmul, FloatShapes) { checkShapes("int4_g32", 32, Activations::F32); }
+TEST(LowerMatmul, FloatShapesOneBit) { checkShapes("uint1_g32_min", 32, Activations::F32); }
+TEST(LowerMatmul, PlainShapes) { checkShapes("bf16", 32, Activations::F32); }
+/// An odd K leaves half a pair, and its neighbour lies on a page that cannot be read.
+TEST(LowerMatmul, PairsOfPlainShapes) { checkShapes("bf16", 32, Activations::Bf16); }
+TEST(LowerMatmul, PairsOfCodesShapes) { checkShapes("int4_g32", 32, Activations::Bf16); }
+TEST(LowerMatmul, PairsInOddGroups) { checkShapes("uint3_g15", 15, Activations::Bf16); }
+TEST(LowerMatmul, Bf16Formats) { checkFormats(Activations::Bf16); }
+TEST(LowerMatmul, IntegerFormats) { checkFormats(Activations::Int8); }
+TEST(LowerMatmul, FloatFormats) { checkFormats(Activations::F32); }
 
 TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
   for (const char *schedule :
        {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3"})
-    for (bool integers : {true, false})
+    for (Activations activations : {Activations::Int8, Activations::Bf16, Activations::F32})
       check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"},
-            machinesOfHost().front(), integers, kRows);
+            machinesOfHost().front(), activations, kRows);
 }
 
 /// A row has the same bits alone and among others, wherever blocks of 12, 8, 4, 2 and 1 rows put it.
@@ -301,8 +321,9 @@ TEST(LowerMatmul, ARowIsTheSameAloneAndInABatch) {
   for (int64_t m = 1; m <= 17; ++m)
     rows[m - 1] = m;
   for (const char *format : {"f32", "bf16", "uint4_g32_min"})
-    check({format, 88, 77, false, "schedule <tile = [0, 0], rows = 12, panels = 2>"}, machinesOfHost().front(), false,
-          rows);
+    for (Activations activations : {Activations::F32, Activations::Bf16})
+      check({format, 88, 77, false, "schedule <tile = [0, 0], rows = 12, panels = 2>"}, machinesOfHost().front(),
+            activations, rows);
 }
 
 /// Rows of a batch, seen through strides: collapsible only at run time, not collapsible, and none at all.

@@ -2,6 +2,7 @@
 // RUN: sed 's/FEATURES/+avx2,+avxvnni/' %s | whit-opt --whit-lower-dot | FileCheck %s --check-prefixes=ALL,AVXVNNI
 // RUN: sed 's/FEATURES/+sse2,+avx2/' %s | whit-opt --whit-lower-dot --cse | FileCheck %s --check-prefixes=ALL,AVX2
 // RUN: sed 's/FEATURES/+sse2/' %s | whit-opt --whit-lower-dot --cse | FileCheck %s --check-prefixes=ALL,SSE2
+// RUN: sed 's/FEATURES/+avx512f,+avx512bf16/' %s | whit-opt --whit-lower-dot --cse | FileCheck %s --check-prefix=BF16
 // RUN: sed 's/FEATURES/+neon/' %s | whit-opt --whit-lower-dot --cse | FileCheck %s --check-prefixes=ALL,GENERIC
 
 module attributes {whit.target = {cpu = "any", features = "FEATURES"}} {
@@ -59,5 +60,23 @@ func.func @masked(%acc: vector<16xi32>, %line: vector<16xi32>, %s: vector<64xi8>
 func.func @narrow(%acc: vector<8xi32>, %u: vector<32xi8>, %s: vector<32xi8>) -> vector<8xi32> {
   %r = whit.dot %acc, %u, %s : vector<8xi32>, vector<32xi8>, vector<32xi8>
   return %r : vector<8xi32>
+}
+
+// Pairs of bf16: one instruction, or two multiply-adds of the halves, the odd ones first.
+// ALL-LABEL: @pairs
+// ALL-SAME: %[[ACC:.*]]: vector<16xf32>, %[[U:.*]]: vector<32xbf16>, %[[S:.*]]: vector<32xbf16>
+// BF16-LABEL: @pairs
+// BF16: llvm.call_intrinsic "llvm.x86.avx512bf16.dpbf16ps.512"({{.*}}) : (vector<16xf32>, vector<32xbf16>, vector<32xbf16>) -> vector<16xf32>
+// AVX2-DAG: arith.constant dense<-65536> : vector<16xi32>
+// VNNI: %[[ODD:.*]] = math.fma %{{.*}}, %{{.*}}, %[[ACC]] : vector<16xf32>
+// VNNI: math.fma %{{.*}}, %{{.*}}, %[[ODD]] : vector<16xf32>
+// SSE2: arith.mulf
+// SSE2: arith.addf
+// SSE2: arith.mulf
+// SSE2: arith.addf
+// ALL-NOT: whit.dot
+func.func @pairs(%acc: vector<16xf32>, %u: vector<32xbf16>, %s: vector<32xbf16>) -> vector<16xf32> {
+  %r = whit.dot %acc, %u, %s : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+  return %r : vector<16xf32>
 }
 }

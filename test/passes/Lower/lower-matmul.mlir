@@ -91,6 +91,65 @@ func.func @one_row_of_stored_floats(%w: memref<4x1024xi8>, %x: memref<1x16xf32>,
   return
 }
 
+// bf16 on both sides: a line of the weight is 16 pairs, the pair of a row is in all lanes, and the fifth of five elements
+// stands beside 0 and is read alone.
+// CHECK-LABEL: @pairs
+// CHECK-SAME: %[[X:[a-z0-9]+]]: memref<1x5xbf16>, %[[W:[a-z0-9]+]]: memref<1x192xi8>
+// CHECK: %[[LINE:.*]] = vector.load %[[W]][%c0, %c0] : memref<1x192xi8>, vector<64xi8>
+// CHECK: %[[TWO:.*]] = vector.load %[[X]][%c0, %c0] : memref<1x5xbf16>, vector<2xbf16>
+// CHECK: %[[ALL:.*]] = vector.broadcast %{{.*}} : i32 to vector<16xi32>
+// CHECK: %[[PAIRS:.*]] = vector.bitcast %[[ALL]] : vector<16xi32> to vector<32xbf16>
+// CHECK: whit.dot %{{.*}}, %{{.*}}, %[[PAIRS]] : vector<16xf32>, vector<32xbf16>, vector<32xbf16>
+// CHECK: vector.load %[[X]][%c0, %c2] : memref<1x5xbf16>, vector<2xbf16>
+// CHECK: whit.dot
+// CHECK-NOT: vector<2xbf16>
+// CHECK: memref.load %[[X]][%c0, %c4] : memref<1x5xbf16>
+// CHECK: arith.extui %{{.*}} : i16 to i32
+// CHECK: whit.dot
+// CHECK-NOT: whit.dot
+func.func @pairs(%x: memref<1x5xbf16>, %w: memref<1x192xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x5xbf16>, memref<1x192xi8>) outs(%y : memref<1x16xf32>) at <<bf16>, 16 by 5>
+  return
+}
+
+// f32 beside bf16 stays f32: the halves of a line are the weights of two elements.
+// CHECK-LABEL: @halves
+// CHECK: %[[LANES:.*]] = vector.bitcast %{{.*}} : vector<64xi8> to vector<16xi32>
+// CHECK-NOT: whit.dot
+// CHECK: arith.shli %[[LANES]]
+// CHECK: math.fma
+// CHECK: arith.andi %[[LANES]]
+// CHECK: math.fma
+func.func @halves(%x: memref<1x2xf32>, %w: memref<1x64xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x2xf32>, memref<1x64xi8>) outs(%y : memref<1x16xf32>) at <<bf16>, 16 by 2>
+  return
+}
+
+// Codes less their zero are bf16: the upper halves of two vectors of floats become pairs. The scale stays f32.
+// CHECK-LABEL: @pairs_of_codes
+// CHECK: %[[FIRST:.*]] = arith.subf
+// CHECK: %[[SECOND:.*]] = arith.subf
+// CHECK: arith.shrui
+// CHECK: arith.ori
+// CHECK: whit.dot
+// CHECK: math.fma
+func.func @pairs_of_codes(%x: memref<1x64xbf16>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x64xbf16>, memref<1x576xi8>) outs(%y : memref<1x16xf32>) at <<int4_g32>, 16 by 64>
+  return
+}
+
+// A minimum is part of each weight, which is no bf16 number: the activation is widened.
+// CHECK-LABEL: @widened
+// CHECK-NOT: whit.dot
+// CHECK: %[[ONE:.*]] = memref.load %{{.*}} : memref<1x32xbf16>
+// CHECK: arith.bitcast %[[ONE]] : bf16 to i16
+// CHECK: math.fma
+// CHECK-NOT: whit.dot
+func.func @widened(%x: memref<1x32xbf16>, %w: memref<1x320xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x32xbf16>, memref<1x320xi8>) outs(%y : memref<1x16xf32>) at <<uint4_g32_min>, 16 by 32>
+  return
+}
+
 // Batches of tiles: rows are walked together if strides allow it when the code runs.
 // CHECK-LABEL: @batches
 // CHECK: memref.extract_strided_metadata

@@ -81,6 +81,16 @@ TEST(EncodingPlace, MatchesTheWorkedExample) {
   EXPECT_EQ(codeBit(place, 0, 17, 32, 0), (BitPosition{3 * 288 + 288 + 4, 0}));
 }
 
+/// Two k of a column side by side, and a partner of 0 for the last of an odd number.
+TEST(EncodingPlace, Bf16ComesInPairs) {
+  Place place = solvePlace(*parseEncoding("bf16", nullptr), 17, 5);
+  EXPECT_EQ(place.panelBytes, 3 * 64);
+  EXPECT_EQ(codeBit(place, 0, 1, 0), (BitPosition{2, 0}));
+  EXPECT_EQ(codeBit(place, 1, 0, 9), (BitPosition{5, 1}));
+  EXPECT_EQ(codeBit(place, 16, 4, 0), (BitPosition{3 * 64 + 2 * 64, 0}));
+  EXPECT_EQ(solvePlace(*parseEncoding("f16", nullptr), 17, 5).panelBytes, 5 * 32);
+}
+
 /// The bit map hits every position at most once and covers the codes of a block completely.
 TEST(EncodingPlace, BitMapIsAPermutation) {
   for (const Encoding &encoding : allEncodings({"g1", "g7", "g16", "g32", "channel"})) {
