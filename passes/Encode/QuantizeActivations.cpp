@@ -22,6 +22,30 @@ namespace mlir::whit {
 using namespace mlir;
 using namespace mlir::whit;
 
+/// The bf16 numbers that `x` holds as f32, null if it is not known to be such.
+static Value storedBfloats(Value x) {
+  if (auto collapse = x.getDefiningOp<tensor::CollapseShapeOp>()) {
+    Value stored = storedBfloats(collapse.getSrc());
+    if (!stored)
+      return {};
+    OpBuilder b(collapse);
+    Type type = collapse.getResultType().clone(b.getBF16Type());
+    return tensor::CollapseShapeOp::create(b, collapse.getLoc(), type, stored, collapse.getReassociationIndices());
+  }
+  auto op = x.getDefiningOp<linalg::GenericOp>();
+  if (!op || op.getNumDpsInputs() != 1 || op.getNumDpsInits() != 1 || op.getNumReductionLoops() ||
+      llvm::any_of(op.getIndexingMapsArray(), [](AffineMap map) { return !map.isIdentity(); }))
+    return {};
+  auto widened = op.getBody()->getTerminator()->getOperand(0).getDefiningOp<arith::ExtFOp>();
+  bool isStored = widened && widened.getIn() == op.getBody()->getArgument(0) && widened.getIn().getType().isBF16();
+  return isStored ? op.getInputs()[0] : Value();
+}
+
+static bool hasBfloatNumbers(MatmulOp op) {
+  auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
+  return weight && ::whit::hasBfloatNumbers(weight.getFormat().getEncoding());
+}
+
 namespace {
 struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<QuantizeActivationsPass> {
   using QuantizeActivationsPassBase::QuantizeActivationsPassBase;
@@ -44,12 +68,14 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
     auto x = dyn_cast<RankedTensorType>(op.getX().getType());
     if (!x || !x.getElementType().isF32())
       return;
-    if (!weight || !::whit::hasBfloatNumbers(weight.getFormat().getEncoding())) {
+    if (!hasBfloatNumbers(op)) {
       StringRef name = weight ? weight.getFormat().getName() : "no weight format";
       remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
           << ("activations stay f32: the numbers of " + name + " do not fit in bf16").str();
       return;
     }
+    if (Value stored = storedBfloats(op.getX()))
+      return op.getXMutable().assign(stored);
     Value &copy = rounded[op.getX()];
     if (!copy) {
       OpBuilder b(op);
@@ -71,6 +97,8 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
   void quantize(MatmulOp op) {
     auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
     if (!weight || !::whit::hasIntegerCodes(weight.getFormat().getEncoding())) {
+      if (Value stored = hasBfloatNumbers(op) ? storedBfloats(op.getX()) : Value())
+        return op.getXMutable().assign(stored);
       remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
           << "activations stay f32: the weight is stored as floats";
       return;

@@ -12,7 +12,8 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
 
     With `bf16`, activations are rounded to nearest even, once per value, where the stored values of the weight, or its codes
     less their zero, are bf16 numbers; sums stay f32. Other weights (f32, f16, float zeros and minimums) keep f32 activations:
-    rounding these would lose digits and save nothing.
+    rounding these would lose digits and save nothing. Activations that a model has in bf16 and widens are taken as they are
+    stored, by `auto` too if the weight is bf16.
 
     ```mlir
     %y = whit.matmul ins(%x, %w : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>) outs(%e : ...)

@@ -149,7 +149,9 @@ bool hasBfloatNumbers(const Encoding &encoding) {
   if (encoding.isPlain())
     return encoding.scaleType() == ScaleType::BF16;
   // A difference of two bytes has 8 significant bits.
-  return hasIntegerCodes(encoding) && (encoding.zero == ZeroKind::Constant || encoding.zero == ZeroKind::Integer);
+  bool isSubtracted = encoding.zero == ZeroKind::Integer ||
+                      (encoding.zero == ZeroKind::Constant && encoding.constant >= 0 && encoding.constant <= 255);
+  return hasIntegerCodes(encoding) && isSubtracted;
 }
 
 int64_t blockCount(const Factor &factor, int64_t k) {

@@ -9,6 +9,7 @@
 #include "Driver/Compile.h"
 #include "Driver/Options.h"
 #include "Interpret/Regions.h"
+#include "runtime/encoding/Half.h"
 #include "runtime/trust/Manifest.h"
 #include "whit/Runtime.h"
 
@@ -92,7 +93,13 @@ static std::vector<uint8_t> bytesOf(const Tensor &tensor, whit_dtype type) {
     case WHIT_F64:
       store(number);
       break;
-    default: { // integers and bools, by their lowest bytes; halves are refused before
+    case WHIT_F16:
+      store(floatToHalf(float(number)));
+      break;
+    case WHIT_BF16:
+      store(floatToBfloat(float(number)));
+      break;
+    default: { // integers and bools, by their lowest bytes
       int64_t integer = tensor.isFloat() ? int64_t(number) : tensor.integers[i];
       std::memcpy(bytes.data() + i * size, &integer, size);
     }
@@ -119,9 +126,6 @@ static llvm::Error runOnce(whit_module *module, whit_session *session, const Nam
     auto found = inputs.find(value.name);
     if (found == inputs.end())
       continue;
-    if (value.dtype == WHIT_F16 || value.dtype == WHIT_BF16)
-      return fail(Exit::Unsupported,
-                  "input '" + std::string(value.name) + "' is of 16-bit floats, which a replay cannot give");
     const Tensor &tensor = found->second;
     if (int64_t(tensor.shape.size()) == value.rank)
       learn(value, tensor.shape.data(), sizes);

@@ -67,3 +67,28 @@ func.func @wider(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?
 }
 whit.weight @a : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 whit.weight @b : !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
+
+// -----
+
+// What the model has in bf16 need not be widened for a weight in bf16, whatever is asked for but f32.
+// CHECK-LABEL: func @stored
+// CHECK: whit.matmul ins(%arg0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
+// BF16-LABEL: func @stored
+// BF16-NOT: truncf
+// BF16: whit.matmul ins(%arg0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
+// F32-LABEL: func @stored
+// F32: whit.matmul ins(%{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
+func.func @stored(%x: tensor<?x64xbf16>, %m: index) -> tensor<?x32xf32> {
+  %s = tensor.empty(%m) : tensor<?x64xf32>
+  %wide = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<?x64xbf16>) outs(%s : tensor<?x64xf32>) {
+  ^bb0(%in: bf16, %out: f32):
+    %v = arith.extf %in : bf16 to f32
+    linalg.yield %v : f32
+  } -> tensor<?x64xf32>
+  %a = whit.constant @a : !whit.tensor<32x64xf32, #whit.format<bf16>>
+  %e = tensor.empty(%m) : tensor<?x32xf32>
+  %y = whit.matmul ins(%wide, %a : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<bf16>>) outs(%e : tensor<?x32xf32>) -> tensor<?x32xf32>
+  return %y : tensor<?x32xf32>
+}
+whit.weight @a : !whit.tensor<32x64xf32, #whit.format<bf16>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 4096 x bf16, "0">]>]

@@ -85,9 +85,9 @@ TEST(EncodingPlace, MatchesTheWorkedExample) {
 TEST(EncodingPlace, Bf16ComesInPairs) {
   Place place = solvePlace(*parseEncoding("bf16", nullptr), 17, 5);
   EXPECT_EQ(place.panelBytes, 3 * 64);
-  EXPECT_EQ(codeBit(place, 0, 1, 0), (BitPosition{2, 0}));
-  EXPECT_EQ(codeBit(place, 1, 0, 9), (BitPosition{5, 1}));
-  EXPECT_EQ(codeBit(place, 16, 4, 0), (BitPosition{3 * 64 + 2 * 64, 0}));
+  EXPECT_EQ(codeBit(place, 0, 0, 1, 0), (BitPosition{2, 0}));
+  EXPECT_EQ(codeBit(place, 0, 1, 0, 9), (BitPosition{5, 1}));
+  EXPECT_EQ(codeBit(place, 0, 16, 4, 0), (BitPosition{3 * 64 + 2 * 64, 0}));
   EXPECT_EQ(solvePlace(*parseEncoding("f16", nullptr), 17, 5).panelBytes, 5 * 32);
 }
 
