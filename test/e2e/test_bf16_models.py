@@ -102,3 +102,16 @@ def test_a_program_of_bf16_is_within_its_bound(tools, compiled, tmp_path):
         artifact, _ = compiled(tmp_path / "program.mlir", f"--target={target}")
         done = tools.run("whit-check", tmp_path / "program.mlir", artifact, "--inputs", tmp_path / "in.npz")
         assert "regions within their bounds" in done.out, target
+
+
+def test_subnormal_numbers_may_be_taken_for_zero(tools, compiled, tmp_path):
+    """vdpbf16ps does: the bound of a product of bf16 has room for that, and for no more."""
+    random = np.random.default_rng(9)
+    model = save(tmp_path / "small.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], {"x": ["rows", K]}, {"y": ["rows", N]},
+                 {"w": random.uniform(1, 2, (K, N))})
+    np.savez(tmp_path / "in.npz", x=random.integers(1, 128, (3, K)).astype(np.uint16))
+    for target in ("host", "x86-64-v3"):
+        done = tools.run("whit-check", model, compiled(model, f"--target={target}")[0], "--inputs", tmp_path / "in.npz")
+        assert "regions within their bounds" in done.out, target
+        for bound in re.findall(r"bound ([0-9.]+e[+-]\d+)", done.out):  # named where a number differs at all
+            assert float(bound) < 2.0**-126 * 4 * K, target
