@@ -192,7 +192,7 @@ static unsigned eraseUnused(Operation *op, llvm::DenseSet<Operation *> &erased) 
 }
 
 void raise::raiseEach(func::FuncOp func, StringRef pass, StringRef what,
-                      function_ref<Value(ImplicitLocOpBuilder &, linalg::GenericOp)> raise) {
+                      function_ref<Value(ImplicitLocOpBuilder &, linalg::GenericOp, std::string &why)> raise) {
   SmallVector<linalg::GenericOp> ops;
   func.walk([&](linalg::GenericOp op) {
     if (op.hasPureTensorSemantics() && op->getNumResults() == 1)
@@ -203,9 +203,14 @@ void raise::raiseEach(func::FuncOp func, StringRef pass, StringRef what,
     if (erased.contains(op.getOperation()))
       continue;
     ImplicitLocOpBuilder b(op.getLoc(), op);
-    Value value = raise(b, op);
-    if (!value)
+    std::string why;
+    Value value = raise(b, op, why);
+    if (!value) {
+      if (!why.empty())
+        remark::missed(op.getLoc(), remark::RemarkOpts::name("raised").category(pass))
+            << (what + " is not raised: " + why).str();
       continue;
+    }
     Location loc = op.getLoc();
     op.getResult(0).replaceAllUsesWith(value);
     unsigned count = eraseUnused(op, erased);

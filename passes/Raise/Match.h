@@ -25,6 +25,7 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 #include <optional>
+#include <string>
 
 namespace mlir::whit::raise {
 
@@ -124,10 +125,11 @@ bool dependsOn(const Element &element, unsigned dim);
 Value vectorOf(ImplicitLocOpBuilder &b, const Element &element, unsigned rank, int64_t k);
 
 /// Runs `raise` on operations of a function from the last to the first: the largest match is found first. `raise` gives
-/// the value that replaces the only result of the operation, or null. What becomes unused is erased, and a remark says
-/// how much.
+/// the value that replaces the only result of the operation, or null; where it is null although the operation is nearly
+/// what was looked for, `why` names the condition that failed. What becomes unused is erased. Remarks say how much that
+/// was, and what was missed.
 void raiseEach(func::FuncOp func, StringRef pass, StringRef what,
-               function_ref<Value(ImplicitLocOpBuilder &, linalg::GenericOp)> raise);
+               function_ref<Value(ImplicitLocOpBuilder &, linalg::GenericOp, std::string &why)> raise);
 
 // ------------------------------------------------------------------------------------------------
 

@@ -424,16 +424,16 @@ Value AttentionMatcher::build() {
 namespace {
 struct RaiseAttentionPass : mlir::whit::impl::RaiseAttentionPassBase<RaiseAttentionPass> {
   void runOnOperation() override {
-    raiseEach(getOperation(), getArgument(), "attention", [&](ImplicitLocOpBuilder &b, linalg::GenericOp op) -> Value {
-      AttentionMatcher matcher(b, op);
-      if (!matcher.findSoftmax())
-        return {};
-      Value result = matcher.match() ? matcher.build() : Value();
-      if (!result)
-        remark::missed(op.getLoc(), remark::RemarkOpts::name("raised").category(getArgument()))
-            << ("attention is not raised, and stays a softmax between two products: " + matcher.reason).str();
-      return result;
-    });
+    raiseEach(getOperation(), getArgument(), "attention",
+              [&](ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) -> Value {
+                AttentionMatcher matcher(b, op);
+                if (!matcher.findSoftmax())
+                  return {};
+                Value result = matcher.match() ? matcher.build() : Value();
+                if (!result)
+                  why = matcher.reason;
+                return result;
+              });
   }
 };
 } // namespace

@@ -20,7 +20,7 @@ using namespace mlir::whit::raise;
 
 /// y[b, h, t, d] = 0 <= t - start < S ? new[b, h, t - start, d] : cache[b, h, t, d], as an update of a slice becomes
 /// when it is imported: an elementwise operation that reads the new tokens where they are.
-static Value raiseUpdate(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+static Value raiseUpdate(ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &) {
   auto type = cast<RankedTensorType>(op.getResult(0).getType());
   if (type.getRank() != 4 || !type.getElementType().isF32() || op.getNumParallelLoops() != 4)
     return {};

@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/FormatVariadic.h"
 
 #include <cmath>
 
@@ -159,12 +160,17 @@ std::optional<double> Formula::at(size_t node, double x) const {
 static double gelu(double x) { return x * std::erfc(-x * M_SQRT1_2) / 2; }
 static double geluByTanh(double x) { return x / 2 * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
 
+/// What rounding the constants and the operations of a formula to f32 can do to its value at x, for each unit of |x|.
+constexpr double kRounding = 1e-6;
+/// Further from gelu than either form from the other, and nearer than any activation that is meant to be another.
+constexpr double kNearly = 2e-3;
+
 /// Whether the formula has the values of `wanted` as a function of `node`. Points are not special numbers, at which a
 /// select may hide something.
-static bool agrees(const Formula &formula, size_t node, double (*wanted)(double)) {
+static bool agrees(const Formula &formula, size_t node, double (*wanted)(double), double within = kRounding) {
   auto near = [&](double x) {
     std::optional<double> found = formula.at(node, x);
-    return found && std::fabs(*found - wanted(x)) <= 1e-6 * std::fabs(x);
+    return found && std::fabs(*found - wanted(x)) <= within * std::fabs(x);
   };
   if (!near(0.7310585) || !near(-0.3141593))
     return false;
@@ -178,15 +184,15 @@ namespace {
 struct RaiseGeluPass : mlir::whit::impl::RaiseGeluPassBase<RaiseGeluPass> {
   void runOnOperation() override {
     raiseEach(getOperation(), getArgument(), "gelu",
-              [&](ImplicitLocOpBuilder &b, linalg::GenericOp op) { return raise(b, op); });
+              [&](ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) { return raise(b, op, why); });
   }
 
-  static Value raise(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+  static Value raise(ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) {
     Value result = op.getResult(0);
     // A product or a quotient, by which every form ends.
     Element root = elementOf(result), scalar = resolve(root);
-    if (!getElementTypeOrSelf(result.getType()).isF32() || scalar.isTensor() ||
-        scalar.value.getParentRegion() != &op.getRegion() ||
+    Type type = getElementTypeOrSelf(result.getType());
+    if (!isa<FloatType>(type) || scalar.isTensor() || scalar.value.getParentRegion() != &op.getRegion() ||
         !isa_and_present<arith::MulFOp, arith::DivFOp>(scalar.value.getDefiningOp()))
       return {};
     Formula formula(root);
@@ -196,10 +202,25 @@ struct RaiseGeluPass : mlir::whit::impl::RaiseGeluPassBase<RaiseGeluPass> {
       if (formula.isConstant(node))
         continue;
       for (bool byTanh : {false, true})
-        if (agrees(formula, node, byTanh ? geluByTanh : gelu))
-          if (Value value = build(b, op, formula.element(node), byTanh))
+        if (agrees(formula, node, byTanh ? geluByTanh : gelu)) {
+          if (Value value = type.isF32() ? build(b, op, formula.element(node), byTanh) : Value()) {
+            why.clear();
             return value;
+          }
+          why = type.isF32() ? "what it is computed from is no tensor of f32"
+                             : llvm::formatv("its elements are {0}; f32 is required", type).str();
+        }
     }
+    if (!why.empty())
+      return {};
+    for (size_t node = 0; node + 1 < formula.size(); ++node)
+      if (!formula.isConstant(node) && agrees(formula, node, gelu, kNearly)) {
+        why = llvm::formatv(
+            "its values differ from those of gelu by more than {0:e0} of their argument, as when one of its "
+            "constants is cut short",
+            kRounding);
+        return {};
+      }
     return {};
   }
 

@@ -32,12 +32,12 @@ struct RaiseMatmulsPass : mlir::whit::impl::RaiseMatmulsPassBase<RaiseMatmulsPas
     for (auto func : getOperation().getOps<func::FuncOp>())
       if (!func.isExternal())
         raiseEach(func, getArgument(), "matmul",
-                  [&](ImplicitLocOpBuilder &b, linalg::GenericOp op) { return raise(b, op); });
+                  [&](ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) { return raise(b, op, why); });
     shareTables();
     dropUnused();
   }
 
-  Value raise(ImplicitLocOpBuilder &b, linalg::GenericOp op);
+  Value raise(ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why);
   std::optional<Matrix> matrixOf(Element element, AffineExpr n, AffineExpr k);
   WeightOp encoded(Matrix matrix);
   void shareTables();
@@ -88,7 +88,7 @@ WeightOp RaiseMatmulsPass::encoded(Matrix matrix) {
   return weight;
 }
 
-Value RaiseMatmulsPass::raise(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+Value RaiseMatmulsPass::raise(ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) {
   Value result = op.getResult(0);
   auto type = cast<RankedTensorType>(result.getType());
   if (op.getNumReductionLoops() != 1 || op.getNumDpsInits() != 1 || type.getRank() < 1 ||
@@ -121,8 +121,7 @@ Value RaiseMatmulsPass::raise(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
       if (Element operand = asOperand(b, (*factors)[1 - i]))
         x = arrange(b, operand, indices, sizes);
     if (!x || !getElementTypeOrSelf(x.getType()).isF32()) {
-      remark::missed(op.getLoc(), remark::RemarkOpts::name("raised").category(getArgument()))
-          << "matmul is not raised: its other operand has no layout of rows, or is not f32";
+      why = "its other operand has no layout of rows, or is not f32";
       return {};
     }
     WeightOp weight = encoded(*matrix);

@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DEF_RAISENORMSPASS
@@ -30,11 +31,15 @@ struct Norm {
 
 class NormMatcher {
 public:
-  explicit NormMatcher(unsigned rank) : k(rank - 1) {}
+  explicit NormMatcher(unsigned k) : k(k) {}
   std::optional<Norm> match(const Element &y);
+  /// Without a bias; weights may be anything.
+  std::optional<Norm> matchProduct(const Element &y);
+
+  std::string why;           ///< what is wrong with the epsilon, if nothing else is
+  Operation *root = nullptr; ///< whose reciprocal root was looked at last
 
 private:
-  std::optional<Norm> matchProduct(const Element &y);
   bool isMean(const Element &m, const Element &x) {
     Element term = meanOf(m, k);
     return term && same(term, x);
@@ -72,11 +77,19 @@ std::optional<Norm> NormMatcher::matchProduct(const Element &y) {
   Element inside = takeReciprocalRoot(all);
   if (!inside)
     return std::nullopt;
+  root = makerOf(inside);
   Sum sum = sumOf(inside);
   Norm norm;
   norm.epsilon = sum.constant;
-  if (norm.epsilon < 0 || norm.epsilon > 1)
+  if (norm.epsilon < 0 || norm.epsilon > 1) {
+    if (sum.added.size() == 1 && meanOf(sum.added[0], k))
+      why = llvm::formatv("its epsilon is {0}; a number from 0 to 1 is required", norm.epsilon);
     return std::nullopt;
+  }
+  if (sum.added.size() == 2 && sum.subtracted.empty())
+    for (int i : {0, 1})
+      if (Element squares = meanOf(sum.added[i], k); squares && squareOf(squares))
+        why = "its epsilon is not a constant";
   Element moment = sum.added.size() == 1 && sum.subtracted.empty() ? sum.added[0] : Element();
   // layer: one factor is x - mean, and the root is of the variance of that x.
   for (const Element &factor : all.over) {
@@ -131,16 +144,31 @@ std::optional<Norm> NormMatcher::match(const Element &y) {
   return norm;
 }
 
-static Value raiseNorm(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+/// Every product with the root is tried; what is missed is said of the first, which is the whole.
+static Value raiseNorm(ImplicitLocOpBuilder &b, linalg::GenericOp op, SmallPtrSetImpl<Operation *> &missed,
+                       std::string &why) {
   Value result = op.getResult(0);
   auto type = cast<RankedTensorType>(result.getType());
   int64_t rank = type.getRank();
-  if (!type.getElementType().isF32() || rank < 1 || type.isDynamicDim(rank - 1) || type.getDimSize(rank - 1) < 2 ||
+  if (rank < 1 || type.isDynamicDim(rank - 1) || type.getDimSize(rank - 1) < 2 ||
       op.getNumParallelLoops() != op.getNumLoops())
     return {};
-  std::optional<Norm> norm = NormMatcher(rank).match(elementOf(result));
-  if (!norm)
+  NormMatcher matcher(rank - 1);
+  std::optional<Norm> norm = matcher.match(elementOf(result));
+  if (!norm) {
+    why = matcher.why;
+    for (int64_t dim = 0; dim + 1 < rank && why.empty(); ++dim)
+      if (NormMatcher(dim).matchProduct(elementOf(result)))
+        why = llvm::formatv("its mean is over dimension {0}; the last one, {1}, is required", dim, rank - 1);
+    if (!why.empty() && !missed.insert(matcher.root).second)
+      why.clear();
     return {};
+  }
+  if (!type.getElementType().isF32()) {
+    if (missed.insert(matcher.root).second)
+      why = llvm::formatv("its elements are {0}; f32 is required", type.getElementType());
+    return {};
+  }
   int64_t k = type.getDimSize(rank - 1);
   SmallVector<OpFoldResult> sizes = sizesOf(b, result);
   SmallVector<AffineExpr> indices = llvm::to_vector(b.getMultiDimIdentityMap(rank).getResults());
@@ -155,8 +183,12 @@ static Value raiseNorm(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
     return arith::ConstantOp::create(b, SplatElementsAttr::get(vector, b.getF32FloatAttr(absent)));
   };
   Value weight = parameter(norm->weight, 1);
-  if (!x || !weight || !getElementTypeOrSelf(x.getType()).isF32())
+  if (!x || !weight || !getElementTypeOrSelf(x.getType()).isF32()) {
+    why = !x        ? "what it normalizes is no tensor of its shape"
+          : !weight ? "its weight is no vector"
+                    : "what it normalizes is not f32";
     return {};
+  }
   FloatAttr epsilon = b.getF32FloatAttr(norm->epsilon);
   Value init = tensor::EmptyOp::create(b, sizes, b.getF32Type());
   if (!norm->centered)
@@ -169,6 +201,11 @@ static Value raiseNorm(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
 
 namespace {
 struct RaiseNormsPass : mlir::whit::impl::RaiseNormsPassBase<RaiseNormsPass> {
-  void runOnOperation() override { raiseEach(getOperation(), getArgument(), "norm", raiseNorm); }
+  void runOnOperation() override {
+    SmallPtrSet<Operation *, 4> missed;
+    raiseEach(
+        getOperation(), getArgument(), "norm",
+        [&](ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) { return raiseNorm(b, op, missed, why); });
+  }
 };
 } // namespace

@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DEF_RAISEROTARYPASS
@@ -122,23 +123,31 @@ static Value startsOf(ImplicitLocOpBuilder &b, OpFoldResult batch, OpFoldResult 
   return starts.getResult(0);
 }
 
-static Value raiseRotary(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+static Value raiseRotary(ImplicitLocOpBuilder &b, linalg::GenericOp op, std::string &why) {
   Value result = op.getResult(0);
   auto type = cast<RankedTensorType>(result.getType());
-  if (!type.getElementType().isF32() || type.getRank() != 4 || type.isDynamicDim(kDepth) || type.getDimSize(kDepth) % 2)
+  if (type.getRank() != 4 || type.isDynamicDim(kDepth) || type.getDimSize(kDepth) % 2)
     return {};
   int64_t half = type.getDimSize(kDepth) / 2;
   std::optional<Rotation> rotation = matchRotation(elementOf(result), half);
-  if (!rotation || !repeats(rotation->cos) || !repeats(rotation->sin))
+  if (!rotation)
     return {};
+  auto no = [&](const Twine &reason) {
+    why = reason.str();
+    return Value();
+  };
+  if (!type.getElementType().isF32())
+    return no(llvm::formatv("its elements are {0}; f32 is required", type.getElementType()).str());
+  if (!repeats(rotation->cos) || !repeats(rotation->sin))
+    return no("its tables are not known to be the same in both halves");
   auto has = [&](unsigned dim) { return dependsOn(rotation->cos, dim) || dependsOn(rotation->sin, dim); };
   if (has(1) && has(2))
-    return {};
+    return no("its tables change with dimensions 1 and 2, of which one must be that of the heads");
   // A single row has no dimension that tables could depend on; it is where the model has it most often.
   unsigned rowDim = has(1) || (!has(2) && type.getDimSize(1) == 1 && type.getDimSize(2) != 1) ? 1 : 2;
   unsigned headDim = 3 - rowDim;
   if (type.isDynamicDim(headDim))
-    return {};
+    return no("its number of heads, dimension " + Twine(headDim) + ", is not known");
   SmallVector<OpFoldResult> sizes = sizesOf(b, result);
   AffineExpr batch = b.getAffineDimExpr(0), row = b.getAffineDimExpr(rowDim), head = b.getAffineDimExpr(headDim),
              depth = b.getAffineDimExpr(kDepth);
@@ -146,7 +155,7 @@ static Value raiseRotary(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
   SmallVector<OpFoldResult> rowSizes{sizes[0], sizes[rowDim], sizes[headDim], sizes[kDepth]};
   Value x = arrange(b, rotation->x, inRows, rowSizes);
   if (!x || !getElementTypeOrSelf(x.getType()).isF32())
-    return {};
+    return no("what it rotates is no tensor of f32 of its shape");
   bool own = has(0);
   SmallVector<AffineExpr> indices{batch, row, depth};
   SmallVector<OpFoldResult> tableSizes{sizes[0], sizes[rowDim], sizes[kDepth]};
@@ -154,7 +163,7 @@ static Value raiseRotary(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
   ArrayRef<OpFoldResult> usedSizes = ArrayRef(tableSizes).drop_front(own ? 0 : 1);
   Value cos = tableOf(b, rotation->cos, used, usedSizes, half), sin = tableOf(b, rotation->sin, used, usedSizes, half);
   if (!cos || !sin)
-    return {};
+    return no("its tables are no tensors of f32 whose rows are its tokens");
   Value start = startsOf(b, sizes[0], sizes[rowDim], own), origin = arith::ConstantIndexOp::create(b, 0);
   Value init = tensor::EmptyOp::create(b, rowSizes, b.getF32Type());
   Value y = RotaryOp::create(b, init.getType(), x, cos, sin, start, origin, init, /*interleaved=*/false).getResult(0);

@@ -26,7 +26,7 @@ static Element withoutGuard(const Element &element) {
   return guards ? (*chosen)[2] : element;
 }
 
-std::optional<Softmax> raise::softmaxOf(const Element &element, unsigned loop) {
+std::optional<Softmax> raise::softmaxOf(const Element &element, unsigned loop, std::string *why) {
   Softmax softmax;
   Element inner = resolve(withoutGuard(element));
   softmax.guarded = inner && resolve(element).value != inner.value;
@@ -45,12 +45,15 @@ std::optional<Softmax> raise::softmaxOf(const Element &element, unsigned loop) {
   if (!sum || sum->fold != Fold::Sum || !same(sum->term, product.over[0]))
     return std::nullopt;
   auto power = operands<math::ExpOp>(product.over[0]);
-  auto difference = power ? operands<arith::SubFOp>((*power)[0]) : std::nullopt;
-  if (!difference)
+  if (!power)
     return std::nullopt;
-  std::optional<Reduction> maximum = reductionOf((*difference)[1], loop);
-  if (!maximum || maximum->fold != Fold::Maximum || !same(maximum->term, (*difference)[0]))
+  auto difference = operands<arith::SubFOp>((*power)[0]);
+  std::optional<Reduction> maximum = difference ? reductionOf((*difference)[1], loop) : std::nullopt;
+  if (!maximum || maximum->fold != Fold::Maximum || !same(maximum->term, (*difference)[0])) {
+    if (why)
+      *why = "what is subtracted from its scores is not their maximum over the same dimension";
     return std::nullopt;
+  }
   softmax.scores = (*difference)[0];
   return softmax;
 }

@@ -13,7 +13,8 @@ struct Softmax {
   bool guarded = false; ///< NaN, which a row of -infinity gives, is replaced by 0
 };
 
-/// The softmax over dimension `loop` of the frame that makes `element`.
-std::optional<Softmax> softmaxOf(const Element &element, unsigned loop);
+/// The softmax over dimension `loop` of the frame that makes `element`. Where it is a softmax but for one thing, `why`
+/// says what.
+std::optional<Softmax> softmaxOf(const Element &element, unsigned loop, std::string *why = nullptr);
 
 } // namespace mlir::whit::raise

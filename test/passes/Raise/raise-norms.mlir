@@ -1,5 +1,6 @@
 // RUN: whit-check %s
 // RUN: whit-opt %s --whit-raise-norms --canonicalize --cse -o %t && FileCheck %s < %t && whit-check %t
+// RUN: whit-opt %s --whit-raise-norms --remarks-filter-missed=.* --remark-format=emitRemark -o %t 2>&1 | FileCheck %s --check-prefix=MISSED --implicit-check-not="is not raised"
 
 // RMS norm as PyTorch exports it: x^2, mean, + epsilon, sqrt, 1 / it, times x, times the weight.
 
@@ -324,4 +325,68 @@ func.func private @other_count(%x: tensor<?x4xf32>, %w: tensor<4xf32>) -> tensor
     linalg.yield %r : f32
   } -> tensor<?x4xf32>
   return %8 : tensor<?x4xf32>
+}
+
+// What is nearly the formula stays as it is, and a remark names the condition that failed.
+
+// x / sqrt(mean of squares + epsilon) over the first dimension, and then times a weight: said once.
+
+// MISSED-DAG: norm is not raised: its mean is over dimension 0; the last one, 1, is required
+// CHECK-LABEL: func.func @norm_of_columns
+// CHECK-NOT: whit.{{rms|layer}}_norm
+// CHECK: return
+func.func @norm_of_columns(%x: tensor<3x4xf32>, %w: tensor<4xf32>) -> tensor<3x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %row = tensor.empty() : tensor<4xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%row : tensor<4xf32>) -> tensor<4xf32>
+  %s = linalg.generic {indexing_maps = [#id, #row], iterator_types = ["reduction", "parallel"]} ins(%x : tensor<3x4xf32>) outs(%zeros : tensor<4xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %q = arith.mulf %a, %a : f32
+    %r = arith.addf %u, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<4xf32>
+  %n = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%x, %s : tensor<3x4xf32>, tensor<4xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %u: f32):
+    %count = arith.constant 3.0 : f32
+    %epsilon = arith.constant 1.0e-5 : f32
+    %mean = arith.divf %b, %count : f32
+    %safe = arith.addf %mean, %epsilon : f32
+    %root = math.rsqrt %safe : f32
+    %r = arith.mulf %a, %root : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  %y = linalg.generic {indexing_maps = [#id, #row, #id], iterator_types = ["parallel", "parallel"]} ins(%n, %w : tensor<3x4xf32>, tensor<4xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %u: f32):
+    %r = arith.mulf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
+
+// MISSED-DAG: norm is not raised: its epsilon is not a constant
+// CHECK-LABEL: func.func @norm_with_an_epsilon_of_each_row
+// CHECK-NOT: whit.{{rms|layer}}_norm
+// CHECK: return
+func.func @norm_with_an_epsilon_of_each_row(%x: tensor<3x4xf32>, %epsilon: tensor<3xf32>) -> tensor<3x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %column = tensor.empty() : tensor<3xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%column : tensor<3xf32>) -> tensor<3xf32>
+  %s = linalg.generic {indexing_maps = [#id, #rows], iterator_types = ["parallel", "reduction"]} ins(%x : tensor<3x4xf32>) outs(%zeros : tensor<3xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %q = arith.mulf %a, %a : f32
+    %r = arith.addf %u, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<3xf32>
+  %y = linalg.generic {indexing_maps = [#id, #rows, #rows, #id], iterator_types = ["parallel", "parallel"]} ins(%x, %s, %epsilon : tensor<3x4xf32>, tensor<3xf32>, tensor<3xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %c: f32, %u: f32):
+    %count = arith.constant 4.0 : f32
+    %mean = arith.divf %b, %count : f32
+    %safe = arith.addf %mean, %c : f32
+    %root = math.rsqrt %safe : f32
+    %r = arith.mulf %a, %root : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
 }

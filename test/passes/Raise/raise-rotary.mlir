@@ -1,5 +1,6 @@
 // RUN: whit-check %s
 // RUN: whit-opt %s --whit-raise-rotary --canonicalize --cse -o %t && FileCheck %s < %t && whit-check %t
+// RUN: whit-opt %s --whit-raise-rotary --remarks-filter-missed=.* --remark-format=emitRemark -o %t 2>&1 | FileCheck %s --check-prefix=MISSED --implicit-check-not="is not raised"
 
 // Heads are transposed before they are rotated, and each token of each sequence has a row of the tables: sequence b starts at row
 // b * 2 of the four that there are. The transpose moves behind the rotation, where attention can do without it.
@@ -193,4 +194,36 @@ func.func private @other_halves(%x: tensor<2x3x2x4xf32>, %cos: tensor<1x3x1x4xf3
     linalg.yield %r : f32
   } -> tensor<2x3x2x4xf32>
   return %11 : tensor<2x3x2x4xf32>
+}
+
+// What is nearly the formula stays as it is, and a remark names the condition that failed.
+
+#all = affine_map<(b, h, s, d) -> (b, h, s, d)>
+#tokens = affine_map<(b, h, s, d) -> (s, d)>
+
+// The cosines of the second half may be others than those of the first.
+
+// MISSED-DAG: rotary embedding is not raised: its tables are not known to be the same in both halves
+// CHECK-LABEL: func.func @rotary_with_any_table
+// CHECK-NOT: whit.rotary
+// CHECK: return
+func.func @rotary_with_any_table(%x: tensor<1x2x3x4xf32>, %cos: tensor<3x4xf32>, %sin: tensor<3x4xf32>) -> tensor<1x2x3x4xf32> {
+  %h = tensor.empty() : tensor<1x2x3x2xf32>
+  %e = tensor.empty() : tensor<1x2x3x4xf32>
+  %low = tensor.extract_slice %x[0, 0, 0, 0] [1, 2, 3, 2] [1, 1, 1, 1] : tensor<1x2x3x4xf32> to tensor<1x2x3x2xf32>
+  %high = tensor.extract_slice %x[0, 0, 0, 2] [1, 2, 3, 2] [1, 1, 1, 1] : tensor<1x2x3x4xf32> to tensor<1x2x3x2xf32>
+  %negated = linalg.generic {indexing_maps = [#all, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%high : tensor<1x2x3x2xf32>) outs(%h : tensor<1x2x3x2xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %r = arith.negf %a : f32
+    linalg.yield %r : f32
+  } -> tensor<1x2x3x2xf32>
+  %turned = tensor.concat dim(3) %negated, %low : (tensor<1x2x3x2xf32>, tensor<1x2x3x2xf32>) -> tensor<1x2x3x4xf32>
+  %y = linalg.generic {indexing_maps = [#all, #all, #tokens, #tokens, #all], iterator_types = ["parallel", "parallel", "parallel", "parallel"]} ins(%x, %turned, %cos, %sin : tensor<1x2x3x4xf32>, tensor<1x2x3x4xf32>, tensor<3x4xf32>, tensor<3x4xf32>) outs(%e : tensor<1x2x3x4xf32>) {
+  ^bb0(%a: f32, %t: f32, %c: f32, %s: f32, %u: f32):
+    %p = arith.mulf %a, %c : f32
+    %q = arith.mulf %t, %s : f32
+    %r = arith.addf %p, %q : f32
+    linalg.yield %r : f32
+  } -> tensor<1x2x3x4xf32>
+  return %y : tensor<1x2x3x4xf32>
 }

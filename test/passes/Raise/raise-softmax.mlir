@@ -1,5 +1,6 @@
 // RUN: whit-check %s
 // RUN: whit-opt %s --whit-raise-softmax --canonicalize --cse -o %t && FileCheck %s < %t && whit-check %t
+// RUN: whit-opt %s --whit-raise-softmax --remarks-filter-missed=.* --remark-format=emitRemark -o %t 2>&1 | FileCheck %s --check-prefix=MISSED --implicit-check-not="is not raised"
 
 // The maximum and the sum are over the last dimension, and are stretched over it again.
 
@@ -181,4 +182,73 @@ func.func private @other_maximum(%x: tensor<2x3xf32>, %z: tensor<2x3xf32>) -> te
     linalg.yield %r : f32
   } -> tensor<2x3xf32>
   return %16 : tensor<2x3xf32>
+}
+
+// What is nearly the formula stays as it is, and a remark names the condition that failed.
+
+#id = affine_map<(d0, d1) -> (d0, d1)>
+#columns = affine_map<(d0, d1) -> (d1)>
+
+// MISSED-DAG: softmax is not raised: it sums over dimension 0; the last one, 1, is required
+// CHECK-LABEL: func.func @softmax_of_columns
+// CHECK-NOT: whit.softmax
+// CHECK: return
+func.func @softmax_of_columns(%x: tensor<3x4xf32>) -> tensor<3x4xf32> {
+  %low = arith.constant 0xFF800000 : f32
+  %zero = arith.constant 0.0 : f32
+  %row = tensor.empty() : tensor<4xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %lows = linalg.fill ins(%low : f32) outs(%row : tensor<4xf32>) -> tensor<4xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%row : tensor<4xf32>) -> tensor<4xf32>
+  %m = linalg.generic {indexing_maps = [#id, #columns], iterator_types = ["reduction", "parallel"]} ins(%x : tensor<3x4xf32>) outs(%lows : tensor<4xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %r = arith.maximumf %u, %a : f32
+    linalg.yield %r : f32
+  } -> tensor<4xf32>
+  %p = linalg.generic {indexing_maps = [#id, #columns, #id], iterator_types = ["parallel", "parallel"]} ins(%x, %m : tensor<3x4xf32>, tensor<4xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %u: f32):
+    %d = arith.subf %a, %b : f32
+    %r = math.exp %d : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  %s = linalg.generic {indexing_maps = [#id, #columns], iterator_types = ["reduction", "parallel"]} ins(%p : tensor<3x4xf32>) outs(%zeros : tensor<4xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %r = arith.addf %u, %a : f32
+    linalg.yield %r : f32
+  } -> tensor<4xf32>
+  %y = linalg.generic {indexing_maps = [#id, #columns, #id], iterator_types = ["parallel", "parallel"]} ins(%p, %s : tensor<3x4xf32>, tensor<4xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %u: f32):
+    %r = arith.divf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
+
+#rows = affine_map<(d0, d1) -> (d0)>
+
+// MISSED-DAG: softmax is not raised: what is subtracted from its scores is not their maximum over the same dimension
+// CHECK-LABEL: func.func @softmax_without_maximum
+// CHECK-NOT: whit.softmax
+// CHECK: return
+func.func @softmax_without_maximum(%x: tensor<3x4xf32>) -> tensor<3x4xf32> {
+  %zero = arith.constant 0.0 : f32
+  %column = tensor.empty() : tensor<3xf32>
+  %e = tensor.empty() : tensor<3x4xf32>
+  %zeros = linalg.fill ins(%zero : f32) outs(%column : tensor<3xf32>) -> tensor<3xf32>
+  %p = linalg.generic {indexing_maps = [#id, #id], iterator_types = ["parallel", "parallel"]} ins(%x : tensor<3x4xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %r = math.exp %a : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  %s = linalg.generic {indexing_maps = [#id, #rows], iterator_types = ["parallel", "reduction"]} ins(%p : tensor<3x4xf32>) outs(%zeros : tensor<3xf32>) {
+  ^bb0(%a: f32, %u: f32):
+    %r = arith.addf %u, %a : f32
+    linalg.yield %r : f32
+  } -> tensor<3xf32>
+  %y = linalg.generic {indexing_maps = [#id, #rows, #id], iterator_types = ["parallel", "parallel"]} ins(%p, %s : tensor<3x4xf32>, tensor<3xf32>) outs(%e : tensor<3x4xf32>) {
+  ^bb0(%a: f32, %b: f32, %u: f32):
+    %r = arith.divf %a, %b : f32
+    linalg.yield %r : f32
+  } -> tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
 }
