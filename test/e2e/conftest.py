@@ -111,6 +111,24 @@ def genai_int4() -> Path:
 
 
 @pytest.fixture(scope="session")
+def optimum_fp32():
+    """A copy of the Optimum export beside it, with rotary frequencies for theta 100,000: those of the model's own configuration, and of
+    the programs that JAX made of it. The export has 10,000, with which it answers nonsense."""
+    import onnx
+
+    source = model_path("smollm2_optimum_fp32.onnx")
+    graph = onnx.load(str(source), load_external_data=False)
+    tensors = [a.t for node in graph.graph.node if node.op_type == "Constant" for a in node.attribute if list(a.t.dims) == [1, 32, 1]]
+    assert len(tensors) == 1
+    frequencies = (1e5 ** (-np.arange(32) / 32)).astype(np.float32).reshape(1, 32, 1)
+    tensors[0].CopyFrom(onnx.numpy_helper.from_array(frequencies, tensors[0].name))
+    copy = source.with_name(f".optimum.{os.getpid()}.onnx")  # external data is found beside the graph
+    onnx.save(graph, str(copy))
+    yield copy
+    copy.unlink()
+
+
+@pytest.fixture(scope="session")
 def tokens():
     from whit.tokens import Tokens
 

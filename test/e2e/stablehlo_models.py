@@ -29,21 +29,3 @@ def write_llama(folder: Path) -> Path:
     path = folder / "smollm2.safetensors"
     save_file({name: value.copy() for name, value in llama_tensors(model_path("smollm2.gguf")).items()}, str(path))
     return path
-
-
-def with_its_angles(model: Path) -> Path:
-    """A copy of the Optimum export beside it, with rotary frequencies for theta 100000: those of the program, and of the model's own
-    configuration. The export has 10000."""
-    import os
-
-    import numpy as np
-    import onnx
-
-    graph = onnx.load(str(model), load_external_data=False)
-    tensors = [a.t for node in graph.graph.node if node.op_type == "Constant" for a in node.attribute if list(a.t.dims) == [1, 32, 1]]
-    assert len(tensors) == 1
-    frequencies = (1e5 ** (-np.arange(32) / 32)).astype(np.float32).reshape(1, 32, 1)
-    tensors[0].CopyFrom(onnx.numpy_helper.from_array(frequencies, tensors[0].name))
-    copy = model.with_name(f".{model.stem}.{os.getpid()}.angles.onnx")  # external data is found beside the graph
-    onnx.save(graph, str(copy))
-    return copy

@@ -4,6 +4,7 @@ runtime, and the same bits for a sentence alone and in a batch, for any number o
 import numpy as np
 import pytest
 
+from limits import HIDDEN
 from real import model_path
 
 OUTPUT = "last_hidden_state"
@@ -38,7 +39,7 @@ def peer(model):
 @pytest.mark.parametrize("batch, length", [(1, 1), (1, 2), (2, 15), (3, 17), (8, 33), (5, 64), (1, 128), (2, 257), (1, 512), (8, 512)])
 def test_agrees_with_onnx_runtime(tools, artifact, peer, batch, length):
     feeds = sentences(batch, length)
-    np.testing.assert_allclose(tools.infer(artifact, feeds)[OUTPUT], peer(feeds), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(tools.infer(artifact, feeds)[OUTPUT], peer(feeds), rtol=0, atol=HIDDEN)
 
 
 def test_is_as_close_to_f64_as_onnx_runtime(tools, model, artifact, peer, tmp_path):

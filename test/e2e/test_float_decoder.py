@@ -1,34 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """A language model in f32 with fully dynamic shapes, as Optimum exports it: attention, norms and rotary embeddings are spelled out in
 7,426 nodes, and the caches are tensors that grow."""
-import os
-
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 import reference
+from limits import LOGIT
 from test_language_model import agree
-
-THETA = 100_000  # of the model; the recipe of the exporter's file says 10,000, with which it answers nonsense
-LARGEST_DIFFERENCE = 1e-3  # of a logit, between two f32 runtimes
 
 
 @pytest.fixture(scope="module")
-def model():
-    from real import model_path
-
-    source = model_path("smollm2_optimum_fp32.onnx")
-    graph = onnx.load(str(source), load_external_data=False)
-    frequencies = [n.attribute[0].t for n in graph.graph.node if n.op_type == "Constant" and list(n.attribute[0].t.dims) == [1, 32, 1]]
-    assert len(frequencies) == 1
-    values = 1 / np.float32(THETA) ** (np.arange(0, 64, 2, dtype=np.float32) / 64)
-    frequencies[0].CopyFrom(numpy_helper.from_array(values.reshape(1, 32, 1), frequencies[0].name))
-    copy = source.with_name(f".optimum.{os.getpid()}.onnx")  # external data is found beside the graph
-    onnx.save(graph, str(copy))
-    yield copy
-    copy.unlink()
+def model(optimum_fp32):
+    return optimum_fp32
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +50,9 @@ def test_logits_and_caches(tools, compiled, model, runtime, english, batch, past
     found = tools.infer(compiled(model)[0], feeds_of(runtime, rows[:, past:], before))
     difference = np.abs(found["logits"] - expected).max()
     print(f"batch {batch}, past {past}, new {new}: {difference:.1e}")
-    assert difference <= LARGEST_DIFFERENCE
+    assert difference <= LOGIT
     for value, present in zip(runtime.past_inputs, presents):
-        assert np.abs(found[value.name.replace("past_key_values", "present")] - present).max() <= LARGEST_DIFFERENCE
+        assert np.abs(found[value.name.replace("past_key_values", "present")] - present).max() <= LOGIT
 
 
 def test_rows_of_different_length(tools, compiled, model, runtime, english):
@@ -79,7 +62,7 @@ def test_rows_of_different_length(tools, compiled, model, runtime, english):
     ids = np.where(mask, english[:36].reshape(3, 12), 0)
     expected, _ = runtime.step(ids, runtime.empty_past(3), mask)
     found = tools.infer(compiled(model)[0], feeds_of(runtime, ids, runtime.empty_past(3), mask))["logits"]
-    assert np.abs(found - expected)[mask == 1].max() <= LARGEST_DIFFERENCE
+    assert np.abs(found - expected)[mask == 1].max() <= LOGIT
 
 
 def test_as_exact_as_onnxruntime(tools, compiled, model, runtime, english, tmp_path):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from limits import EMBEDDING, LOGIT
 from real import model_path
 from reference import Runtime
-from stablehlo_models import flags, program, with_its_angles, write_llama
+from stablehlo_models import flags, program, write_llama
 
 pytest.importorskip("onnxruntime")
 random = np.random.default_rng(0)
@@ -29,30 +30,30 @@ def test_minilm_gives_the_embeddings_of_its_onnx_form(tools, compiled, length):
     mask = (np.arange(128) < length).astype(np.int32)[None]
     found = tools.infer(artifact, {"arg101": ids, "arg102": mask})["out0"]
     wanted = embeddings(onnxruntime.InferenceSession(str(model_path("minilm.onnx"))), ids, mask)
-    assert np.abs(found - wanted).max() <= 1e-4
+    assert np.abs(found - wanted).max() <= EMBEDDING
 
 
 @pytest.fixture(scope="module")
-def reference():
-    copy = with_its_angles(model_path("smollm2_optimum_fp32.onnx"))
-    try:
-        return Runtime(copy)
-    finally:
-        copy.unlink()
+def onnx_form(optimum_fp32):
+    return Runtime(optimum_fp32)
 
 
-def test_smollm2_continues_like_its_onnx_form(tools, compiled, reference, tmp_path):
+@pytest.fixture(scope="module")
+def params(tmp_path_factory):
+    return write_llama(tmp_path_factory.mktemp("params"))
+
+
+def test_smollm2_continues_like_its_onnx_form(tools, compiled, onnx_form, params):
     """Token by token, the caches passed by hand: first a prompt, then what both choose."""
-    params = write_llama(tmp_path)
     artifact, _ = compiled(program("smollm2_t1"), *flags("smollm2_t1", params))
-    prompt, caches, past = [504, 3575, 282], [np.zeros((30, 1, 3, CAPACITY, 64), np.float32)] * 2, reference.empty_past()
+    prompt, caches, past = [504, 3575, 282], [np.zeros((30, 1, 3, CAPACITY, 64), np.float32)] * 2, onnx_form.empty_past()
     chosen = []
     for position in range(6):
         token = (prompt + chosen)[position]
         feeds = {"arg272": np.array([[token]], np.int32), "arg273": np.array(position, np.int32), "arg274": caches[0], "arg275": caches[1]}
         found = tools.infer(artifact, feeds)
-        logits, past = reference.step(np.array([[token]], np.int64), past)
-        assert np.abs(found["out0"][0, -1] - logits[0, -1]).max() <= 1e-3
+        logits, past = onnx_form.step(np.array([[token]], np.int64), past)
+        assert np.abs(found["out0"][0, -1] - logits[0, -1]).max() <= LOGIT
         best = int(found["out0"][0, -1].argmax())
         assert best == int(logits[0, -1].argmax())
         if position >= len(prompt) - 1:
