@@ -5,7 +5,7 @@ import pytest
 
 from limits import EMBEDDING, LOGIT
 from real import model_path
-from reference import Runtime
+from reference import HERE, Runtime
 from stablehlo_models import flags, program, write_llama
 
 pytest.importorskip("onnxruntime")
@@ -59,3 +59,16 @@ def test_smollm2_continues_like_its_onnx_form(tools, compiled, onnx_form, params
         if position >= len(prompt) - 1:
             chosen.append(best)
         caches = [found["out1"], found["out2"]]
+
+
+def test_smollm2_reads_a_prompt_like_its_onnx_form(tools, compiled, onnx_form, params, tokens):
+    """A whole prompt in one call: what each of its 128 tokens is followed by, and the caches that are left."""
+    artifact, _ = compiled(program("smollm2_t128"), *flags("smollm2_t128", params))
+    ids = np.array([tokens.encode((HERE / "english.txt").read_text(encoding="utf-8"))[:128]])
+    caches = np.zeros((30, 1, 3, CAPACITY, 64), np.float32)
+    found = tools.infer(artifact, {"arg272": ids.astype(np.int32), "arg273": np.array(0, np.int32), "arg274": caches, "arg275": caches})
+    logits, past = onnx_form.step(ids.astype(np.int64), onnx_form.empty_past())
+    assert np.abs(found["out0"] - logits).max() <= LOGIT
+    assert (found["out0"].argmax(-1) == logits.argmax(-1)).all()
+    for name, cache in (("out1", past[0::2]), ("out2", past[1::2])):
+        assert np.abs(found[name][:, :, :, :128] - np.stack(cache)).max() <= LOGIT
