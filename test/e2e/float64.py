@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 
 
-def decode(codes: np.ndarray, scales: np.ndarray, zeros, bits: int, k: int) -> np.ndarray:
+def decode(codes: np.ndarray, scales: np.ndarray, zeros, bits: int, k: int, dtype=np.float64) -> np.ndarray:
     """[N, blocks, bytes] codes, low bits first, to [N, K]; zeros is None, packed bytes like the codes, or floats."""
     n, blocks = codes.shape[0], codes.shape[1]
-    codes = unpack(codes, bits).reshape(n, blocks, -1).astype(np.float64)
+    codes = unpack(codes, bits).reshape(n, blocks, -1).astype(dtype)
     if zeros is None:
-        zeros = np.float64(1 << (bits - 1))
+        zeros = dtype(1 << (bits - 1))
     elif zeros.dtype == np.uint8:
-        zeros = unpack(zeros.reshape(n, -1), bits)[:, :blocks, None].astype(np.float64)
+        zeros = unpack(zeros.reshape(n, -1), bits)[:, :blocks, None].astype(dtype)
     else:
-        zeros = zeros.reshape(n, blocks, 1).astype(np.float64)
+        zeros = zeros.reshape(n, blocks, 1).astype(dtype)
     return ((codes - zeros) * scales.reshape(n, blocks, 1)).reshape(n, -1)[:, :k]
 
 
@@ -56,13 +56,13 @@ def attention(qkv, past_key, past_value, last, cos, sin, heads: int, kv_heads: i
     return mixed.swapaxes(1, 2).reshape(batch, tokens, -1), key, value
 
 
-def run(model: Path, feeds: dict) -> dict:
-    """All outputs of the model in f64 for `feeds` by input name."""
+def run(model: Path, feeds: dict, dtype=np.float64) -> dict:
+    """All outputs of the model in f64 for `feeds` by input name; or in f32, which shows what rounding does to them."""
     import onnx
 
     proto = onnx.load(str(model))
     values = {t.name: onnx.numpy_helper.to_array(t) for t in proto.graph.initializer}
-    values.update({k: v.astype(np.float64) if v.dtype.kind == "f" else v for k, v in feeds.items()}, **{"": None})
+    values.update({k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in feeds.items()}, **{"": None})
     for node in proto.graph.node:
         x = [values[name] for name in node.input]
         a = {p.name: onnx.helper.get_attribute_value(p) for p in node.attribute}
@@ -86,10 +86,10 @@ def run(model: Path, feeds: dict) -> dict:
         elif kind == "GatherBlockQuantized":
             rows = x[0][x[1]].reshape(-1, x[2].shape[1], a["block_size"] * a["bits"] // 8)
             zeros = x[3][x[1]].reshape(rows.shape[0], -1) if len(x) > 3 else None
-            table = decode(rows, x[2][x[1]].reshape(-1, x[2].shape[1]), zeros, a["bits"], rows.shape[1] * a["block_size"])
+            table = decode(rows, x[2][x[1]].reshape(-1, x[2].shape[1]), zeros, a["bits"], rows.shape[1] * a["block_size"], dtype)
             y = [table.reshape(*x[1].shape, -1)]
         elif kind == "MatMulNBits":
-            y = [x[0] @ decode(x[1], x[2], x[3] if len(x) > 3 else None, a["bits"], a["K"]).T]
+            y = [x[0] @ decode(x[1], x[2], x[3] if len(x) > 3 else None, a["bits"], a["K"], dtype).T]
         elif kind == "SimplifiedLayerNormalization":
             y = [rms_norm(x[0], x[1], a["epsilon"])]
         elif kind == "SkipSimplifiedLayerNormalization":
