@@ -56,7 +56,7 @@ def test_logits_and_weights(tmp_path, matrix, table, head):
             # Only the zero point is rounded: once, to f32, and to no more than half a unit in the last place of the minimum.
             found = decoded(arrays, f"model.layers.{layer}.{name}")
             assert np.abs(found - value).max() <= np.abs(value).max() * 2.0 ** -23
-    np.testing.assert_allclose(run(output, [5, 9, 1, 30, 2, 17]), tiny.logits(source, [5, 9, 1, 30, 2, 17]), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(run(output, [5, 9, 1, 30, 2, 17]), tiny.logits(source, [5, 9, 1, 30, 2, 17]), rtol=tiny.CLOSE, atol=tiny.CLOSE)
 
 
 def test_half_split_undoes_the_interleaving():

@@ -25,7 +25,7 @@ def expected(tiny_gguf):
 
 
 def close(found, expected) -> None:
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=tiny.CLOSE, atol=tiny.CLOSE)
 
 
 def mask(length: int) -> np.ndarray:
@@ -202,7 +202,7 @@ def test_compile_from_bytes_and_protos(own_home):
     onnx.checker.check_model(model)
     x = np.linspace(-4, 4, 12, dtype=np.float32).reshape(3, 4)
     for given in (model, model.SerializeToString()):
-        np.testing.assert_allclose(whit.compile(given)(x=x)["y"], 1 / (1 + np.exp(-x)), rtol=1e-5)
+        np.testing.assert_allclose(whit.compile(given)(x=x)["y"], 1 / (1 + np.exp(-x)), rtol=8 * np.finfo(np.float32).eps)
     model.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(errors.UnsupportedError, match="NoSuchOperator"):
         whit.compile(model)
