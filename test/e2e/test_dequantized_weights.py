@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 
-from conftest import ROOT
+from real import ROOT
 
 sys.path.insert(0, str(ROOT / "test/lib/Import/ONNX"))
 import models  # noqa: E402

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from conftest import ROOT
+from real import ROOT
 
 sys.path.insert(0, str(ROOT / "test/lib/Import/ONNX"))
 import integers  # noqa: E402
