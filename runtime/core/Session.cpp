@@ -311,6 +311,10 @@ whit_status Session::appendInput(const int64_t *tokens, int64_t count, whit_tens
     return WHIT_OK;
   if (count > kMaxDimension || !tokenBuffer.reserve(count * 4))
     return fail(WHIT_LIMIT, "no memory for %lld tokens", Long(count));
+  for (int64_t i = 0; i < count; ++i)
+    if (tokens[i] != int32_t(tokens[i])) // cut to 32 bits it may be another token
+      return fail(WHIT_INVALID, "token %lld, at %lld, is no i32, which input '%.*s' takes", Long(tokens[i]), Long(i),
+                  WHIT_NAME(argument.name));
   fillElements(ElementType::I32, tokenBuffer.data(), count, [&](int64_t i) { return tokens[i]; });
   input.data = tokenBuffer.data();
   return WHIT_OK;

@@ -345,6 +345,17 @@ TEST_F(SessionTest, PastsMayHaveAnyName) {
   EXPECT_STREQ(whit_message(), "dimension 'past_tokens + 1' is 7; it must be from 0 to 4");
 }
 
+/// 2^32 + 1 is not token 1.
+TEST_F(SessionTest, TokensThatAreNoI32AreRefused) {
+  Manifest manifest = testManifest();
+  manifest.arguments[0].type = ElementType::I32;
+  ASSERT_NO_FATAL_FAILURE(open(manifest));
+  const float *logits;
+  int64_t size, tokens[] = {1, (int64_t(1) << 32) + 1};
+  EXPECT_EQ(whit_session_append(session, tokens, 2, &logits, &size), WHIT_INVALID);
+  EXPECT_STREQ(whit_message(), "token 4294967297, at 1, is no i32, which input 'input_ids' takes");
+}
+
 /// Expressions that leave the range of a size are refused, whatever they are.
 TEST_F(SessionTest, SizesThatCannotBeAreRefused) {
   using Steps = std::vector<SizeStep>;
