@@ -7,12 +7,14 @@ change that is meant).
 import json
 import os
 import re
+import time
 
 import numpy as np
 import onnx
 import pytest
 
 import onnx_nodes
+from ledger import record
 from real import need_build
 
 ALWAYS = re.compile("attention|rms_norm|rotary|softmax|gelu|matmul|gemm|trilu|quantizelinear")
@@ -36,9 +38,11 @@ def built(tools):
 
 def test_node_tests_give_what_is_expected():
     expected, cases = json.loads(onnx_nodes.EXPECTED.read_text()), onnx_nodes.cases()
-    names = chosen(expected)
+    names, start = chosen(expected), time.monotonic()
     assert len(names) > 150 and set(expected) == set(cases)
     differing = {name: (found, expected[name]) for name in names if (found := onnx_nodes.outcome(cases[name])) != expected[name]}
+    if os.environ.get("WHIT_LONG"):
+        record("node tests of ONNX", time.monotonic() - start, f"{len(names):,} tests", len(differing))
     assert not differing, "\n".join(f"{name}: {found}; expected: {wanted}" for name, (found, wanted) in differing.items())
 
 
