@@ -39,4 +39,4 @@ def test_remarks_say_what_was_raised(tools, tmp_path, model):
               f"--explain={explained}")
     text = explained.read_text()
     assert re.search(r"attention raised from \d+ operations", text)
-    assert "attention is not raised" not in text
+    assert "is not raised" not in text
