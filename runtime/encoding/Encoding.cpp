@@ -12,7 +12,7 @@ namespace whit {
 namespace {
 
 constexpr ScaleType kPlainTypes[] = {
-#define WHIT_PLAIN_FORMAT(name, type) ScaleType::type,
+#define WHIT_PLAIN_FORMAT(name, type, aliases, source) ScaleType::type,
 #include "whit/Formats.def"
 };
 
@@ -29,25 +29,36 @@ std::string instance(std::string_view formula, std::string_view type, std::strin
   return text;
 }
 
-/// The formats of a family, given by the type and the block of their scales.
-std::optional<Encoding> member(const FormatRow &row, ScaleType type, std::string_view shape) {
-  return parseFormula(instance(row.formula, nameOf(type), shape), nullptr);
+bool hasTypes(const FormatRow &row) { return row.formula.find("$T") != row.formula.npos; }
+
+/// A format of a family, given by the type and the block of its scales.
+std::optional<Encoding> member(const FormatRow &row, ScaleType type, std::string_view shape, std::string *why) {
+  return parseFormula(instance(row.formula, nameOf(type), shape), why);
 }
 
-bool hasWord(std::string_view words, std::string_view word) {
-  for (size_t begin = 0; begin < words.size();) {
-    size_t end = std::min(words.find(' ', begin), words.size());
-    if (words.substr(begin, end - begin) == word)
-      return true;
+/// Calls body(name, grouping) for every alias of a row; the grouping, "g64_f32", is empty where the table gives none.
+template <typename Body> void forAliases(const FormatRow &row, Body &&body) {
+  for (size_t begin = 0; begin < row.aliases.size();) {
+    size_t end = std::min(row.aliases.find(' ', begin), row.aliases.size());
+    std::string_view alias = row.aliases.substr(begin, end - begin);
+    size_t cut = std::min(alias.find('='), alias.size());
+    body(alias.substr(0, cut), alias.substr(std::min(cut + 1, alias.size())));
     begin = end + 1;
   }
-  return false;
 }
 
 std::optional<Encoding> refuse(std::string *why, std::string text) {
   if (why)
     *why = std::move(text);
   return std::nullopt;
+}
+
+/// The format of a row; of a family its member with groups of 32 and f16 scales.
+std::optional<Encoding> encodingOf(const FormatRow &row) {
+  for (ScaleType type : kPlainTypes)
+    if (row.stem == nameOf(type))
+      return plainEncoding(type);
+  return row.isFamily ? member(row, ScaleType::F16, "32", nullptr) : parseFormula(row.formula, nullptr);
 }
 
 /// Takes the text up to the next '_' (or all of it) from the front of `rest`.
@@ -111,11 +122,7 @@ std::string suggestion(std::string_view name) {
       near.emplace_back(far, std::move(known));
   };
   for (const FormatRow &row : formatRows()) {
-    for (size_t begin = 0; begin < row.aliases.size();) {
-      size_t end = std::min(row.aliases.find(' ', begin), row.aliases.size());
-      add(std::string(row.aliases.substr(begin, end - begin)));
-      begin = end + 1;
-    }
+    forAliases(row, [&](std::string_view alias, std::string_view) { add(std::string(alias)); });
     if (!row.isFamily)
       add(std::string(row.stem));
     else
@@ -133,7 +140,7 @@ std::string suggestion(std::string_view name) {
 
 const std::vector<FormatRow> &formatRows() {
   static const std::vector<FormatRow> rows = {
-#define WHIT_PLAIN_FORMAT(name, type) {name, "", name, false, "", ""},
+#define WHIT_PLAIN_FORMAT(name, type, aliases, source) {name, "", name, false, aliases, source},
 #define WHIT_FORMAT(name, formula, aliases, source) {name, "", formula, false, aliases, source},
 #define WHIT_FORMAT_FAMILY(stem, suffix, formula, aliases, source) {stem, suffix, formula, true, aliases, source},
 #include "whit/Formats.def"
@@ -142,13 +149,23 @@ const std::vector<FormatRow> &formatRows() {
 }
 
 std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
-  for (ScaleType type : kPlainTypes)
-    if (name == nameOf(type))
-      return plainEncoding(type);
   for (const FormatRow &row : formatRows()) {
-    bool isAlias = hasWord(row.aliases, name);
-    if (row.isFamily ? isAlias : isAlias || name == row.stem)
-      return row.isFamily ? member(row, ScaleType::F16, "32") : parseFormula(row.formula, nullptr);
+    if (!row.isFamily && name == row.stem)
+      return encodingOf(row);
+    std::optional<std::string> meant;
+    forAliases(row, [&](std::string_view alias, std::string_view grouping) {
+      if (alias != name)
+        return;
+      meant = std::string(row.stem);
+      if (!row.isFamily)
+        return;
+      // The suffix of a family stands between the block and the type.
+      size_t cut = std::min(grouping.find('_'), grouping.size());
+      meant = *meant + "_" + (grouping.empty() ? "g32" : std::string(grouping.substr(0, cut))) +
+              std::string(row.suffix) + std::string(grouping.substr(cut));
+    });
+    if (meant)
+      return parseEncoding(*meant, why);
   }
 
   // Words only for who reads them: suggestions come from parsing other names.
@@ -179,7 +196,7 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
     stem = row.stem;
     left = left.empty() ? left : left.substr(1);
     std::string_view grouping = takeWord(left);
-    if (left != (row.suffix.empty() ? row.suffix : row.suffix.substr(1)))
+    if (rest.ends_with('_') || left != (row.suffix.empty() ? row.suffix : row.suffix.substr(1)))
       continue;
     std::optional<std::string> shape = shapeOf(grouping);
     if (!shape)
@@ -187,12 +204,12 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
                              "'; it must be gN (N from 1 to " + std::to_string(kMaxGroup) +
                              "), channel or tensor, as in " + std::string(row.stem) + "_g32" + std::string(row.suffix) +
                              similar());
-    std::optional<Encoding> encoding = member(row, type, *shape);
-    if (!encoding)
-      return refuse(why, "format " + quoted + " has no scales of type " + std::string(nameOf(type)));
-    if (std::string spelled = nameOf(*encoding); spelled != name)
-      return refuse(why, "format " + quoted + " is not spelled as it must be: '" + spelled + "'");
-    return encoding;
+    if (type != ScaleType::F16 && !hasTypes(row))
+      return refuse(why, "format " + quoted + " ends in a type of scales; those of " + std::string(row.stem) +
+                             " are part of its formula, " + std::string(row.formula));
+    std::string reason;
+    std::optional<Encoding> encoding = member(row, type, *shape, &reason);
+    return encoding ? encoding : refuse(why, "format " + quoted + ": " + reason);
   }
   if (stemKnown)
     return refuse(why, "format " + quoted + " ends in something that '" + std::string(stem) +
@@ -214,19 +231,32 @@ std::string nameOf(const Encoding &encoding) {
                       : first.block == BlockShape{1, 0} ? "channel"
                       : first.block.rows == 1           ? std::to_string(first.block.columns)
                                                         : "";
-  for (const FormatRow &row : formatRows()) {
+  bool hasSuffix = first.type == ScaleType::F16 || first.type == ScaleType::F32 || first.type == ScaleType::BF16;
+  // Most rows differ in what a code means: only the others are instantiated.
+  static const std::vector<Encoding> samples = [] {
+    std::vector<Encoding> result;
+    for (const FormatRow &row : formatRows())
+      result.push_back(encodingOf(row).value_or(Encoding()));
+    return result;
+  }();
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const FormatRow &row = formatRows()[i];
+    bool isAlike = samples[i].zero == encoding.zero && samples[i].constant == encoding.constant &&
+                   std::ranges::equal(samples[i].terms, encoding.terms, {}, &Term::codec, &Term::codec);
+    if (!isAlike)
+      continue;
     if (!row.isFamily) {
-      if (parseFormula(row.formula, nullptr) == encoding)
+      if (samples[i] == encoding)
         return std::string(row.stem);
       continue;
     }
-    bool hasName = first.type == ScaleType::F16 || first.type == ScaleType::F32 || first.type == ScaleType::BF16;
-    if (!hasName || shape.empty() || member(row, first.type, shape) != encoding)
+    ScaleType type = hasTypes(row) ? first.type : ScaleType::F16;
+    if (shape.empty() || (hasTypes(row) && !hasSuffix) || member(row, type, shape, nullptr) != encoding)
       continue;
     std::string name(row.stem);
     name += (std::isdigit(uint8_t(shape[0])) ? "_g" : "_") + shape + std::string(row.suffix);
-    if (first.type != ScaleType::F16)
-      name += "_" + std::string(nameOf(first.type));
+    if (type != ScaleType::F16)
+      name += "_" + std::string(nameOf(type));
     return name;
   }
   return formulaOf(encoding);

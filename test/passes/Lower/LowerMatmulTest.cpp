@@ -284,6 +284,9 @@ void checkFormats(Activations activations) {
     } else if (activations == Activations::Int8) {
       continue;
     }
+    std::optional<Encoding> encoding = parseEncoding(format, nullptr);
+    if (!encoding || (!encoding->isPlain() && !hasIntegerCodes(*encoding)))
+      continue;
     const std::vector<Machine> machines = machinesOfHost();
     const char *small = "schedule <tile = [0, 0], rows = 2, panels = 2>"; // little code, soon compiled
     if (activations != Activations::Bf16) // decoding is that of f32, and the shapes are tested on the best machine

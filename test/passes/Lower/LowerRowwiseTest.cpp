@@ -144,13 +144,17 @@ std::vector<std::string> formats() {
   int i = 0;
   for (const std::string &stem : whit::formatStems()) {
     size_t bar = stem.find('_');
-    if (whit::parseEncoding(stem, nullptr)) { // plain
+    if (auto encoding = whit::parseEncoding(stem, nullptr); encoding && encoding->isPlain()) {
       names.push_back(stem);
       continue;
     }
     const char *groupings[] = {"_g32", "_channel", "_g20", "_tensor"}, *scales[] = {"", "_f32", "_bf16"};
     std::string suffix = bar == std::string::npos ? "" : stem.substr(bar);
-    names.push_back(stem.substr(0, bar) + groupings[i % 4] + suffix + scales[i % 3]);
+    std::string name = stem.substr(0, bar) + groupings[i % 4] + suffix + scales[i % 3];
+    std::optional<whit::Encoding> encoding = whit::parseEncoding(name, nullptr);
+    if (!encoding || !whit::hasIntegerCodes(*encoding))
+      continue;
+    names.push_back(name);
     ++i;
   }
   return names;

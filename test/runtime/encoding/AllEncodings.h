@@ -9,28 +9,42 @@
 
 namespace whit {
 
-/// Every stem with every grouping given, in every scale type.
+/// Every row, families with every grouping given and in every scale type they have.
 inline std::vector<Encoding> allEncodings(const std::vector<std::string> &groupings) {
   std::vector<Encoding> result;
-  for (const std::string &stem : formatStems()) {
-    std::optional<Encoding> plain = parseEncoding(stem, nullptr);
-    if (plain) {
-      result.push_back(*plain);
+  auto add = [&](const std::string &name) {
+    std::string why;
+    std::optional<Encoding> encoding = parseEncoding(name, &why);
+    EXPECT_TRUE(encoding) << name << ": " << why;
+    if (encoding) {
+      EXPECT_EQ(parseEncoding(nameOf(*encoding), nullptr), encoding) << name;
+      EXPECT_EQ(parseEncoding(formulaOf(*encoding), nullptr), encoding) << name;
+      result.push_back(*encoding);
+    }
+  };
+  for (const FormatRow &row : formatRows()) {
+    std::string stem(row.stem), suffix(row.suffix);
+    if (!row.isFamily) {
+      add(stem);
       continue;
     }
-    size_t cut = stem.find('_');
+    bool hasTypes = row.formula.find("$T") != row.formula.npos;
     for (const std::string &grouping : groupings)
-      for (const char *scale : {"", "_f32", "_bf16"}) {
-        std::string name = stem.substr(0, cut) + "_" + grouping + (cut == stem.npos ? "" : stem.substr(cut)) + scale;
-        std::string why;
-        std::optional<Encoding> encoding = parseEncoding(name, &why);
-        EXPECT_TRUE(encoding) << name << ": " << why;
-        if (encoding) {
-          EXPECT_EQ(nameOf(*encoding), name);
-          result.push_back(*encoding);
-        }
-      }
+      for (const char *scale : {"", "_f32", "_bf16"})
+        if (hasTypes || !*scale)
+          add(stem + "_" + grouping + suffix + scale);
   }
+  return result;
+}
+
+/// Those of them that store floats, or integers with a float for each group and zeros of every kind.
+inline std::vector<Encoding> integerEncodings(const std::vector<std::string> &groupings) {
+  std::vector<Encoding> result = allEncodings(groupings);
+  std::erase_if(result, [](const Encoding &encoding) {
+    return !encoding.isPlain() && encoding != intEncoding(encoding.bits(), encoding.zero, encoding.scaleType(),
+                                                          encoding.terms.front().scale.front().block);
+  });
+  std::erase_if(result, [](const Encoding &encoding) { return encoding.scaleType() >= ScaleType::E8M0; });
   return result;
 }
 

@@ -38,7 +38,12 @@ Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, uint32_t see
 }
 
 TEST(EncodingNames, RoundTripForEveryRow) {
-  EXPECT_EQ(allEncodings({"g1", "g32", "g100", "channel", "tensor"}).size(), 3u + 32 * 5 * 3);
+  EXPECT_EQ(integerEncodings({"g1", "g32", "g100", "channel", "tensor"}).size(), 3u + 32 * 5 * 3);
+  EXPECT_GT(allEncodings({"g16", "channel"}).size(), 300u);
+  std::set<std::string> names;
+  for (const FormatRow &row : formatRows())
+    EXPECT_TRUE(names.insert(std::string(row.stem) + " " + std::string(row.suffix)).second)
+        << row.stem << " stands twice";
 }
 
 TEST(EncodingNames, RefusesWhatIsNotSpelledCanonically) {
@@ -50,6 +55,38 @@ TEST(EncodingNames, RefusesWhatIsNotSpelledCanonically) {
     EXPECT_NE(why.find(name), why.npos) << why;
     EXPECT_FALSE(parseEncoding(name, nullptr));
   }
+}
+
+/// Names of other systems mean one of ours, and are not given to two rows.
+TEST(EncodingNames, AliasesMeanWhatTheySay) {
+  auto name = [](const char *alias) {
+    std::string why;
+    std::optional<Encoding> encoding = parseEncoding(alias, &why);
+    return encoding ? nameOf(*encoding) : why;
+  };
+  EXPECT_EQ(name("q4_0"), "int4_g32");
+  EXPECT_EQ(name("gguf:3"), "uint4_g32_min");
+  EXPECT_EQ(name("gguf:12"), "q4_k");
+  EXPECT_EQ(name("nf4"), "nf4_g64_f32");
+  EXPECT_EQ(name("bnb4:1"), "nf4_g64_f32");
+  EXPECT_EQ(name("bitnet"), "ternary_tensor_f32");
+  EXPECT_EQ(name("mxfp4"), "mxfp4");
+  std::set<std::string> aliases;
+  for (const FormatRow &row : formatRows())
+    for (size_t begin = 0; begin < row.aliases.size();) {
+      size_t end = std::min(row.aliases.find(' ', begin), row.aliases.size());
+      std::string alias(row.aliases.substr(begin, end - begin));
+      alias = alias.substr(0, alias.find('='));
+      EXPECT_TRUE(aliases.insert(alias).second) << alias << " stands twice";
+      EXPECT_TRUE(parseEncoding(alias, nullptr)) << alias;
+      begin = end + 1;
+    }
+}
+
+TEST(EncodingNames, TypesThatAreInTheFormulaAreNotInTheName) {
+  std::string why;
+  EXPECT_FALSE(parseEncoding("w4s4_g32_f32", &why));
+  EXPECT_NE(why.find("are part of its formula"), why.npos) << why;
 }
 
 TEST(EncodingNames, SuggestsCloseOnes) {
@@ -93,7 +130,7 @@ TEST(EncodingPlace, Bf16ComesInPairs) {
 
 /// The bit map hits every position at most once and covers the codes of a block completely.
 TEST(EncodingPlace, BitMapIsAPermutation) {
-  for (const Encoding &encoding : allEncodings({"g1", "g7", "g16", "g32", "channel"})) {
+  for (const Encoding &encoding : integerEncodings({"g1", "g7", "g16", "g32", "channel"})) {
     if (encoding.isPlain() || encoding.scaleType() != ScaleType::F16)
       continue;
     Place place = solvePlace(encoding, 18, 35);
@@ -119,7 +156,7 @@ class PackTest : public testing::TestWithParam<std::pair<int64_t, int64_t>> {};
 
 TEST_P(PackTest, UnpackIsTheInverseAndTheBitMapAgrees) {
   auto [n, k] = GetParam();
-  for (const Encoding &encoding : allEncodings({"g1", "g6", "g16", "g32", "g100", "channel", "tensor"})) {
+  for (const Encoding &encoding : integerEncodings({"g1", "g6", "g16", "g32", "g100", "channel", "tensor"})) {
     Matrix matrix = randomMatrix(encoding, n, k, uint32_t(n * 1000 + k));
     Place place = solvePlace(encoding, n, k);
     std::vector<uint8_t> packed(place.bytes() + 64, 0xA5);
@@ -182,7 +219,7 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackTest,
 
 /// All 2^bits codes against all zero codes and several scales, decoded by the formula written out again.
 TEST(EncodingDecode, EveryCodeOfEveryFormat) {
-  for (const Encoding &encoding : allEncodings({"channel"})) {
+  for (const Encoding &encoding : integerEncodings({"channel"})) {
     if (encoding.isPlain())
       continue;
     int64_t codes = int64_t(1) << encoding.bits();

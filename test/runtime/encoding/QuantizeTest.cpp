@@ -60,7 +60,7 @@ TEST(Quantizers, LeastSquaresIsNeverWorseInAnyGroup) {
   for (int64_t k : {1, 13, 64, 300}) {
     std::vector<float> w = awkwardRows(k, uint32_t(k));
     int64_t n = w.size() / k;
-    for (const Encoding &encoding : allEncodings({"g5", "g32", "channel", "tensor"})) {
+    for (const Encoding &encoding : integerEncodings({"g5", "g32", "channel", "tensor"})) {
       Matrix nearest, least;
       std::string why;
       ASSERT_TRUE(quantize(encoding, w.data(), n, k, nearest, &why)) << nameOf(encoding) << ": " << why;
@@ -87,7 +87,7 @@ TEST(Quantizers, LeastSquaresIsNeverWorseInAnyGroup) {
 TEST(Quantizers, GridPointsAreExact) {
   std::mt19937 random(11);
   int64_t n = 6, k = 45;
-  for (const Encoding &encoding : allEncodings({"g9", "channel"})) {
+  for (const Encoding &encoding : integerEncodings({"g9", "channel"})) {
     if (encoding.isPlain())
       continue;
     Matrix matrix = makeMatrix(encoding, n, k);
@@ -127,7 +127,7 @@ TEST(Quantizers, AreIdempotent) {
   for (int64_t k : {13, 64}) {
     std::vector<float> w = awkwardRows(k, 5);
     int64_t n = 9; // the rows of ordinary numbers
-    for (const Encoding &encoding : allEncodings({"g5", "g32", "channel"}))
+    for (const Encoding &encoding : integerEncodings({"g5", "g32", "channel"}))
       for (Quantizer quantizer : {Quantizer::Nearest, Quantizer::LeastSquares}) {
         Matrix first, second;
         std::string why;
@@ -157,7 +157,7 @@ TEST(Quantizers, ErrorIsWithinHalfAStep) {
   std::vector<float> w(n * k);
   for (float &value : w)
     value = normal(random);
-  for (const Encoding &encoding : allEncodings({"g1", "g32", "channel", "tensor"})) {
+  for (const Encoding &encoding : integerEncodings({"g1", "g32", "channel", "tensor"})) {
     Matrix matrix;
     std::string why;
     ASSERT_TRUE(quantize(encoding, w.data(), n, k, matrix, &why)) << nameOf(encoding) << ": " << why;
