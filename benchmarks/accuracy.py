@@ -118,6 +118,12 @@ def markdown(rows):
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
+def write_between(page, text):
+    """Replaces what stands between the marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- begin -->")
+    page.write_text(f"{before}<!-- begin -->\n{text}\n<!-- end -->{rest.partition('<!-- end -->')[2]}", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", type=pathlib.Path, default=MODELS / "minilm.onnx", metavar="MODEL.onnx")
@@ -135,8 +141,7 @@ def main():
     table = markdown(rows) + "\n\n" + peer
     print(table)
     if options.write:
-        before, _, rest = PAGE.read_text().partition("<!-- begin -->")
-        PAGE.write_text(f"{before}<!-- begin -->\n{table}\n<!-- end -->{rest.partition('<!-- end -->')[2]}")
+        write_between(PAGE, table)
 
 
 if __name__ == "__main__":
