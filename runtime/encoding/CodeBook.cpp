@@ -5,6 +5,7 @@
 #include "runtime/encoding/CodeBook.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -36,10 +37,16 @@ CodeBook::CodeBook(const Codec &codec, float constant, int choice) {
       bound = std::nextafter(bound, -std::numeric_limits<float>::infinity());
     bounds.push_back(bound);
   }
+  padded = bounds;
+  padded.resize(std::bit_ceil(bounds.size() + 1) - 1, std::numeric_limits<float>::infinity());
 }
 
+/// Without branches: halves of a tree whose missing bounds are infinite.
 uint8_t CodeBook::nearest(float x) const {
-  return codes[size_t(std::lower_bound(bounds.begin(), bounds.end(), x) - bounds.begin())];
+  size_t at = 0;
+  for (size_t step = (padded.size() + 1) / 2; step; step /= 2)
+    at += padded[at + step - 1] < x ? step : 0;
+  return codes[at];
 }
 
 } // namespace whit

@@ -22,6 +22,9 @@ public:
   float number(uint8_t code) const { return numbers[code]; }
   float lowest() const { return values.front(); }
   float highest() const { return values.back(); }
+  /// Distinct numbers, ascending, and for each but the last the largest x to which it or a lower one is nearest.
+  const std::vector<float> &ascending() const { return values; }
+  const std::vector<float> &ceilings() const { return bounds; }
   /// The number of largest magnitude; the positive one of two.
   float extreme() const { return highest() >= -lowest() ? highest() : lowest(); }
 
@@ -30,6 +33,7 @@ private:
   std::vector<float> values;  ///< ascending, distinct
   std::vector<uint8_t> codes; ///< of values
   std::vector<float> bounds;  ///< bounds[i]: the largest float that is nearest to values[i] or lower
+  std::vector<float> padded;  ///< bounds, then infinity up to one less than a power of two
 };
 
 } // namespace whit

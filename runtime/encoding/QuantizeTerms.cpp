@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Term after term, each on what the ones before it left. A term first gets the scale that each of its smallest blocks would
-// like, in f32; then the factors are chosen from the largest block to the smallest, each rounded to its type in the light of
-// those above it; then every value gets the nearest code under the scale that came of it.
+// Term after term, each on what the ones before it left (planes of the same blocks together: PlaneFit.h). A term first gets the
+// scale that each of its smallest blocks would like, in f32; then the factors are chosen from the largest block to the smallest,
+// each rounded to its type in the light of those above it; then every value gets the nearest code under the scale that came of
+// it. With least squares, what the smallest blocks store is chosen once more, the factors above staying as they are: so no block
+// loses by it (BlockFit.h).
 #include "runtime/encoding/QuantizeTerms.h"
 
-#include "runtime/encoding/CodeBook.h"
+#include "runtime/encoding/BlockFit.h"
 #include "runtime/encoding/Formula.h"
 #include "runtime/encoding/Half.h"
+#include "runtime/encoding/PlaneFit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -30,6 +33,7 @@ struct Blocks {
 /// The scale (and offset) that a block would like to have.
 struct Wish {
   float scale = 0, offset = 0;
+  float high = 0; ///< the largest value, where there is an offset
 };
 
 class TermQuantizer {
@@ -44,28 +48,27 @@ public:
 
   bool run(std::string *why) {
     std::vector<Wish> wishes;
-    for (int64_t row = 0; row < n; row += block.rows)
-      for (int64_t b = 0; b < block.perRow; ++b)
-        wishes.push_back(wishOf(row, b));
-    std::vector<float> ideal(n * block.perRow), offsets(hasOffset ? ideal.size() : 0);
-    for (int64_t row = 0; row < n; ++row)
-      for (int64_t b = 0; b < block.perRow; ++b) {
-        const Wish &wish = wishes[row / block.rows * block.perRow + b];
-        ideal[row * block.perRow + b] = wish.scale;
-        if (hasOffset)
-          offsets[row * block.perRow + b] = wish.offset;
-      }
+    forBlocks([&](int64_t row, int64_t b) { wishes.push_back(wishOf(row, b)); });
+    std::vector<float> offsets = factorizeMinima(wishes), ideal(n * block.perRow);
+    size_t at = 0;
+    forBlocks([&](int64_t row, int64_t b) {
+      Wish &wish = wishes[at++];
+      // A minimum that was rounded, or cannot have its sign, moves the range that is left for the codes.
+      if (hasMinimum() && books[0].lowest() == 0 && books[0].highest() > 0)
+        wish.scale = std::max(wish.high - offsets[row * block.perRow + b], 0.0f) / books[0].highest();
+      forRows(row, [&](int64_t r) { ideal[r * block.perRow + b] = wish.scale; });
+    });
     std::vector<float> scales = factorize(ideal, term.scale, values.factors);
-    if (hasOffset && encoding.zero == ZeroKind::Minimum)
-      offsets = factorize(offsets, encoding.offset, result.offset);
-    else if (hasOffset)
-      offsets = zerosOf(offsets, scales);
-    for (float number : scales)
-      if (!std::isfinite(number))
-        return refuse(why);
-    for (float number : offsets)
-      if (!std::isfinite(number))
-        return refuse(why);
+    if (hasOffset && !hasMinimum())
+      offsets = zerosOf(wishes, scales);
+    if (!allFinite(scales) || !allFinite(offsets))
+      return refuse(why);
+    if (quantizer == Quantizer::LeastSquares) {
+      forBlocks([&](int64_t row, int64_t b) { improve(row, b); });
+      scales = products(term.scale, values.factors);
+      if (hasOffset)
+        offsets = products(encoding.offset, result.offset);
+    }
     encode(scales, offsets);
     return true;
   }
@@ -78,91 +81,137 @@ private:
     return false;
   }
 
+  static bool allFinite(const std::vector<float> &numbers) {
+    return std::all_of(numbers.begin(), numbers.end(), [](float number) { return std::isfinite(number); });
+  }
+
+  bool hasMinimum() const { return hasOffset && encoding.zero == ZeroKind::Minimum; }
+
+  template <typename Body> void forBlocks(Body &&body) const {
+    for (int64_t row = 0; row < n; row += block.rows)
+      for (int64_t b = 0; b < block.perRow; ++b)
+        body(row, b);
+  }
+  template <typename Body> void forRows(int64_t row, Body &&body) const {
+    for (int64_t r = row; r < std::min(row + block.rows, n); ++r)
+      body(r);
+  }
+
   template <typename Body> void forBlock(int64_t row, int64_t b, Body &&body) const {
     for (int64_t r = row; r < std::min(row + block.rows, n); ++r)
       for (int64_t j = b * block.columns; j < std::min((b + 1) * block.columns, k); ++j)
         body(rest[r * k + j]);
   }
 
-  /// Tables with numbers of both signs: the largest value of the block meets the largest number. With an offset: the range of
-  /// the block, and 0 where it is a zero point, is laid over the range of the table.
+  /// Tables with numbers of both signs: the largest value of the block meets the largest number. One or two numbers beside 0, or
+  /// a sign alone: the mean magnitude meets them ("BitNet b1.58", 2024). With an offset: the range of the block, and 0 where it is
+  /// a zero point, is laid over the range of the table.
   Wish nearestWish(const CodeBook &book, int64_t row, int64_t b) const {
     float low = std::numeric_limits<float>::max(), high = -low, extreme = 0;
+    double magnitudes = 0;
+    int64_t count = 0;
     forBlock(row, b, [&](float value) {
       low = std::min(low, value), high = std::max(high, value);
       extreme = std::fabs(value) > std::fabs(extreme) ? value : extreme;
+      magnitudes += std::fabs(value);
+      ++count;
     });
+    if (!count)
+      return {};
     if (hasOffset) {
       if (encoding.zero != ZeroKind::Minimum)
         low = std::min(low, 0.0f), high = std::max(high, 0.0f);
-      Wish wish;
-      wish.scale = (high - low) / (book.highest() - book.lowest());
-      wish.offset = encoding.zero == ZeroKind::Minimum ? low - book.lowest() * wish.scale : low;
-      return wish;
+      else if (!isSigned(encoding.offset.front().type)) // its sign is that of the factors above, as in ggml
+        low = std::min(low, 0.0f);
+      float scale = (high - low) / (book.highest() - book.lowest());
+      return {scale, encoding.zero == ZeroKind::Minimum ? low - book.lowest() * scale : low, high};
     }
     bool isSymmetric = book.highest() == -book.lowest();
+    if (isSymmetric && book.ascending().size() <= 3)
+      return {float(magnitudes / double(count)) / book.highest()};
     if (isSigned(term.scale.front().type) && !isSymmetric)
-      return {extreme / book.extreme(), 0};
+      return {extreme / book.extreme()};
     float above = book.highest() > 0 ? std::max(high, 0.0f) / book.highest() : 0;
     float below = book.lowest() < 0 ? std::min(low, 0.0f) / book.lowest() : 0;
-    return {std::max(above, below), 0};
+    return {std::max(above, below)};
   }
 
-  double errorOf(const CodeBook &book, const Wish &wish, int64_t row, int64_t b, Wish *refit) const {
-    double error = 0, vv = 0, vw = 0;
-    forBlock(row, b, [&](float value) {
-      float x = value - (encoding.zero == ZeroKind::Minimum && hasOffset ? wish.offset : 0);
-      float number = book.number(book.nearest(wish.scale == 0 ? 0 : x / wish.scale));
-      double difference = double(x) - double(number) * double(wish.scale);
-      error += difference * difference;
-      vv += double(number) * number;
-      vw += double(number) * x;
-    });
-    if (refit && vv > 0)
-      refit->scale = float(vw / vv);
-    return error;
+  std::vector<float> gather(int64_t row, int64_t b) const {
+    std::vector<float> w;
+    forBlock(row, b, [&](float value) { w.push_back(value); });
+    return w;
   }
 
-  /// Scales around the nearest one, each improved once by what suits its codes best.
-  Wish wishOf(const CodeBook &book, int64_t row, int64_t b, double *error) const {
-    Wish best = nearestWish(book, row, b);
-    bool hasZero = hasOffset && encoding.zero != ZeroKind::Minimum;
-    if (quantizer == Quantizer::LeastSquares && best.scale != 0 && !hasZero) {
-      constexpr float kRatios[] = {0.6f,  0.67f, 0.72f, 0.76f, 0.8f,  0.84f, 0.88f,
-                                   0.92f, 0.96f, 1.0f,  1.04f, 1.08f, 1.14f, 1.2f};
-      Wish start = best;
-      double least = errorOf(book, best, row, b, nullptr);
-      for (float ratio : kRatios) {
-        Wish candidate = start, improved;
-        candidate.scale *= ratio;
-        improved = candidate;
-        double first = errorOf(book, candidate, row, b, &improved), second = errorOf(book, improved, row, b, nullptr);
-        if (first < least)
-          least = first, best = candidate;
-        if (second < least)
-          least = second, best = improved;
-      }
+  /// Everything about a block but what it stores; before factors are chosen it is as if it could store any float.
+  BlockContext contextOf(int64_t row, int64_t b, bool isStored) const {
+    BlockContext context{
+        encoding, books, term.codec.kind, hasOffset, isStored ? term.scale.front().type : ScaleType::F32, {}, {}};
+    auto outer = [&](const std::vector<Factor> &factors, const std::vector<FactorValues> &stored,
+                     std::vector<float> &to) {
+      for (size_t f = 1; f < factors.size(); ++f)
+        to.push_back(stored[f][indexOf(factors[f], row, b)]);
+    };
+    if (isStored) {
+      outer(term.scale, values.factors, context.outerScales);
+      if (hasOffset)
+        outer(encoding.offset, result.offset, context.outerOffsets);
     }
-    if (error)
-      *error = errorOf(book, best, row, b, nullptr);
-    return best;
+    return context;
+  }
+
+  /// Where a factor keeps its number for block b of a row.
+  size_t indexOf(const Factor &factor, int64_t row, int64_t b) const {
+    Blocks shape(factor.block, n, k);
+    return size_t(row * shape.perRow + b * block.columns / shape.columns);
   }
 
   Wish wishOf(int64_t row, int64_t b) {
     if (books.size() == 1)
-      return wishOf(books[0], row, b, nullptr);
+      return nearestWish(books[0], row, b);
+    std::vector<float> w = gather(row, b);
+    BlockContext context = contextOf(row, b, false);
     Wish best;
     double least = std::numeric_limits<double>::infinity();
     for (size_t choice = 0; choice < books.size(); ++choice) {
-      double error;
-      Wish wish = wishOf(books[choice], row, b, &error);
+      Wish wish = nearestWish(books[choice], row, b);
+      double error = blockError(context, {wish.scale, wish.offset, int(choice)}, w);
       if (error >= least)
         continue;
       least = error, best = wish;
-      for (int64_t r = row; r < std::min(row + block.rows, n); ++r)
-        values.choices[r * block.perRow + b] = uint8_t(choice);
+      forRows(row, [&](int64_t r) { values.choices[r * block.perRow + b] = uint8_t(choice); });
     }
     return best;
+  }
+
+  /// Replaces what a block stores by what loses least.
+  void improve(int64_t row, int64_t b) {
+    BlockContext context = contextOf(row, b, true);
+    size_t at = indexOf(term.scale[0], row, b), choice = size_t(row * block.perRow + b);
+    BlockNumbers numbers{values.factors[0][at], hasOffset ? result.offset[0][at] : 0,
+                         values.choices.empty() ? 0 : int(values.choices[choice])};
+    std::vector<float> w = gather(row, b);
+    if (w.empty())
+      return;
+    numbers = fitBlock(context, numbers, w);
+    forRows(row, [&](int64_t r) {
+      values.factors[0][r * block.perRow + b] = numbers.scale;
+      if (hasOffset)
+        result.offset[0][r * block.perRow + b] = numbers.offset;
+      if (!values.choices.empty())
+        values.choices[r * block.perRow + b] = uint8_t(numbers.choice);
+    });
+  }
+
+  std::vector<float> factorizeMinima(const std::vector<Wish> &wishes) {
+    if (!hasMinimum())
+      return {};
+    std::vector<float> ideal(n * block.perRow);
+    size_t at = 0;
+    forBlocks([&](int64_t row, int64_t b) {
+      forRows(row, [&](int64_t r) { ideal[r * block.perRow + b] = wishes[at].offset; });
+      ++at;
+    });
+    return factorize(ideal, encoding.offset, result.offset);
   }
 
   /// Chooses stored numbers whose product is near `ideal` ([n][block.perRow]); gives the products.
@@ -186,8 +235,10 @@ private:
             float value = outer[at] == 0 ? 0 : ideal[at] / outer[at];
             wanted = std::fabs(value) > std::fabs(wanted) ? value : wanted;
           });
+          // A factor below that has no sign leaves it to this one.
+          bool givesSign = f > 0 && isSigned(type) && !isSigned(factors[0].type);
           if (!isLast)
-            wanted = std::fabs(wanted) / below;
+            wanted = (givesSign ? wanted : std::fabs(wanted)) / below;
           float number = roundToScale(type, wanted);
           // A scale too small for its type still has to keep the sign and the size of what it can.
           if (number == 0 && wanted > 0 && !isInteger(type))
@@ -197,8 +248,12 @@ private:
           forCovered(shape, row, b, [&](int64_t at) { outer[at] *= number; });
         }
     }
-    // What a reader computes: from the smallest block up.
-    std::vector<float> products(ideal.size());
+    return products(factors, stored);
+  }
+
+  /// What a reader computes: from the smallest block up.
+  std::vector<float> products(const std::vector<Factor> &factors, const std::vector<FactorValues> &stored) const {
+    std::vector<float> products(n * block.perRow);
     for (size_t f = 0; f < factors.size(); ++f) {
       Blocks shape(factors[f].block, n, k);
       for (int64_t row = 0; row < n; ++row)
@@ -231,30 +286,28 @@ private:
   }
 
   /// Zero points: the code whose number means 0.
-  std::vector<float> zerosOf(const std::vector<float> &lows, const std::vector<float> &scales) {
-    std::vector<float> zeros(lows.size());
-    for (size_t i = 0; i < lows.size(); ++i) {
-      float wanted = scales[i] == 0 ? 0 : books[0].lowest() - lows[i] / scales[i];
-      zeros[i] = roundToScale(encoding.offset.front().type, wanted);
-      result.offset.front()[i] = zeros[i];
-    }
-    return zeros;
+  std::vector<float> zerosOf(const std::vector<Wish> &wishes, const std::vector<float> &scales) {
+    std::vector<float> ideal(scales.size());
+    size_t at = 0;
+    forBlocks([&](int64_t row, int64_t b) {
+      forRows(row, [&](int64_t r) {
+        size_t i = size_t(r * block.perRow + b);
+        ideal[i] = scales[i] == 0 ? 0 : books[0].lowest() - wishes[at].offset / scales[i];
+      });
+      ++at;
+    });
+    return factorize(ideal, encoding.offset, result.offset);
   }
 
   void encode(const std::vector<float> &scales, const std::vector<float> &offsets) {
+    BlockContext context{encoding, books, term.codec.kind, hasOffset, term.scale.front().type, {}, {}};
     for (int64_t row = 0; row < n; ++row)
       for (int64_t j = 0; j < k; ++j) {
         int64_t at = row * block.perRow + j / block.columns;
         const CodeBook &book = books[values.choices.empty() ? 0 : values.choices[at]];
-        float scale = scales[at], &value = rest[row * k + j];
-        float offset = offsets.empty() ? 0 : offsets[at];
-        bool isMinimum = hasOffset && encoding.zero == ZeroKind::Minimum;
-        float x = isMinimum ? value - offset : value;
-        float wanted = scale == 0 ? 0 : x / scale;
-        uint8_t code = book.nearest(isMinimum ? wanted : wanted + offset);
-        values.codes[row * k + j] = code;
-        float number = book.number(code);
-        value = isMinimum ? x - scale * number : value - (number - offset) * scale;
+        CodedValue coded = codeOf(context, book, scales[at], offsets.empty() ? 0 : offsets[at], rest[row * k + j]);
+        values.codes[row * k + j] = coded.code;
+        rest[row * k + j] -= coded.value;
       }
   }
 
@@ -270,6 +323,38 @@ private:
   std::vector<CodeBook> books;
 };
 
+bool quantizePlanes(const float *w, Matrix &result, std::string *why, Quantizer quantizer) {
+  const Encoding &encoding = result.encoding;
+  PlaneFit planes(encoding);
+  int64_t group = groupSize(encoding, result.k), groups = result.groups();
+  for (int64_t row = 0; row < result.n; ++row)
+    for (int64_t g = 0; g < groups; ++g) {
+      int64_t begin = g * group;
+      std::span<const float> source(w + row * result.k + begin, size_t(std::min(group, result.k - begin)));
+      if (source.empty())
+        continue;
+      PlaneFit::Numbers numbers = planes.nearest(source);
+      if (!std::all_of(numbers.begin(), numbers.end(), [](float number) { return std::isfinite(number); })) {
+        if (why)
+          *why = "a scale or minimum does not fit its type in " + nameOf(encoding) +
+                 "; use a format with f32 or bf16 scales, at row " + std::to_string(row) + ", column " +
+                 std::to_string(begin);
+        return false;
+      }
+      if (quantizer == Quantizer::LeastSquares)
+        numbers = planes.fit(source, numbers);
+      std::vector<uint8_t *> codes;
+      for (size_t t = 0; t < encoding.terms.size(); ++t) {
+        result.terms[t].factors[0][row * groups + g] = numbers[t];
+        codes.push_back(result.terms[t].codes.data() + row * result.k + begin);
+      }
+      if (encoding.zero == ZeroKind::Minimum)
+        result.offset[0][row * groups + g] = numbers.back();
+      planes.encode(numbers, source, codes);
+    }
+  return true;
+}
+
 } // namespace
 
 bool quantizeTerms(const float *w, Matrix &result, std::string *why, Quantizer quantizer) {
@@ -280,6 +365,8 @@ bool quantizeTerms(const float *w, Matrix &result, std::string *why, Quantizer q
              " have other blocks than its scales; floats cannot be quantized so";
     return false;
   }
+  if (isPlanes(encoding))
+    return quantizePlanes(w, result, why, quantizer);
   std::vector<float> rest(w, w + result.n * result.k);
   for (size_t t = 0; t < encoding.terms.size(); ++t)
     if (!TermQuantizer(encoding, t, rest, result, quantizer).run(why))
