@@ -22,21 +22,21 @@
 // The panel stream. A packed matrix is ceil(N/16) panels of 16 columns. A panel is a header, which holds the factors of
 // blocks larger than the smallest group, and `groups` blocks that follow one another; a block is
 //
-//     | term 0: plane 0 | plane 1 | ... | factors | term 1 ... | zeros or minima |      codes: 16 x paddedGroup
+//     | term 0: codes | factors | term 1: codes | factors | ... | zeros or minima |      codes: 16 x paddedGroup
 //
-// with 16 of each factor, one per column. A b-bit code is cut in planes of 8, 4, 2 and 1 bits (7 = 4+2+1), low bits
-// first, so that every field lies inside a byte. A plane of width w is a run of 64-byte lines; line l, byte 4*c + i holds
-// in field f (bits w*f .. w*f+w-1) column c, element k = 4*(l*(8/w) + f) + i of the group: one masked shift of a line
-// yields 16 columns x 4 consecutive k, the operand of a byte dot product (vpdpbusd). Example, 4 bits, group 32:
+// with 16 of each factor, one per column. Codes are a run of units. A unit is the fewest codes that fill whole lines of 64
+// bytes (4 bits: 8 elements of K in one line; 3 bits: 32 in three); byte 4*c + i of a line holds bits of column c and elements
+// with k % 4 == i, so that a masked shift of a line yields 16 columns x 4 consecutive k, the operand of a byte dot product
+// (vpdpbusd). Which bit of the byte is which bit of which k is searched for the cheapest extraction and kept in
+// runtime/encoding/Places.def; `whit-opt --print-place=int3_g32` draws it. Example, 4 bits, group 32:
 //
 //     line 0   byte 0: k 0 | k 4 << 4 of column 0   byte 1: k 1 | k 5 << 4   ...   byte 4: k 0 | k 4 << 4 of column 1
 //     line 1   k 8..15        line 2   k 16..23        line 3   k 24..31        then 16 f16 scales: 288 bytes
 //
 // Blocks are contiguous and not padded to 64 bytes; everything in a panel is read once, in order. The map from (column,
-// k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two ("Linear Layouts: Robust Code
-// Generation of Efficient Tensor Computation Using F2", 2025). Plain formats have one block per panel: [K][16] values;
-// bf16 comes in pairs of k, [K/2][16][2], the operand of a bf16 dot product (vdpbf16ps), and a last k without a partner in
-// one with 0.
+// k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two (runtime/encoding/BitMap.h). Plain
+// formats have one block per panel: [K][16] values; bf16 comes in pairs of k, [K/2][16][2], the operand of a bf16 dot product
+// (vdpbf16ps), and a last k without a partner in one with 0.
 //
 // Thread rule: all functions are pure. Nothing throws except std::bad_alloc.
 #ifndef WHIT_ENCODING_H
@@ -211,14 +211,24 @@ double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k);
 /// Whether what codes stand for before they are scaled, code - zero or the stored value, is a bf16 number.
 bool hasBfloatNumbers(const Encoding &encoding);
 
-/// A plane of a block: `bits` (1, 2, 4 or 8) wide fields that hold bits shift .. shift+bits-1 of every code, from byte
-/// `offset` of the block.
-struct Plane {
-  int32_t bits;
-  int32_t shift;
-  int64_t offset;
+/// A run of bits of a code that lies in one byte: bits shift .. shift+bits-1 of the codes of a quad (four consecutive k) are
+/// bits at .. at+bits-1 of the bytes of a line.
+struct Field {
+  int32_t quad, line; ///< of the unit
+  int32_t at, shift, bits;
 
-  bool operator==(const Plane &) const = default;
+  bool operator==(const Field &) const = default;
+};
+
+/// The smallest run of codes that fills whole lines: `quads` x 4 elements of 16 columns in `lines` lines. Byte 4*c + i of a
+/// line holds bits of column c and elements with k % 4 == i.
+struct CodeUnit {
+  int32_t quads = 1, lines = 0;
+  std::vector<Field> fields; ///< by quad, then by shift
+
+  bool operator==(const CodeUnit &) const = default;
+  int64_t elements() const { return 4 * int64_t(quads); }
+  int64_t bytes() const { return kLineBytes * lines; }
 };
 
 /// Where the 16 stored numbers of a factor lie: in every block at `offset`, if `span` is 1; else one for `span` blocks in a
@@ -233,7 +243,8 @@ struct FactorPlace {
 
 /// Where a term lies in a block.
 struct TermPlace {
-  std::vector<Plane> planes;         ///< low bits first; empty for plain formats
+  int64_t offset = 0;                ///< of its first unit in a block; the others follow it
+  CodeUnit unit;                     ///< no lines for plain formats
   std::vector<FactorPlace> factors;  ///< as Term::scale
   std::optional<FactorPlace> choice; ///< of the bytes that choose a table
 
@@ -244,7 +255,7 @@ struct TermPlace {
 struct Place {
   int64_t n, k;
   int64_t group;       ///< elements along K per block (k for plain formats)
-  int64_t paddedGroup; ///< group rounded up so that every plane is whole lines (to whole runs for plain formats)
+  int64_t paddedGroup; ///< group rounded up to whole units of every term (to whole runs for plain formats)
   int64_t run;         ///< consecutive k of one column that lie side by side: 4 codes, 2 bf16, 1 of other plain formats
   int64_t groups;      ///< blocks per panel
   int64_t panels;      ///< ceil(n / 16)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One shift and one mask per plane and vector; planes are joined with OR, which x86 fuses with a mask (vpternlogd).
+// Codes come out four of a column at a time; a single one is a byte of them.
 
 #include "Lower/DecodeCodes.h"
+
+#include "Lower/ExtractCodes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 using namespace mlir;
 using namespace mlir::whit;
-using ::whit::Plane;
 
 /// A float between 2^23 and 2^24 has its integer value in its low mantissa bits.
 static constexpr float kIntegerBase = 8388608.0f;
@@ -18,51 +19,41 @@ static constexpr int32_t kIntegerBaseBits = 0x4B000000;
 PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
                            int64_t prefetchDistance)
     : k(k), encoding(encoding), place(place), packed(packed), prefetchDistance(prefetchDistance) {
-  for (const Plane &plane : place.terms.front().planes)
-    quads = std::max<int64_t>(quads, 8 / plane.bits);
+  if (!encoding.isPlain())
+    quads = place.terms.front().unit.quads;
 }
 
 PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
+  const ::whit::TermPlace &term = place.terms.front();
   Unit result;
-  for (const Plane &plane : place.terms.front().planes) {
-    int64_t lines = quads * plane.bits / 8, bytes = lines * ::whit::kLineBytes;
-    Value begin = k.plus(k.plus(block, k.times(first, bytes)), plane.offset + unit * bytes);
-    result.emplace_back();
-    for (int64_t line = 0; line < lines; ++line) {
-      Value at = k.plus(begin, line * ::whit::kLineBytes);
-      Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
-      if (prefetchDistance)
-        memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)},
-                                   /*isWrite=*/false,
-                                   /*localityHint=*/3u, /*isDataCache=*/true);
-      result.back().push_back(k.bitcast(loaded, k.ints()));
-    }
+  int64_t bytes = term.unit.bytes();
+  Value begin = k.plus(k.plus(block, k.times(first, bytes)), term.offset + unit * bytes);
+  for (int64_t line = 0; line < term.unit.lines; ++line) {
+    Value at = k.plus(begin, line * ::whit::kLineBytes);
+    Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
+    if (prefetchDistance)
+      memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)},
+                                 /*isWrite=*/false,
+                                 /*localityHint=*/3u, /*isDataCache=*/true);
+    result.push_back(k.bitcast(loaded, k.ints()));
   }
   return result;
 }
 
-/// The codes of `quad`, shifted so that byte `byte` of each lane comes lowest; `repeat` has a one in each byte to keep.
-Value PanelDecoder::extract(const Unit &unit, int64_t quad, int64_t byte, uint32_t repeat) {
-  Value code;
-  for (auto [plane, lines] : llvm::zip_equal(place.terms.front().planes, unit)) {
-    int64_t fields = 8 / plane.bits;
-    int32_t by = 8 * byte + plane.bits * (quad % fields) - plane.shift;
-    Value bits = by >= 0 ? k.shiftRight(lines[quad / fields], by) : k.shiftLeft(lines[quad / fields], -by);
-    uint32_t mask = (((1u << plane.bits) - 1) << plane.shift) * repeat;
-    uint32_t left = by >= 0 ? ~0u >> by : ~0u << -by; // bits that the shift did not clear
-    if (left & ~mask)
-      bits = k.bitAnd(bits, int32_t(mask));
-    code = code ? k.bitOr(code, bits) : bits;
-  }
-  return code;
+Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
+  return extractCodes(k, place.terms.front().unit, unit, quad, CodeUse::Number);
 }
 
 Value PanelDecoder::quad(const Unit &unit, int64_t quad) {
-  return k.bitcast(extract(unit, quad, 0, 0x01010101u), k.bytes(::whit::kLineBytes));
+  return k.bitcast(codes(unit, quad), k.bytes(::whit::kLineBytes));
 }
 
 Value PanelDecoder::element(const Unit &unit, int64_t element, Value bias) {
-  Value code = extract(unit, element / 4, element % 4, 1u);
+  Value code = codes(unit, element / 4);
+  if (element % 4)
+    code = k.shiftRight(code, 8 * (element % 4));
+  if (element % 4 != 3)
+    code = k.bitAnd(code, 0xff);
   return k.sub(k.bitcast(k.bitOr(code, k.splat(kIntegerBaseBits)), k.floats()), bias);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Reads the panel stream (include/whit/Encoding.h) inside a kernel: lines of packed codes become the byte operand of a dot
-// product, or f32 lanes, by shifts and masks that follow from the planes of the format. Blocks are walked in units: a unit is
-// the run of k that one line of the narrowest plane covers (4-bit codes: 8 elements, 1-bit codes: 32).
+// product, or f32 lanes, by shifts and masks that follow from the place of each bit. Blocks are walked in units, the smallest
+// runs of k that fill whole lines (4-bit codes: 8 elements, 3-bit codes: 32).
 
 #pragma once
 
@@ -14,8 +14,8 @@ namespace mlir::whit {
 
 class PanelDecoder {
 public:
-  /// The lines of one unit, plane by plane, as vectors of 16 x i32: lane c holds bytes of column c.
-  using Unit = SmallVector<SmallVector<Value, 4>, 3>;
+  /// The lines of one unit as vectors of 16 x i32: lane c holds bytes of column c.
+  using Unit = SmallVector<Value, 8>;
 
   /// `packed` is a memref of panels x bytes. A prefetch distance of 0 asks for no prefetch.
   PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
@@ -44,7 +44,8 @@ public:
   Value storedFloats(::whit::ScaleType type, Value panel, Value offset);
 
 private:
-  Value extract(const Unit &unit, int64_t quad, int64_t byte, uint32_t repeat);
+  /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32.
+  Value codes(const Unit &unit, int64_t quad);
 
   KernelBuilder &k;
   const ::whit::Encoding &encoding;

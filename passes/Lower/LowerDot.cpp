@@ -36,6 +36,11 @@ static uint32_t possibleBits(Value lanes) {
                : ~0u;
   if (isa<arith::AndIOp>(op))
     return possibleBits(op->getOperand(0)) & possibleBits(op->getOperand(1));
+  if (isa<arith::ShRUIOp, arith::ShLIOp>(op) && matchPattern(op->getOperand(1), m_ConstantInt(&constant)) &&
+      constant.ult(32)) {
+    uint32_t shifted = possibleBits(op->getOperand(0));
+    return isa<arith::ShRUIOp>(op) ? shifted >> constant.getZExtValue() : shifted << constant.getZExtValue();
+  }
   if (isa<arith::OrIOp>(op))
     return possibleBits(op->getOperand(0)) | possibleBits(op->getOperand(1));
   return ~0u;

@@ -8,7 +8,7 @@ def LowerMatmulPass : Pass<"whit-lower-matmul", "mlir::func::FuncOp"> {
   let description = [{
     `whit.matmul` and `whit.quantized_matmul` on memrefs become loops over panels of 16 columns, rows and K. A block of
     `schedule` rows x panels keeps its sums in registers, reads each line of codes once, decodes it with shifts and masks that
-    follow from the format's planes, and adds with `whit.dot` (int8 activations, and bf16 ones where code - zero or the stored value is bf16 as well) or
+    follow from the format's place, and adds with `whit.dot` (int8 activations, and bf16 ones where code - zero or the stored value is bf16 as well) or
     multiply-add (all else). Remaining rows take
     smaller blocks and the last panel a masked store. One to three rows take a path of their own that reads four panels side
     by side. Without a schedule the block is chosen for the registers of `whit.target`; a schedule that asks for more than they
@@ -32,6 +32,6 @@ def LowerMatmulPass : Pass<"whit-lower-matmul", "mlir::func::FuncOp"> {
     looped over otherwise. The bits of a row depend neither on the other rows nor on the schedule.
   }];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect", "mlir::memref::MemRefDialect",
-                           "mlir::scf::SCFDialect", "mlir::vector::VectorDialect"];
+                           "mlir::scf::SCFDialect", "mlir::vector::VectorDialect", "mlir::LLVM::LLVMDialect"];
 }
 #endif

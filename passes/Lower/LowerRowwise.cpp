@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/Pass/Pass.h"
 
@@ -143,23 +144,22 @@ private:
     });
   }
 
-  /// Four consecutive codes of the group, from k = `at`, a multiple of 4.
-  Value codes(Value block, Value at) {
+  /// Codes 4*quad .. 4*quad+3 of the unit whose lines start at byte `lines` of the panel.
+  Value codes(Value lines, int64_t quad) {
     Type i32 = b.getI32Type();
-    Value quad = b.div(at, 4), codes;
-    for (const ::whit::Plane &plane : place.terms.front().planes) {
-      int64_t fields = 8 / plane.bits;
-      Value line = b.add(b.mul(b.div(quad, fields), ::whit::kLineBytes), b.mul(column, 4));
-      Value raw = b.load(bytes, {panel, b.add(b.add(block, plane.offset), line)}, nullptr, 4);
-      Value field = arith::ExtUIOp::create(b, b.vectorOf(i32, 4), raw);
-      if (fields > 1) {
-        Value shift = b.toI32(b.mul(b.rem(quad, fields), plane.bits));
-        field = arith::ShRUIOp::create(b, field, b.splat(shift, 4));
-        field = arith::AndIOp::create(b, field, b.splatInt((1 << plane.bits) - 1, i32, 4));
-      }
-      if (plane.shift)
-        field = arith::ShLIOp::create(b, field, b.splatInt(plane.shift, i32, 4));
-      codes = codes ? Value(arith::OrIOp::create(b, codes, field)) : field;
+    Value codes;
+    for (const ::whit::Field &field : place.terms.front().unit.fields) {
+      if (field.quad != quad)
+        continue;
+      Value at = b.add(b.add(lines, field.line * ::whit::kLineBytes), b.mul(column, 4));
+      Value bits = arith::ExtUIOp::create(b, b.vectorOf(i32, 4), b.load(bytes, {panel, at}, nullptr, 4));
+      if (field.at)
+        bits = arith::ShRUIOp::create(b, bits, b.splatInt(field.at, i32, 4));
+      if (field.at + field.bits < 8)
+        bits = arith::AndIOp::create(b, bits, b.splatInt((1 << field.bits) - 1, i32, 4));
+      if (field.shift)
+        bits = arith::ShLIOp::create(b, bits, b.splatInt(field.shift, i32, 4));
+      codes = codes ? Value(arith::OrIOp::create(b, codes, bits)) : bits;
     }
     return codes;
   }
@@ -184,8 +184,8 @@ private:
     }
 
     // The order of operations is that of runtime/encoding, so the bits are too.
-    auto decode = [&](Value offset, Value mask) {
-      Value code = codes(block, offset), value;
+    auto decode = [&](Value code, Value offset, Value mask) {
+      Value value;
       auto toFloat = [&](Value integer) -> Value {
         return arith::SIToFPOp::create(b, b.vectorOf(b.getF32Type(), 4), integer);
       };
@@ -203,7 +203,26 @@ private:
       }
       b.store(value, y, with(at, {b.add(begin, offset)}), mask);
     };
-    b.lanes(count, decode, 4);
+    const ::whit::TermPlace &term = place.terms.front();
+    int64_t elements = term.unit.elements();
+    auto decodeQuad = [&](Value unit, int64_t quad, Value mask) {
+      Value lines = b.add(b.add(block, term.offset), b.mul(unit, term.unit.bytes()));
+      decode(codes(lines, quad), b.add(b.mul(unit, elements), 4 * quad), mask);
+    };
+    Value whole = b.div(count, elements), rest = b.rem(count, elements);
+    b.loop(b.index(0), whole, [&](Value unit) {
+      for (int64_t quad = 0; quad < term.unit.quads; ++quad)
+        decodeQuad(unit, quad, nullptr);
+    });
+    for (int64_t quad = 0; quad < term.unit.quads; ++quad) {
+      auto masked = [&] { decodeQuad(whole, quad, b.maskOf(b.sub(rest, b.index(4 * quad)), 4)); };
+      if (auto known = getConstantIntValue(rest)) {
+        if (*known > 4 * quad)
+          masked();
+      } else {
+        b.ifThen(b.cmp(arith::CmpIPredicate::slt, b.index(4 * quad), rest), masked);
+      }
+    }
   }
 
   LaneBuilder &b;

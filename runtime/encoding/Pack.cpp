@@ -1,37 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The packer walks codes and planes in storage order; the bit map of Place.cpp says the same thing bit by bit, and the
-// tests compare them.
+// The packer carries out the moves that follow from the bit map of a unit, four codes at a time; codeBit (Place.cpp) says the
+// same thing bit by bit, and the tests compare them.
 #include "runtime/encoding/Pack.h"
 
+#include "runtime/encoding/BitMap.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Place.h"
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 namespace whit {
 namespace {
 
-void packCodes(const Plane &plane, const uint8_t *codes, int64_t count, int64_t column, uint8_t *block) {
-  int64_t fields = 8 / plane.bits;
-  uint8_t mask = uint8_t((1 << plane.bits) - 1);
-  uint8_t *lines = block + plane.offset + 4 * column;
-  for (int64_t k = 0; k < count; ++k) {
-    int64_t quad = k / 4;
-    lines[quad / fields * kLineBytes + k % 4] |=
-        uint8_t(((codes[k] >> plane.shift) & mask) << (plane.bits * (quad % fields)));
+/// The moves of a term and where its lines begin in a block.
+struct TermMoves {
+  std::vector<WordMove> moves;
+  int64_t offset, elements, bytes;
+
+  TermMoves(const TermPlace &term, int32_t bits)
+      : moves(wordMoves(contentMap(term.unit, bits), bits)), offset(term.offset), elements(term.unit.elements()),
+        bytes(term.unit.bytes()) {}
+};
+
+uint32_t loadWord(const uint8_t *bytes, int64_t count) {
+  uint32_t word = 0;
+  std::memcpy(&word, bytes, count);
+  return word;
+}
+void orWord(uint8_t *bytes, uint32_t word, int64_t count) {
+  word |= loadWord(bytes, count);
+  std::memcpy(bytes, &word, count);
+}
+
+/// Moves the codes of one column of a block into its lines, four at a time. Bytes do not mix, so their order in a word does
+/// not matter. The loop over moves is outside, so that masks and distances are constant in the loop over units.
+void packCodes(const TermMoves &term, const uint8_t *codes, int64_t count, int64_t column, uint8_t *block) {
+  for (const WordMove &move : term.moves) {
+    uint8_t *line = block + term.offset + move.line * kLineBytes + 4 * column;
+    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.bytes) {
+      uint32_t word = loadWord(codes + k, std::min<int64_t>(4, count - k)) & move.mask;
+      orWord(line, move.by >= 0 ? word << move.by : word >> -move.by, 4);
+    }
   }
 }
 
-void unpackCodes(const Plane &plane, uint8_t *codes, int64_t count, int64_t column, const uint8_t *block) {
-  int64_t fields = 8 / plane.bits;
-  uint8_t mask = uint8_t((1 << plane.bits) - 1);
-  const uint8_t *lines = block + plane.offset + 4 * column;
-  for (int64_t k = 0; k < count; ++k) {
-    int64_t quad = k / 4;
-    codes[k] |=
-        uint8_t(((lines[quad / fields * kLineBytes + k % 4] >> (plane.bits * (quad % fields))) & mask) << plane.shift);
+void unpackCodes(const TermMoves &term, uint8_t *codes, int64_t count, int64_t column, const uint8_t *block) {
+  for (const WordMove &move : term.moves) {
+    const uint8_t *line = block + term.offset + move.line * kLineBytes + 4 * column;
+    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.bytes) {
+      uint32_t word = loadWord(line, 4);
+      word = (move.by >= 0 ? word >> move.by : word << -move.by) & move.mask;
+      orWord(codes + k, word, std::min<int64_t>(4, count - k));
+    }
   }
 }
 
@@ -55,16 +78,18 @@ template <typename MatrixType, typename Body> void forStored(const Place &place,
     walk(place.offset[f], encoding.offset[f], rows.offset[f]);
 }
 
-/// Calls body(plane, codes of a column in a block, how many, column, block) for all there are.
+/// Calls body(moves, codes of a column in a block, how many, column, block) for all there are.
 template <typename Codes, typename Body>
 void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_t k, Codes &&codesOf, Body &&body) {
+  std::vector<TermMoves> terms;
+  for (size_t t = 0; t < encoding.terms.size(); ++t)
+    terms.emplace_back(place.terms[t], encoding.terms[t].codec.bits);
   for (int64_t n = 0; n < rows; ++n)
     for (int64_t g = 0; g < place.groups; ++g) {
       int64_t block = n / kPanelColumns * place.panelBytes + place.headerBytes + g * place.blockBytes;
       int64_t begin = g * place.group, count = std::min(place.group, k - begin);
       for (size_t t = 0; t < encoding.terms.size(); ++t)
-        for (const Plane &plane : place.terms[t].planes)
-          body(plane, codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+        body(terms[t], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
     }
 }
 
@@ -90,8 +115,8 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
   }
   auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
   forCodes(place, encoding, rows.n, rows.k, codes,
-           [&](const Plane &plane, auto from, auto count, auto column, auto block) {
-             packCodes(plane, from, count, column, out + block);
+           [&](const TermMoves &term, auto from, auto count, auto column, auto block) {
+             packCodes(term, from, count, column, out + block);
            });
   forStored(place, rows, [&](int64_t at, ScaleType type, auto value) { storeScale(type, float(value), out + at); });
 }
@@ -107,8 +132,8 @@ Matrix unpackPanels(const Encoding &encoding, const Place &place, int64_t rowCou
   }
   auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
   forCodes(place, encoding, rows.n, rows.k, codes,
-           [&](const Plane &plane, auto to, auto count, auto column, auto block) {
-             unpackCodes(plane, to, count, column, bytes + block);
+           [&](const TermMoves &term, auto to, auto count, auto column, auto block) {
+             unpackCodes(term, to, count, column, bytes + block);
            });
   forStored(place, rows, [&](int64_t at, ScaleType type, auto &value) {
     value = std::remove_reference_t<decltype(value)>(loadScale(type, bytes + at));

@@ -3,10 +3,64 @@
 // Solves the panel stream of an encoding and states its bit map.
 #include "runtime/encoding/Place.h"
 
+#include "runtime/encoding/BitMap.h"
+
 #include <algorithm>
 #include <cassert>
 
 namespace whit {
+
+CodeUse useOf(const Codec &codec) { return codec.kind == CodecKind::Int ? CodeUse::Number : CodeUse::Index; }
+
+std::vector<std::string> picture(const CodeUnit &unit) {
+  std::vector<std::string> lines(unit.lines, std::string(16, '.'));
+  for (const Field &field : unit.fields)
+    for (int32_t i = 0; i < field.bits; ++i) {
+      char *at = &lines[field.line][2 * (7 - field.at - i)];
+      at[0] = char('a' + field.quad);
+      at[1] = char('0' + field.shift + i);
+    }
+  return lines;
+}
+
+CodeUnit unitFrom(const std::vector<std::string> &picture) {
+  CodeUnit unit;
+  unit.lines = int32_t(picture.size());
+  for (int32_t line = 0; line < unit.lines; ++line) {
+    assert(picture[line].size() == 16);
+    for (int32_t at = 0; at < 8; ++at) {
+      const char *text = &picture[line][2 * (7 - at)];
+      int32_t quad = text[0] - 'a', bit = text[1] - '0';
+      assert(quad >= 0 && quad < 8 && bit >= 0 && bit < 8);
+      unit.quads = std::max(unit.quads, quad + 1);
+      Field *last = unit.fields.empty() ? nullptr : &unit.fields.back();
+      if (at && last->quad == quad && last->shift + last->bits == bit)
+        ++last->bits;
+      else
+        unit.fields.push_back({quad, line, at, bit, 1});
+    }
+  }
+  std::sort(unit.fields.begin(), unit.fields.end(),
+            [](const Field &x, const Field &y) { return std::pair(x.quad, x.shift) < std::pair(y.quad, y.shift); });
+  return unit;
+}
+
+const CodeUnit &codeUnit(int32_t bits, CodeUse use) {
+  struct Row {
+    int32_t bits;
+    CodeUse use;
+    CodeUnit unit;
+  };
+  static const std::vector<Row> rows = {
+#define WHIT_PLACE(bits, use, ...) {bits, CodeUse::use, unitFrom({__VA_ARGS__})},
+#include "runtime/encoding/Places.def"
+  };
+  for (const Row &row : rows)
+    if (row.bits == bits && row.use == use)
+      return row.unit;
+  assert(false && "no such width");
+  return rows.front().unit;
+}
 
 Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   assert(n >= 0 && k >= 0);
@@ -25,9 +79,12 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   }
   place.run = 4;
 
-  int64_t unit = 1; // elements of a column that one line of the narrowest plane holds
-  for (const Term &term : encoding.terms)
-    unit = std::max<int64_t>(unit, 4 * (8 / (term.codec.bits & -term.codec.bits)));
+  int64_t unit = 1; // elements; all are powers of two
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Codec &codec = encoding.terms[t].codec;
+    place.terms[t].unit = codeUnit(codec.bits, useOf(codec));
+    unit = std::max(unit, place.terms[t].unit.elements());
+  }
   place.paddedGroup = (place.group + unit - 1) / unit * unit;
 
   int64_t inBlock = 0, inHeader = 0;
@@ -45,15 +102,8 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
     TermPlace &term = place.terms[t];
-    // Widths from the binary digits of `bits`, widest first, which puts the low bits of a code in the widest plane.
-    int32_t shift = 0;
-    for (int32_t width = 8; width >= 1; width /= 2) {
-      if (!(codec.bits & width))
-        continue;
-      term.planes.push_back({width, shift, inBlock});
-      shift += width;
-      inBlock += kPanelColumns * place.paddedGroup * width / 8;
-    }
+    term.offset = inBlock;
+    inBlock += place.paddedGroup / term.unit.elements() * term.unit.bytes();
     term.factors = placeFactors(encoding.terms[t].scale);
     if (codec.kind == CodecKind::Choice) {
       term.choice = placeFactors({{ScaleType::U8, encoding.terms[t].scale.front().block}}).front();
@@ -68,24 +118,17 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
 
 BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit) {
   int64_t panel = n / kPanelColumns, column = n % kPanelColumns;
-  if (place.terms[term].planes.empty()) {
+  const TermPlace &codes = place.terms[term];
+  if (!codes.unit.lines) {
     int64_t valueBytes = place.k ? place.blockBytes / (place.paddedGroup * kPanelColumns) : 0;
     int64_t value = (k / place.run * kPanelColumns + column) * place.run + k % place.run;
     return {panel * place.panelBytes + value * valueBytes + bit / 8, bit % 8};
   }
-  int64_t group = k / place.group, inGroup = k % place.group;
-  for (const Plane &plane : place.terms[term].planes) {
-    if (bit < plane.shift || bit >= plane.shift + plane.bits)
-      continue;
-    int64_t fields = 8 / plane.bits;
-    int64_t quad = inGroup / 4;
-    int64_t line = quad / fields, field = quad % fields;
-    int64_t byte = panel * place.panelBytes + place.headerBytes + group * place.blockBytes + plane.offset +
-                   line * kLineBytes + 4 * column + inGroup % 4;
-    return {byte, int32_t(plane.bits * field + bit - plane.shift)};
-  }
-  assert(false && "the code has no such bit");
-  return {-1, 0};
+  int64_t inGroup = k % place.group, unit = inGroup / codes.unit.elements(), inUnit = inGroup % codes.unit.elements();
+  int32_t out = positionOf(codes.unit, int32_t(inUnit / 4), bit);
+  return {panel * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
+              unit * codes.unit.bytes() + out / 8 * kLineBytes + 4 * column + inUnit % 4,
+          out % 8};
 }
 
 int64_t factorByte(const Place &place, const FactorPlace &factor, int64_t n, int64_t group) {

@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The reference map of the panel stream (include/whit/Encoding.h): for one bit of one code, the one place it has in the
-// packed bytes. Slow and obvious; the packer, the unpacker and the code generator are all tested against it.
+// packed bytes, from the content map of its unit (BitMap.h). Slow and obvious; the packer, the unpacker and the code generator
+// are all tested against it.
 #ifndef WHIT_RUNTIME_ENCODING_PLACE_H
 #define WHIT_RUNTIME_ENCODING_PLACE_H
 
 #include "whit/Encoding.h"
 
 namespace whit {
+
+/// What becomes of codes once they are in registers, which decides where their bits lie best.
+///   Number  they are operands: bits above the code must be 0
+///   Index   they choose entries of a table; an instruction that ignores the bits above takes them as they are
+enum class CodeUse : uint8_t { Number, Index };
+CodeUse useOf(const Codec &codec);
+/// A row of Places.def.
+const CodeUnit &codeUnit(int32_t bits, CodeUse use);
+/// The bits of each line of a unit, as Places.def writes them; unitFrom is the inverse and asserts that it is given one.
+std::vector<std::string> picture(const CodeUnit &unit);
+CodeUnit unitFrom(const std::vector<std::string> &picture);
 
 /// Bit `bit` (0 = lowest) of byte `byte` of the packed matrix.
 struct BitPosition {

@@ -33,7 +33,7 @@ func.func @int4(%codes: memref<1x2x32xi8>, %scales: memref<1x2xf32>, %sums: memr
   return
 }
 
-// Planes of 2 and 1 bits are joined; the integer zero is multiplied once per group.
+// Codes of 3 bits whose bits lie in several lines are joined; the integer zero is multiplied once per group.
 // CHECK-LABEL: @planes
 // CHECK: arith.extui %{{.*}} : vector<16xi8> to vector<16xi32>
 // CHECK: arith.ori

@@ -143,9 +143,9 @@ TEST(EncodingPlace, BitMapIsAPermutation) {
           EXPECT_LT(at.byte, place.bytes());
           EXPECT_LT(at.byte % place.panelBytes % place.blockBytes, place.terms.front().factors.front().offset);
         }
-    int64_t planeBytes = 0;
-    for (const Plane &plane : place.terms.front().planes)
-      planeBytes += place.paddedGroup * kPanelColumns * plane.bits / 8;
+    const CodeUnit &unit = place.terms.front().unit;
+    int64_t planeBytes = place.paddedGroup / unit.elements() * unit.bytes();
+    EXPECT_EQ(unit.bytes() * 8, unit.elements() * kPanelColumns * encoding.bits());
     EXPECT_EQ(planeBytes, place.terms.front().factors.front().offset);
     EXPECT_EQ(planeBytes % kLineBytes, 0);
     EXPECT_EQ(seen.size(), size_t(32 * 35 * encoding.bits()));
