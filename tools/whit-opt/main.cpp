@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // whit-opt: runs any pass of Whit, or any pipeline of them, on a text file. `--list-passes` and `--list-formats` print what
-// there is to choose from.
+// there is to choose from, `--print-place` where the bits of a format lie.
 
+#include "Layout/PlacePicture.h"
 #include "Register.h"
 
 #include "whit/Encoding.h"
@@ -14,6 +15,10 @@
 #include "llvm/Support/raw_ostream.h"
 
 static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the number formats and exit"));
+
+static llvm::cl::opt<std::string>
+    printPlace("print-place", llvm::cl::value_desc("format[,NxK]"),
+               llvm::cl::desc("Print where each bit of a packed matrix lies and how it is taken out, and exit"));
 
 static void printRow(llvm::StringRef name, llvm::StringRef formula, llvm::StringRef aliases, llvm::StringRef source) {
   llvm::outs() << llvm::left_justify(name, 22) << llvm::left_justify(formula, 54) << llvm::left_justify(aliases, 14)
@@ -46,6 +51,13 @@ int main(int argc, char **argv) {
   if (listFormats) {
     printFormats();
     return 0;
+  }
+  if (printPlace.getNumOccurrences()) {
+    std::string error;
+    if (mlir::whit::printPlaceOf(printPlace, llvm::outs(), error))
+      return 0;
+    llvm::errs() << "whit-opt: --print-place: " << error << "\n";
+    return 1;
   }
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, input, output, registry));
 }
