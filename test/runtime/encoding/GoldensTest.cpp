@@ -207,6 +207,86 @@ TEST(Goldens, GgufBlocksMeanWhatTheirAliasesSay) {
   }
 }
 
+/// The stored number of a code; codes of signed integers start at the most negative number.
+float storedNumber(ScaleType type, int64_t code) {
+  int32_t bits = scaleBits(type);
+  code &= (int64_t(1) << bits) - 1;
+  if (type >= ScaleType::I2)
+    code -= int64_t(1) << (bits - 1);
+  uint16_t word = uint16_t(code);
+  return loadScale(type, reinterpret_cast<const uint8_t *>(&word));
+}
+
+/// All codes under all codes of the smallest scale; goldens.py says what everything else is.
+std::vector<uint32_t> exhaustiveValues(const Encoding &encoding, int64_t n, int64_t step, int64_t k) {
+  Matrix matrix = makeMatrix(encoding, n, k);
+  auto fill = [&](FactorValues &values, auto &&number) {
+    int64_t each = int64_t(values.size()) / n;
+    for (int64_t i = 0; i < int64_t(values.size()); ++i)
+      values[i] = number(i / each * step);
+  };
+  auto outer = [](ScaleType type, int64_t half) { return type == ScaleType::F32 ? 0.0123f : storedNumber(type, half); };
+  int shift = 0;
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Term &term = encoding.terms[t];
+    for (int64_t i = 0; i < n * k; ++i)
+      matrix.terms[t].codes[i] = uint8_t((i % k >> shift) & ((1 << term.codec.bits) - 1));
+    shift += term.codec.bits;
+    fill(matrix.terms[t].factors[0],
+         [&](int64_t row) { return storedNumber(term.scale[0].type, row * int64_t(2 * t + 1) + 1000 * int64_t(t)); });
+    for (size_t f = 1; f < term.scale.size(); ++f)
+      fill(matrix.terms[t].factors[f], [&](int64_t) { return outer(term.scale[f].type, 0x2E66); });
+    for (int64_t i = 0, count = int64_t(matrix.terms[t].choices.size()); i < count; ++i)
+      matrix.terms[t].choices[i] = uint8_t(i / (count / n) % 4);
+  }
+  for (size_t f = 0; f < encoding.offset.size(); ++f) {
+    ScaleType type = encoding.offset[f].type;
+    fill(matrix.offset[f], [&](int64_t row) {
+      return f ? outer(type, 0x2A66) : storedNumber(type, type == ScaleType::F16 ? 7 * row + 11 : 3 * row + 1);
+    });
+  }
+  std::vector<float> values(n * k);
+  dequantize(matrix, values.data());
+  std::vector<uint32_t> bits;
+  for (float value : values)
+    bits.push_back(std::isnan(value) ? 0x7fc00000u : std::bit_cast<uint32_t>(value + 0.0f));
+  return bits;
+}
+
+TEST(Goldens, EveryCodeOfEveryRowEqualsOthersUnderEveryScale) {
+  std::map<std::string, Golden> all;
+  for (Golden &golden : goldens("exhaustive"))
+    all[golden.text("name")] = golden;
+  for (const FormatRow &row : formatRows()) {
+    std::string name = std::string(row.stem) + (row.isFamily ? "_g32" : "") + std::string(row.suffix);
+    Encoding encoding = parseEncoding(name, nullptr).value();
+    if (encoding.isPlain())
+      continue; // ConversionsEqualNumpyAndMlDtypes
+    ASSERT_TRUE(all.count(name)) << name << " has no golden; add it to goldens.py from a source that is not Whit";
+    const Golden &golden = all[name];
+    EXPECT_EQ(crcOf(exhaustiveValues(encoding, golden.number("scales"), golden.number("step"), golden.number("codes"))),
+              golden.text("crc"))
+        << name;
+  }
+}
+
+TEST(Goldens, BlocksOfGgmlMeanWhatTheirRowsSay) {
+  std::vector<Golden> all = goldens("ggml");
+  ASSERT_EQ(all.size(), 6u);
+  for (const Golden &golden : all) {
+    Encoding encoding = parseEncoding(golden.text("name"), nullptr).value();
+    Matrix matrix = makeMatrix(encoding, 2, golden.number("k"));
+    matrix.codes() = golden.bytes("codes");
+    for (size_t f = 0; f < encoding.terms[0].scale.size(); ++f)
+      matrix.terms[0].factors[f] = golden.floats("scale" + std::to_string(f));
+    for (size_t f = 0; f < encoding.offset.size(); ++f)
+      matrix.offset[f] = golden.floats("offset" + std::to_string(f));
+    std::vector<float> values(matrix.codes().size());
+    dequantize(matrix, values.data());
+    EXPECT_EQ(values, golden.floats("values")) << golden.text("name");
+  }
+}
+
 TEST(Goldens, NearestCodesEqualNumpys) {
   std::vector<Golden> all = goldens("quantized");
   ASSERT_EQ(all.size(), 32u);
