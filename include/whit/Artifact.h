@@ -53,8 +53,9 @@ enum class ElementType : int32_t {
 enum class ArgumentKind : uint8_t { Input, State, Constant, Output, Workspace };
 
 /// "BHTD": [batch, heads, capacity, depth]. "BHTD16": [batch, heads, capacity/16, depth, 16], token t at [t / 16][d][t
-/// % 16].
-enum class StateLayout : uint8_t { BHTD, BHTD16 };
+/// % 16]. "panels" and "rows": [batch, heads, capacity/16, bytes] of i8, blocks of 16 tokens in a format
+/// (runtime/encoding/CacheBlock.h); the model's own tensors are then of f32.
+enum class StateLayout : uint8_t { BHTD, BHTD16, Panels, Rows };
 
 /// A dimension: a number, or the name of a symbol.
 struct Dimension {
@@ -100,9 +101,14 @@ struct Argument {
   std::string past = {}, present = {};
   std::string length = {}; ///< the symbol that counts the valid tokens after the call
   StateLayout layout = StateLayout::BHTD;
+  int64_t depth = 0;     ///< of panels and rows: features of a token
+  bool hadamard = false; ///< of panels and rows: each token was multiplied by a Hadamard matrix
+
+  // State, constant
+
+  std::string format = {}; ///< an encoding's name, or "" for plain bytes of `type`
 
   // Constant
-  std::string format = {};           ///< an encoding's name, or "" for plain bytes of `type`
   std::vector<int64_t> logical = {}; ///< logical shape, [N, K] for packed matrices
   std::string place = {};            ///< "panel16" or ""
 

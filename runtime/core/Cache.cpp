@@ -3,6 +3,8 @@
 // Element by element for the blocked layout, rows of tokens at once for the plain one.
 #include "runtime/core/Cache.h"
 
+#include "runtime/encoding/CacheBlock.h"
+
 #include <cstring>
 
 namespace whit {
@@ -31,9 +33,27 @@ void importBlocks(const CacheShape &shape, void *cache, int64_t tokens, const vo
   });
 }
 
+std::optional<CacheBlock> blockOf(const CacheShape &shape) {
+  if (shape.layout != StateLayout::Panels && shape.layout != StateLayout::Rows)
+    return std::nullopt;
+  CacheOrder order = shape.layout == StateLayout::Panels ? CacheOrder::Panel : CacheOrder::Rows;
+  return CacheBlock(*parseEncoding(shape.format, nullptr), order, shape.depth); // the manifest's reader has checked it
+}
+
+/// Bytes of a head of a cache of packed blocks.
+int64_t headBytes(const CacheShape &shape, const CacheBlock &block) {
+  return (shape.capacity + kBlockTokens - 1) / kBlockTokens * block.bytes;
+}
+
 } // namespace
 
 void exportCache(const CacheShape &shape, const void *cache, int64_t tokens, void *tensor) {
+  if (std::optional<CacheBlock> block = blockOf(shape)) {
+    for (int64_t head = 0; tokens > 0 && head < shape.batch * shape.heads; ++head)
+      decodeTokens(*block, shape.hadamard, static_cast<const uint8_t *>(cache) + head * headBytes(shape, *block),
+                   tokens, static_cast<float *>(tensor) + head * tokens * shape.depth);
+    return;
+  }
   if (shape.layout == StateLayout::BHTD) {
     int64_t row = shape.depth * shape.elementBytes;
     for (int64_t head = 0; tokens > 0 && head < shape.batch * shape.heads; ++head)
@@ -53,24 +73,36 @@ void exportCache(const CacheShape &shape, const void *cache, int64_t tokens, voi
   }
 }
 
-void importCache(const CacheShape &shape, void *cache, int64_t tokens, const void *tensor) {
+bool importCache(const CacheShape &shape, void *cache, int64_t tokens, const void *tensor, std::string *why) {
+  if (std::optional<CacheBlock> block = blockOf(shape)) {
+    for (int64_t head = 0; tokens > 0 && head < shape.batch * shape.heads; ++head)
+      if (!encodeTokens(*block, shape.hadamard, static_cast<const float *>(tensor) + head * tokens * shape.depth,
+                        tokens, static_cast<uint8_t *>(cache) + head * headBytes(shape, *block), why))
+        return false;
+    return true;
+  }
   if (shape.layout == StateLayout::BHTD) {
     int64_t row = shape.depth * shape.elementBytes;
     for (int64_t head = 0; tokens > 0 && head < shape.batch * shape.heads; ++head)
       std::memcpy(static_cast<char *>(cache) + head * shape.capacity * row,
                   static_cast<const char *>(tensor) + head * tokens * row, size_t(tokens * row));
-    return;
+    return true;
   }
   switch (shape.elementBytes) {
   case 1:
-    return importBlocks<uint8_t>(shape, cache, tokens, tensor);
+    importBlocks<uint8_t>(shape, cache, tokens, tensor);
+    break;
   case 2:
-    return importBlocks<uint16_t>(shape, cache, tokens, tensor);
+    importBlocks<uint16_t>(shape, cache, tokens, tensor);
+    break;
   case 4:
-    return importBlocks<uint32_t>(shape, cache, tokens, tensor);
+    importBlocks<uint32_t>(shape, cache, tokens, tensor);
+    break;
   default:
-    return importBlocks<uint64_t>(shape, cache, tokens, tensor);
+    importBlocks<uint64_t>(shape, cache, tokens, tensor);
+    break;
   }
+  return true;
 }
 
 } // namespace whit

@@ -7,17 +7,23 @@
 
 #include "whit/Artifact.h"
 
+#include <string>
+#include <string_view>
+
 namespace whit {
 
 struct CacheShape {
   StateLayout layout;
   int64_t batch, heads, capacity, depth; ///< capacity in tokens
   int64_t elementBytes;                  ///< 1, 2, 4 or 8
+  std::string_view format = {};          ///< of panels and rows
+  bool hadamard = false;
 };
 
-/// Copies `tokens` tokens from the start of the cache into a contiguous tensor, or the other way.
+/// Copies `tokens` tokens from the start of the cache into a contiguous tensor, or the other way. A cache in a format is decoded
+/// into f32, and quantized as compiled code does it; false with `why` for numbers that its format cannot hold.
 void exportCache(const CacheShape &shape, const void *cache, int64_t tokens, void *tensor);
-void importCache(const CacheShape &shape, void *cache, int64_t tokens, const void *tensor);
+bool importCache(const CacheShape &shape, void *cache, int64_t tokens, const void *tensor, std::string *why);
 
 } // namespace whit
 

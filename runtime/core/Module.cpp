@@ -12,7 +12,8 @@
 namespace whit {
 
 int64_t stateHeads(const Argument &state) { return state.shape[1].size; }
-int64_t stateDepth(const Argument &state) { return state.shape[3].size; }
+int64_t stateDepth(const Argument &state) { return state.format.empty() ? state.shape[3].size : state.depth; }
+ElementType stateType(const Argument &state) { return state.format.empty() ? state.type : ElementType::F32; }
 
 whit_status Module::load(const std::string &path, const whit_load_options &options, std::unique_ptr<Module> &result) {
   auto module = std::make_unique<Module>();
@@ -161,7 +162,7 @@ void Module::findPastSymbol() {
 void Module::describeValues() {
   auto add = [](std::vector<Value> &list, const std::string &name, const Argument &argument, int32_t index,
                 const std::vector<Dimension> &shape, bool state) {
-    Value value{name, argument.type, {}, {}, {}, index, state, argument.alias};
+    Value value{name, state ? stateType(argument) : argument.type, {}, {}, {}, index, state, argument.alias};
     for (const Dimension &dimension : shape) {
       value.dims.push_back(dimension.symbol.empty() ? dimension.size : -1);
       value.symbolNames.push_back(dimension.symbol);

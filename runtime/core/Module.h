@@ -65,6 +65,8 @@ private:
 /// Heads and depth of a state, from its physical shape.
 int64_t stateHeads(const Argument &state);
 int64_t stateDepth(const Argument &state);
+/// The element type of the tensors that a state stands for.
+ElementType stateType(const Argument &state);
 
 } // namespace whit
 

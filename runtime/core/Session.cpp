@@ -23,8 +23,15 @@ template <typename Function> void fillElements(ElementType type, void *data, int
 }
 
 CacheShape cacheShape(const Argument &argument, const int64_t *dims) {
-  bool blocked = argument.layout == StateLayout::BHTD16;
-  return {argument.layout, dims[0], dims[1], blocked ? dims[2] * 16 : dims[2], dims[3], elementBytes(argument.type)};
+  bool blocked = argument.layout != StateLayout::BHTD;
+  return {argument.layout,
+          dims[0],
+          dims[1],
+          blocked ? dims[2] * 16 : dims[2],
+          stateDepth(argument),
+          elementBytes(stateType(argument)),
+          argument.format,
+          argument.hadamard};
 }
 
 } // namespace
@@ -165,12 +172,19 @@ whit_status Session::run(const whit_tensor *inputs, int32_t count) {
   return launch();
 }
 
-void Session::importCaches() {
-  for (int32_t i = module.firstState; i < module.firstState + module.stateCount; ++i)
-    importCache(cacheShape(*slots[i].argument, slots[i].dims), slots[i].buffer.data(), binding.past(),
-                binding.tensorOf(i)->data);
+/// If a past cannot be stored, the session is empty.
+whit_status Session::importCaches() {
+  cachedTokens = 0;
+  for (int32_t i = module.firstState; i < module.firstState + module.stateCount; ++i) {
+    std::string why;
+    if (!importCache(cacheShape(*slots[i].argument, slots[i].dims), slots[i].buffer.data(), binding.past(),
+                     binding.tensorOf(i)->data, &why))
+      return fail(WHIT_INVALID, "past '%.*s' cannot be stored as %s: %s", WHIT_NAME(slots[i].argument->past),
+                  slots[i].argument->format.c_str(), why.c_str());
+  }
   cachedTokens = binding.past();
   cachedBatch = batchOfCall();
+  return WHIT_OK;
 }
 
 void Session::fillMask(Slot &slot) {
@@ -208,7 +222,8 @@ whit_status Session::launch() {
   if (whit_status status = module.weights.verify(&pool))
     return status;
   if (binding.pastsGiven())
-    importCaches();
+    if (whit_status status = importCaches())
+      return status;
   for (int32_t index : {module.mask, module.positions})
     if (index >= 0 && !binding.tensorOf(index))
       index == module.mask ? fillMask(slots[index]) : fillPositions(slots[index]);
@@ -260,7 +275,7 @@ whit_status Session::exportPresent(Slot &slot, const Value &value, whit_tensor *
   int64_t batch = cachedBatch >= 0 ? cachedBatch : 0;
   int64_t dims[4] = {batch, stateHeads(argument), cachedTokens, stateDepth(argument)};
   int64_t physical[4] = {batch, dims[1], argument.shape[2].size, dims[3]};
-  int64_t bytes = dims[0] * dims[1] * dims[2] * dims[3] * elementBytes(argument.type);
+  int64_t bytes = dims[0] * dims[1] * dims[2] * dims[3] * elementBytes(value.type);
   if (!slot.exported.reserve(bytes))
     return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'", Long(bytes), WHIT_NAME(value.name));
   if (bytes > 0)
@@ -287,8 +302,7 @@ whit_status Session::importPasts(const whit_tensor *pasts, int32_t count) {
     return status;
   if (whit_status status = allocate())
     return status;
-  importCaches();
-  return WHIT_OK;
+  return importCaches();
 }
 
 // ---- Language models ----

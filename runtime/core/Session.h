@@ -58,7 +58,7 @@ private:
   whit_status checkBatch() const;
   /// Binds, lays out and checks a call: what `execute` and `run` do before they differ.
   whit_status prepare(const whit_tensor *inputs, int32_t count);
-  void importCaches();
+  whit_status importCaches();
   void fillMask(Slot &slot);
   void fillPositions(Slot &slot);
   void describe(Slot &slot, int32_t index);

@@ -31,6 +31,36 @@ void printArguments(const Manifest &manifest, ArgumentKind kind, const char *tit
   }
 }
 
+/// How many caches in which format, and what a token takes in all of them.
+void printCaches(const Manifest &manifest) {
+  struct Sum {
+    int64_t tensors = 0, values = 0, bytes = 0;
+  };
+  std::map<std::string, Sum> formats;
+  for (const Argument &argument : manifest.arguments) {
+    if (argument.kind != ArgumentKind::State)
+      continue;
+    bool packed = !argument.format.empty(), blocked = argument.layout != StateLayout::BHTD;
+    Sum &sum = formats[(packed ? argument.format : std::string(elementName(argument.type))) +
+                       (argument.hadamard ? " after a Hadamard matrix" : "")];
+    int64_t bytes = elementBytes(argument.type);
+    for (size_t i = 1; i < argument.shape.size(); ++i)
+      bytes *= argument.shape[i].size;
+    int64_t tokens = argument.shape[2].size * (blocked ? 16 : 1);
+    sum.tensors += 1;
+    sum.values += argument.shape[1].size * (packed ? argument.depth : argument.shape[3].size);
+    sum.bytes += tokens ? bytes / tokens : 0;
+  }
+  bool first = true;
+  for (const auto &[name, sum] : formats) {
+    std::printf("%-10s %s  %lld tensors for %lld tokens, %lld values and %lld bytes a token, %.2f bits a value\n",
+                first ? "caches" : "", name.c_str(), (long long)sum.tensors, (long long)manifest.context,
+                (long long)sum.values, (long long)sum.bytes,
+                sum.values ? 8.0 * double(sum.bytes) / double(sum.values) : 0.0);
+    first = false;
+  }
+}
+
 /// One line per format: how many constants, elements and bytes.
 void printConstants(const Manifest &manifest) {
   struct Sum {
@@ -78,11 +108,7 @@ whit_status inspect(const RunOptions &options) {
               manifest.function.c_str());
   printArguments(manifest, ArgumentKind::Input, "inputs");
   printArguments(manifest, ArgumentKind::Output, "outputs");
-  int64_t states = 0;
-  for (const Argument &argument : manifest.arguments)
-    states += argument.kind == ArgumentKind::State;
-  if (states)
-    std::printf("%-10s %lld tensors for %lld tokens\n", "caches", (long long)states, (long long)manifest.context);
+  printCaches(manifest);
   printConstants(manifest);
   std::printf("%-10s %s, %lld bytes, sha256 %s\n", "file",
               manifest.weights.file.empty() ? "embedded" : manifest.weights.file.c_str(),

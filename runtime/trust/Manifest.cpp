@@ -4,6 +4,7 @@
 // so that each refusal names the place, what was found there and what is allowed.
 #include "runtime/trust/Manifest.h"
 
+#include "runtime/encoding/CacheBlock.h"
 #include "runtime/trust/Sha256.h"
 #include "runtime/trust/StrictJson.h"
 #include "whit/Encoding.h"
@@ -28,7 +29,8 @@ constexpr ElementRow kElements[] = {
 };
 
 constexpr std::string_view kKinds[] = {"input", "state", "constant", "output", "workspace"};
-constexpr std::string_view kLayouts[] = {"BHTD", "BHTD16"};
+constexpr std::string_view kRotations[] = {"hadamard"};
+constexpr std::string_view kLayouts[] = {"BHTD", "BHTD16", "panels", "rows"};
 
 // ---- Writing ----
 
@@ -85,6 +87,12 @@ Json toJson(const Argument &argument) {
     object["present"] = argument.present;
     object["length"] = argument.length;
     object["layout"] = kLayouts[size_t(argument.layout)];
+    if (!argument.format.empty()) {
+      object["format"] = argument.format;
+      object["depth"] = argument.depth;
+      if (argument.hadamard)
+        object["rotation"] = kRotations[0];
+    }
   }
   if (argument.kind == ArgumentKind::Constant) {
     object["format"] = argument.format;
@@ -293,7 +301,8 @@ struct Parser {
     argument.length = field.at("length").text();
     requireSymbol(field.at("length"), argument.length);
     argument.layout = StateLayout(field.at("layout").word(kLayouts));
-    size_t rank = argument.layout == StateLayout::BHTD ? 4 : 5;
+    bool packed = argument.layout == StateLayout::Panels || argument.layout == StateLayout::Rows;
+    size_t rank = argument.layout == StateLayout::BHTD16 ? 5 : 4;
     if (argument.shape.size() != rank)
       field.at("shape").refuse("has rank " + std::to_string(argument.shape.size()) + "; layout " +
                                std::string(kLayouts[size_t(argument.layout)]) + " has " + std::to_string(rank));
@@ -303,13 +312,37 @@ struct Parser {
                                  "; only the batch of a cache may be dynamic");
     if (rank == 5 && argument.shape[4].size != 16)
       field.at("shape").refuse("ends in " + std::to_string(argument.shape[4].size) + "; layout BHTD16 ends in 16");
-    int64_t capacity = argument.shape[2].size * (rank == 5 ? 16 : 1);
+    if (packed)
+      readPacked(field, argument);
+    else if (field.maybe("format") || field.maybe("depth") || field.maybe("rotation"))
+      field.refuse("has a format, a depth or a rotation; these are for the layouts panels and rows");
+    int64_t capacity = argument.shape[2].size * (packed || rank == 5 ? 16 : 1);
     if (manifest.context < 1)
       throw Refusal{"manifest: context is " + std::to_string(manifest.context) +
                     "; a model with states has at least 1"};
     if (capacity < manifest.context)
       field.at("shape").refuse("holds " + std::to_string(capacity) + " tokens; the context is " +
                                std::to_string(manifest.context));
+  }
+
+  /// A state of packed bytes: its format, and sizes that follow from it.
+  void readPacked(const Field &field, Argument &argument) {
+    argument.format = field.at("format").text();
+    argument.depth = field.at("depth").integer(1, kMaxDimension);
+    if (auto rotation = field.maybe("rotation"))
+      argument.hadamard = rotation->word(kRotations) == 0;
+    std::string why;
+    std::optional<Encoding> encoding = parseEncoding(argument.format, &why);
+    if (!encoding || !checkCacheFormat(*encoding, &why) || encoding->isPlain())
+      field.at("format").refuse("is unusable: " + (why.empty() ? "panels and rows are for codes" : why));
+    if (argument.hadamard && (argument.depth & (argument.depth - 1)))
+      field.at("depth").refuse("is " + std::to_string(argument.depth) + "; a Hadamard matrix needs a power of two");
+    CacheOrder order = argument.layout == StateLayout::Panels ? CacheOrder::Panel : CacheOrder::Rows;
+    int64_t bytes = CacheBlock(*encoding, order, argument.depth).bytes;
+    if (argument.type != ElementType::I8 || argument.shape[3].size != bytes)
+      field.at("shape").refuse("ends in " + std::to_string(argument.shape[3].size) + " " +
+                               std::string(elementName(argument.type)) + "; a block of 16 tokens has " +
+                               std::to_string(bytes) + " of i8");
   }
 
   void readConstant(const Field &field, Argument &argument) {
@@ -340,7 +373,8 @@ struct Parser {
     Argument argument;
     argument.kind = ArgumentKind(field.at("kind").word(kKinds));
     if (argument.kind == ArgumentKind::State)
-      field.only({"name", "kind", "dtype", "shape", "past", "present", "length", "layout"});
+      field.only(
+          {"name", "kind", "dtype", "shape", "past", "present", "length", "layout", "format", "depth", "rotation"});
     else if (argument.kind == ArgumentKind::Constant)
       field.only({"name", "kind", "dtype", "shape", "format", "logical", "place"});
     else if (argument.kind == ArgumentKind::Workspace)

@@ -164,6 +164,43 @@ TEST(Manifest, EveryRuleIsKept) {
   refused([](Manifest &m) { m.codeSha256 += "0"; }, "64 lower-case hexadecimal digits");
 }
 
+/// A cache of bytes: what its format and its depth say must be what its shape says.
+TEST(Manifest, PackedStatesAreChecked) {
+  auto packed = [] {
+    Manifest manifest = wholeManifest();
+    Argument &value = manifest.arguments[3];
+    value.type = ElementType::I8;
+    value.layout = StateLayout::Rows;
+    value.format = "uint4_channel_min";
+    value.depth = 64;
+    value.hadamard = true;
+    value.shape[2].size = 3;
+    value.shape[3].size = 16 * 32 + 32 + 32;
+    return manifest;
+  };
+  Manifest back;
+  std::string why, text = printManifest(packed());
+  ASSERT_TRUE(parseManifest(text, back, &why)) << why;
+  EXPECT_EQ(printManifest(back), text);
+  EXPECT_EQ(back.arguments[3].depth, 64);
+  EXPECT_TRUE(back.arguments[3].hadamard);
+  auto refused = [&](const std::function<void(Argument &)> &change, const char *part) {
+    Manifest manifest = packed();
+    change(manifest.arguments[3]);
+    EXPECT_FALSE(parseManifest(printManifest(manifest), back, &why)) << part;
+    EXPECT_NE(why.find(part), why.npos) << why << "\n  expected: " << part;
+  };
+  refused([](Argument &a) { a.format = "int4_g32"; }, "cannot store keys and values");
+  refused([](Argument &a) { a.format = "f16"; }, "panels and rows are for codes");
+  refused([](Argument &a) { a.format = "int9"; }, "arguments[3].format is unusable");
+  refused([](Argument &a) { a.format = ""; }, "format");
+  refused([](Argument &a) { a.depth = 48; }, "a Hadamard matrix needs a power of two");
+  refused([](Argument &a) { a.depth = 128; }, "a block of 16 tokens has 1088 of i8");
+  refused([](Argument &a) { a.type = ElementType::F16; }, "ends in 576 f16");
+  refused([](Argument &a) { a.shape[2].size = 2; }, "holds 32 tokens; the context is 40");
+  refused([](Argument &a) { a.layout = StateLayout::BHTD; }, "these are for the layouts panels and rows");
+}
+
 TEST(Manifest, StrangeTextIsRefused) {
   std::string whole = printManifest(wholeManifest()), why;
   Manifest back;
