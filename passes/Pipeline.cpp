@@ -6,6 +6,8 @@
 
 #include "Passes.h"
 
+#include "runtime/encoding/CacheBlock.h"
+
 #include "mlir/Conversion/AffineToStandard/AffineToStandard.h"
 #include "mlir/Conversion/ReconcileUnrealizedCasts/ReconcileUnrealizedCasts.h"
 #include "mlir/Conversion/SCFToControlFlow/SCFToControlFlow.h"
@@ -51,7 +53,11 @@ static void encode(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep, options.quantizer}));
   manager.addNestedPass<func::FuncOp>(createInsertPartsPass());
   // States first: they take names away from the outputs, the others get destinations.
-  manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, options.kv}));
+  std::optional<::whit::Encoding> kv = ::whit::parseCacheFormat(options.kv, nullptr);
+  bool codes = kv && !kv->isPlain();
+  manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, codes ? "f32" : options.kv}));
+  if (codes)
+    manager.addNestedPass<func::FuncOp>(createQuantizeCachesPass({options.kv, options.kvHadamard}));
   manager.addPass(createAddDestinationsPass());
   // Before anything is quantized or fused: a row is a row, whichever batch it comes from.
   manager.addNestedPass<func::FuncOp>(createCollapseRowsPass());

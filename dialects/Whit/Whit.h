@@ -16,6 +16,7 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Interfaces/TilingInterface.h"
 
+#include "runtime/encoding/CacheBlock.h"
 #include "runtime/encoding/Quantize.h"
 #include "whit/Encoding.h"
 

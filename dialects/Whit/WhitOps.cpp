@@ -245,10 +245,38 @@ LogicalResult RotaryOp::verify() {
   return verifyDim(*this, getStart(), "start", 0, x[0]);
 }
 
-/// [B, H, T, D] or [B, H, T/16, D, 16].
+/// A format that caches can have, for features that are known; `rotated` by a Hadamard matrix.
+static LogicalResult verifyCacheFormat(Operation *op, FormatAttr format, int64_t depth, bool rotated) {
+  std::string why;
+  if (format && !::whit::checkCacheFormat(format.getEncoding(), &why))
+    return op->emitOpError() << why;
+  if ((format || rotated) && ShapedType::isDynamic(depth))
+    return op->emitOpError() << "has features of dynamic size; a format and a Hadamard matrix need a static one";
+  if (rotated && !llvm::isPowerOf2_64(depth))
+    return op->emitOpError() << "has " << depth << " features; a Hadamard matrix needs a power of two";
+  return success();
+}
+
+/// Packed bytes: [B, H, ceil(T/16), BYTES].
+static LogicalResult verifyBlocks(Operation *op, Value cache, StringRef name, FormatAttr format,
+                                  ::whit::CacheOrder order, int64_t depth) {
+  if (!format)
+    return op->emitOpError() << name << " is packed bytes; the operation must say in which format";
+  if (failed(verifyRank(op, cache, name, 4)))
+    return failure();
+  return verifyDim(op, cache, name, 3, ::whit::CacheBlock(format.getEncoding(), order, depth).bytes);
+}
+
+/// [B, H, T, D] or [B, H, T/16, D, 16]; or packed bytes.
 static LogicalResult verifyCache(Operation *op, Value cache, StringRef name, int64_t batch, int64_t heads,
-                                 int64_t depth) {
+                                 int64_t depth, FormatAttr format = {},
+                                 ::whit::CacheOrder order = ::whit::CacheOrder::Rows) {
   ArrayRef<int64_t> shape = shapeOf(cache);
+  if (getElementTypeOrSelf(cache.getType()).isInteger(8)) {
+    if (failed(verifyBlocks(op, cache, name, format, order, depth)) || failed(verifyDim(op, cache, name, 0, batch)))
+      return failure();
+    return verifyDim(op, cache, name, 1, heads);
+  }
   if (shape.size() != 4 && (shape.size() != 5 || shape[4] != 16))
     return op->emitOpError() << name << " is " << cache.getType() << "; it must be [B, H, T, D] or [B, H, T/16, D, 16]";
   if (failed(verifyDim(op, cache, name, 0, batch)) || failed(verifyDim(op, cache, name, 1, heads)))
@@ -260,8 +288,14 @@ LogicalResult CacheAppendOp::verify() {
   if (failed(verifyRank(*this, getNewTokens(), "new tokens", 4)) || failed(verifyRank(*this, getStart(), "start", 1)))
     return failure();
   ArrayRef<int64_t> fresh = shapeOf(getNewTokens());
+  FormatAttr format = getFormatAttr();
+  if (failed(verifyCacheFormat(*this, format, fresh[3], getHadamard())))
+    return failure();
+  if (getPast() && format)
+    return emitOpError() << "has a past and a format; only what is updated in place can be quantized";
   if (failed(verifyDim(*this, getStart(), "start", 0, fresh[0])) ||
-      failed(verifyCache(*this, getCache(), "cache", fresh[0], fresh[2], fresh[3])))
+      failed(verifyCache(*this, getCache(), "cache", fresh[0], fresh[2], fresh[3], format,
+                         getPanels() ? ::whit::CacheOrder::Panel : ::whit::CacheOrder::Rows)))
     return failure();
   if (!getPast())
     return success();
@@ -277,8 +311,11 @@ LogicalResult AttentionOp::verify() {
     if (failed(verifyDim(*this, getY(), "y", i, q[i])))
       return failure();
   int64_t kvHeads = shapeOf(getV())[1];
-  if (failed(verifyCache(*this, getK(), "k", q[0], kvHeads, q[3])) ||
-      failed(verifyCache(*this, getV(), "v", q[0], kvHeads, q[3])) ||
+  FormatAttr keys = getKeyFormatAttr(), values = getValueFormatAttr();
+  if (failed(verifyCacheFormat(*this, keys, q[3], getHadamard())) ||
+      failed(verifyCacheFormat(*this, values, q[3], false)) ||
+      failed(verifyCache(*this, getK(), "k", q[0], kvHeads, q[3], keys, ::whit::CacheOrder::Panel)) ||
+      failed(verifyCache(*this, getV(), "v", q[0], kvHeads, q[3], values, ::whit::CacheOrder::Rows)) ||
       failed(verifyDim(*this, getStart(), "start", 0, q[0])))
     return failure();
   if (ShapedType::isDynamic(q[2]) || ShapedType::isDynamic(kvHeads) || q[2] % kvHeads)
@@ -292,6 +329,8 @@ LogicalResult AttentionOp::verify() {
       if (!maskIsShared(dim) && failed(verifyDim(*this, mask, "mask", dim, wanted)))
         return failure();
     int64_t masked = shapeOf(mask)[3], tokens = shapeOf(getV())[2];
+    if (getElementTypeOrSelf(getV().getType()).isInteger(8) && !ShapedType::isDynamic(tokens))
+      tokens *= ::whit::kBlockTokens;
     if (!ShapedType::isDynamic(masked) && !ShapedType::isDynamic(tokens) && masked > tokens)
       return emitOpError() << "mask has size " << masked << " in dimension 3; v has " << tokens
                            << " tokens, and it must have no more than those";

@@ -23,6 +23,8 @@ def Whit_Activations : Whit_ShapedOf<[F32, BF16]>;
 def Whit_I8 : Whit_ShapedOf<[I8]>;
 def Whit_I32 : Whit_ShapedOf<[I32]>;
 def Whit_Index : Whit_ShapedOf<[I32, I64]>;
+/// Keys or values: floats, or packed bytes of a format.
+def Whit_Cache : Whit_ShapedOf<[F32, F16, BF16, I8]>;
 /// A weight: its format before `laid-out`, packed bytes with a place from there on.
 def Whit_Weight : AnyTypeOf<[Whit_EncodedTensorType, TensorRankOf<[I8], [2]>, StridedMemRefRankOf<[I8], [2]>]>;
 /// A table of rows: a weight in any form, or plain rows of floats.
@@ -210,10 +212,25 @@ def Whit_CacheAppendOp : Whit_ComputeOp<"cache_append"> {
     bf16. Token s of batch b goes to position start[b] + s; positions outside [0, T) are not written. With `past`
     [B, H, P, D], positions t < start[b] come from past (0 where t >= P) and positions from start[b] + S on are 0. Without it
     the other positions keep what `cache` held.
+
+    `as` a format: each new row of D features is one channel of it, quantized as `runtime/encoding/Quantize.h` says (nearest); a row
+    that holds NaN or infinity becomes a row of NaN. With `hadamard`, the row is first multiplied by the Hadamard matrix of size D
+    (a power of two) over sqrt(D). An f32 cache then holds the decoded values; from `laid-out` on the cache is bytes, [B, H,
+    ceil(T/16), BYTES] i8, blocks of 16 tokens (`runtime/encoding/CacheBlock.h`): in panels, as keys are read, or in rows, as values are.
+
+    ```mlir
+    %k = whit.cache_append ins(%new : tensor<?x?x3x64xf32>) from %start : tensor<?xi32> outs(%cache : tensor<?x3x128x1056xi8>)
+                           as <int8_channel> panels -> tensor<?x3x128x1056xi8>
+    ```
   }];
-  let arguments = (ins Optional<Whit_Float>:$past, Whit_F32:$newTokens, Whit_I32:$start, Whit_Float:$cache);
+  let arguments = (ins Optional<Whit_Float>:$past, Whit_F32:$newTokens, Whit_I32:$start, Whit_Cache:$cache,
+                       OptionalAttr<Whit_FormatAttr>:$format, UnitAttr:$panels, UnitAttr:$hadamard);
+  let builders = [OpBuilder<(ins "TypeRange":$results, "Value":$past, "Value":$newTokens, "Value":$start, "Value":$cache), [{
+    build($_builder, $_state, results, past, newTokens, start, cache, FormatAttr(), UnitAttr(), UnitAttr());
+  }]>];
   let assemblyFormat = [{`ins` `(` $newTokens (`after` $past^)? `:` type($newTokens) (`,` type($past)^)? `)`
-    `from` $start `:` type($start) `outs` `(` $cache `:` type($cache) `)` attr-dict (`->` type($results)^)?}];
+    `from` $start `:` type($start) `outs` `(` $cache `:` type($cache) `)` (`as` $format^)? (`panels` $panels^)?
+    (`hadamard` $hadamard^)? attr-dict (`->` type($results)^)?}];
   let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return getCacheMutable(); } }];
 }
 
@@ -234,13 +251,23 @@ def Whit_AttentionOp : Whit_ComputeOp<"attention", ["getPositionLoop"]> {
                             tensor<?x1x1x?xf32>) from %start + %c0 : tensor<?xi32> outs(%e : tensor<?x?x12x32xf32>)
                         scale = 0.18 bidirectional -> tensor<?x?x12x32xf32>
     ```
+
+    `keys` and `values` name formats: k or v hold numbers of that format, as `whit.cache_append` leaves them; once they are bytes, keys
+    are in panels and values in rows. With `hadamard`, q is multiplied by the matrix that the keys were multiplied by.
   }];
-  let arguments = (ins Whit_F32:$q, Whit_Float:$k, Whit_Float:$v, Optional<Whit_F32>:$mask, Whit_I32:$start, Index:$first,
+  let arguments = (ins Whit_F32:$q, Whit_Cache:$k, Whit_Cache:$v, Optional<Whit_F32>:$mask, Whit_I32:$start, Index:$first,
                        Whit_F32:$y, F32Attr:$scale, DefaultValuedAttr<F32Attr, "0.0">:$softcap,
-                       DefaultValuedAttr<I64Attr, "0">:$window, UnitAttr:$bidirectional);
+                       DefaultValuedAttr<I64Attr, "0">:$window, UnitAttr:$bidirectional,
+                       OptionalAttr<Whit_FormatAttr>:$keyFormat, OptionalAttr<Whit_FormatAttr>:$valueFormat, UnitAttr:$hadamard);
+  let builders = [OpBuilder<(ins "TypeRange":$results, "Value":$q, "Value":$k, "Value":$v, "Value":$mask, "Value":$start, "Value":$first,
+                                 "Value":$y, "FloatAttr":$scale, "FloatAttr":$softcap, "IntegerAttr":$window,
+                                 "UnitAttr":$bidirectional), [{
+    build($_builder, $_state, results, q, k, v, mask, start, first, y, scale, softcap, window, bidirectional, FormatAttr(), FormatAttr(),
+          UnitAttr());
+  }]>];
   let assemblyFormat = [{`ins` `(` $q `,` $k `,` $v (`mask` $mask^)? `:` type($q) `,` type($k) `,` type($v)
     (`,` type($mask)^)? `)` `from` $start `+` $first `:` type($start) `outs` `(` $y `:` type($y) `)` `scale` `=` $scale
-    (`bidirectional` $bidirectional^)? attr-dict (`->` type($results)^)?}];
+    (`bidirectional` $bidirectional^)? (`keys` $keyFormat^)? (`values` $valueFormat^)? (`hadamard` $hadamard^)? attr-dict (`->` type($results)^)?}];
   let extraClassDeclaration = [{
     MutableOperandRange getDpsInitsMutable() { return getYMutable(); }
     /// Whether dimension `dim` of the mask is one row that stands for all.

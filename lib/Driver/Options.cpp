@@ -7,6 +7,7 @@
 #include "Emit/Artifact.h"
 #include "Pipeline.h"
 
+#include "runtime/encoding/CacheBlock.h"
 #include "whit/Encoding.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -32,7 +33,8 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
   --activations=TYPE       auto (default), f32, bf16 or int8
-  --kv=FORMAT              stored type of keys and values, f32 by default
+  --kv=FORMAT              format of keys and values, f32 by default: f16, int8, uint4_min ...
+  --kv-hadamard            spread each key over all its features before it is quantized
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
   --params=FILE            .safetensors or .npz whose tensors are arguments of a StableHLO program
@@ -107,8 +109,10 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
       return error;
   if (Error error = checkFormatMap(options.formatMap))
     return error;
-  if (Error error = checkFormat("--kv", options.kv))
-    return error;
+  if (std::string why; !parseCacheFormat(options.kv, &why))
+    return usage("--kv: " + why, "whit-opt --list-formats prints all");
+  if (options.kvHadamard && parseCacheFormat(options.kv, nullptr)->isPlain())
+    return usage("--kv-hadamard is for keys in a low-bit format; --kv is " + options.kv, "add for example --kv=int4");
   StringRef extension = sys::path::extension(options.model);
   if (!options.paramNames.empty() && options.params.empty())
     return usage("--param-names names the tensors of --params, which is missing");
@@ -156,6 +160,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
     add("--quantizer", options.quantizer);
   add("--activations", options.activations);
   add("--kv", options.kv);
+  if (options.kvHadamard)
+    flags.push_back("--kv-hadamard");
   add("--context", std::to_string(options.context));
   for (const DimBound &bound : options.dims)
     add("--dim", bound.name + "=" + std::to_string(bound.low) + ".." + std::to_string(bound.high));
@@ -198,6 +204,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--quantizer", options.quantizer)->check(CLI::IsMember({"nearest", "least-squares"}));
   app.add_option("--activations", options.activations)->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
   app.add_option("--kv", options.kv);
+  app.add_flag("--kv-hadamard", options.kvHadamard);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));
   app.add_option("--dim", dims)->allow_extra_args(false);
   app.add_option("--params", options.params);

@@ -22,6 +22,7 @@ struct CompileOptions {
   std::vector<std::string> targets; ///< none: this machine
   std::string weights, formatMap, keep, quantizer = "least-squares";
   std::string activations = "auto", kv = "f32";
+  bool kvHadamard = false;
   int64_t context = 2048;
   std::vector<DimBound> dims;
   bool embedWeights = false;

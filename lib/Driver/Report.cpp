@@ -97,6 +97,7 @@ std::string Report::json(const CompileOptions &options, const std::vector<Remark
       out.attribute("quantizer", options.quantizer);
       out.attribute("activations", options.activations);
       out.attribute("kv", options.kv);
+      out.attribute("kv_hadamard", options.kvHadamard);
       out.attribute("context", options.context);
     });
     out.attribute("seconds", seconds());

@@ -16,7 +16,7 @@ using namespace mlir;
 using namespace mlir::whit;
 
 namespace {
-constexpr int64_t kBlockTokens = 16;
+using ::whit::kBlockTokens;
 
 struct SolvePlacesPass : mlir::whit::impl::SolvePlacesPassBase<SolvePlacesPass> {
   void runOnOperation() override {
@@ -51,25 +51,45 @@ struct SolvePlacesPass : mlir::whit::impl::SolvePlacesPassBase<SolvePlacesPass> 
       return signalPassFailure();
     for (auto func : module.getOps<func::FuncOp>())
       if (!func.isExternal())
-        blockKeys(func);
+        layOutStates(func);
   }
 
-  /// States that attention reads as keys: [B, H, T, D] -> [B, H, ceil(T / 16), D, 16].
-  void blockKeys(func::FuncOp func) {
+  /// States in a format become blocks of bytes. Others that attention reads as keys: [B, H, T, D] ->
+  /// [B, H, ceil(T / 16), D, 16].
+  void layOutStates(func::FuncOp func) {
     bool changed = false;
     for (BlockArgument argument : func.getArguments()) {
+      unsigned index = argument.getArgNumber();
       auto type = dyn_cast<RankedTensorType>(argument.getType());
-      if (!func.getArgAttr(argument.getArgNumber(), "whit.state") || !type || type.getRank() != 4 || !isKeys(argument))
+      auto state = func.getArgAttrOfType<DictionaryAttr>(index, "whit.state");
+      if (!state || !type || type.getRank() != 4)
         continue;
-      ArrayRef<int64_t> shape = type.getShape();
-      int64_t blocks = (shape[2] + kBlockTokens - 1) / kBlockTokens;
-      auto blocked = RankedTensorType::get({shape[0], shape[1], blocks, shape[3], kBlockTokens}, type.getElementType());
-      auto dims = llvm::to_vector(func.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "whit.dims"));
+      CacheAppendOp append = firstAppend(argument);
+      FormatAttr format = append ? append.getFormatAttr() : FormatAttr();
+      bool keys = isKeys(argument);
+      if (!keys && !format)
+        continue;
       Builder b(&getContext());
-      dims[2] = b.getI64IntegerAttr(blocks);
-      dims.push_back(b.getI64IntegerAttr(kBlockTokens));
-      func.setArgAttr(argument.getArgNumber(), "whit.dims", b.getArrayAttr(dims));
-      retype(argument, blocked);
+      ArrayRef<int64_t> shape = type.getShape();
+      SmallVector<int64_t> sizes = {shape[0], shape[1], (shape[2] + kBlockTokens - 1) / kBlockTokens};
+      if (format) {
+        auto order = keys ? ::whit::CacheOrder::Panel : ::whit::CacheOrder::Rows;
+        sizes.push_back(::whit::CacheBlock(format.getEncoding(), order, shape[3]).bytes);
+        NamedAttrList entries(state);
+        entries.set("format", b.getStringAttr(format.getName()));
+        entries.set("layout", b.getStringAttr(keys ? "panels" : "rows"));
+        entries.set("depth", b.getI64IntegerAttr(shape[3]));
+        if (append.getHadamard())
+          entries.set("rotation", b.getStringAttr("hadamard"));
+        func.setArgAttr(index, "whit.state", entries.getDictionary(&getContext()));
+      } else {
+        sizes.append({shape[3], kBlockTokens});
+      }
+      SmallVector<Attribute> dims(func.getArgAttrOfType<ArrayAttr>(index, "whit.dims").getValue().take_front(2));
+      for (int64_t size : ArrayRef(sizes).drop_front(2))
+        dims.push_back(b.getI64IntegerAttr(size));
+      func.setArgAttr(index, "whit.dims", b.getArrayAttr(dims));
+      retype(argument, RankedTensorType::get(sizes, format ? b.getI8Type() : type.getElementType()), format && keys);
       changed = true;
     }
     if (changed)
@@ -99,11 +119,21 @@ struct SolvePlacesPass : mlir::whit::impl::SolvePlacesPassBase<SolvePlacesPass> 
     return {};
   }
 
-  void retype(Value cache, Type type) {
-    cache.setType(type);
+  CacheAppendOp firstAppend(Value cache) {
     for (OpOperand &use : cache.getUses())
+      if (auto append = dyn_cast<CacheAppendOp>(use.getOwner()))
+        return append;
+    return {};
+  }
+
+  void retype(Value cache, Type type, bool panels) {
+    cache.setType(type);
+    for (OpOperand &use : cache.getUses()) {
+      if (auto append = dyn_cast<CacheAppendOp>(use.getOwner()); append && panels)
+        append.setPanels(true);
       if (Value next = passedOn(use))
-        retype(next, type);
+        retype(next, type, panels);
+    }
   }
 };
 } // namespace

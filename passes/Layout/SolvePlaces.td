@@ -8,7 +8,8 @@ def SolvePlacesPass : Pass<"whit-solve-places", "mlir::ModuleOp"> {
   let description = [{
     A weight becomes packed bytes, one row of bytes per panel of 16 columns, and its users say at which place their bits lie.
     One weight has one place, also when a gather reads it beside a matmul. The keys of a cache are blocked by 16 tokens, so
-    that scores of 16 tokens are one chain of multiply-adds; values stay in token order.
+    that scores of 16 tokens are one chain of multiply-adds; values stay in token order. A cache with a format becomes bytes, blocks of
+    16 tokens (`runtime/encoding/CacheBlock.h`): keys in panels, values in rows.
 
     ```mlir
     whit.weight @w : !whit.tensor<960x576xf32, #whit.format<int4_g32>> = [...]

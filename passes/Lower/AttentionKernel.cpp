@@ -6,6 +6,7 @@
 // accumulators as the target has registers for.
 
 #include "Lower/AttentionKernel.h"
+#include "Lower/CacheKernel.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -19,6 +20,7 @@ static constexpr int64_t kLanes = LaneBuilder::kLanes;
 static constexpr int64_t kKeys = 64;
 
 static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).getRank(); }
+static bool isPacked(Value cache) { return cast<MemRefType>(cache.getType()).getElementType().isInteger(8); }
 
 namespace {
 /// Query rows that are computed together: `positions` consecutive tokens times `heads` heads of one key-value head.
@@ -36,7 +38,8 @@ public:
       : b(b), op(op), depth(cast<MemRefType>(op.getQ().getType()).getDimSize(3)),
         shared(cast<MemRefType>(op.getQ().getType()).getDimSize(2) /
                cast<MemRefType>(op.getV().getType()).getDimSize(1)),
-        vectors(llvm::divideCeil(depth, kLanes)), blockedKeys(rankOf(op.getK()) == 5) {
+        vectors(llvm::divideCeil(depth, kLanes)), packedKeys(isPacked(op.getK())), packedValues(isPacked(op.getV())),
+        blockedKeys(packedKeys || rankOf(op.getK()) == 5) {
     int64_t maxRows = b.facts.accumulators() >= 24 ? 6 : 3;
     int64_t chunks = llvm::divideCeil(shared, maxRows);
     heads = llvm::divideCeil(shared, chunks);
@@ -46,7 +49,9 @@ public:
   /// The choices made, for remarks.
   std::string describe() const {
     return llvm::formatv("tiles of {0} positions x {1} heads, keys {2}", positions, heads,
-                         blockedKeys ? "in blocks of 16 tokens" : "transposed block by block");
+                         packedKeys    ? "unpacked from panels of 16 tokens"
+                         : blockedKeys ? "in blocks of 16 tokens"
+                                       : "transposed block by block");
   }
   void emit();
 
@@ -56,10 +61,14 @@ private:
   void emitHeads(Value batch, Value kvHead, Value row, int64_t positions);
   void emitTile(Tile tile);
   void loadQueries(const Tile &tile);
+  void prepareQuery(Value row);
   void packKeys(const Tile &tile, Value from, Value blocks);
   void scores(const Tile &tile, Value from, Value blocks);
+  Accumulators scoresOfBlocks(const Tile &tile, ArrayRef<Value> at);
+  Accumulators scoresOfPanels(const Tile &tile, ArrayRef<Value> at);
   void softmax(const Tile &tile, Value from);
   Value maskOf(const Tile &tile, Value row, Value token);
+  Value foldScales(Value weight, Value seen, Value block, Value &offset);
   void output(const Tile &tile, Value from);
   void outputChunk(const Tile &tile, Value from, Value chunk, int64_t width, Value lastMask);
   void finish(const Tile &tile);
@@ -76,10 +85,13 @@ private:
   LaneBuilder &b;
   AttentionOp op;
   int64_t depth, shared, vectors;
-  bool blockedKeys;
+  bool packedKeys, packedValues, blockedKeys;
   int64_t heads, positions; ///< of a full tile
   Value tokens;             ///< T, or T' if there is a mask
   Value queries, weights, sums, maxima, factors, outputs, keys;
+  /// Of caches in a format: the sum of each query, and of each row the weighted offsets of its values, in 16 lanes.
+  Value querySums, offsets;
+  PackedHead *keyHead = nullptr, *valueHead = nullptr;
 };
 } // namespace
 
@@ -98,17 +110,21 @@ void AttentionKernel::emit() {
   Type f32 = b.getF32Type();
   auto buffer = [&](ArrayRef<int64_t> shape) { return MemRefType::get(shape, f32); };
   SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}), buffer({rows, kLanes}),
-                                buffer({rows}),         buffer({rows}),        buffer({rows, padded})};
+                                buffer({rows}),         buffer({rows}),        buffer({rows, padded}),
+                                buffer({rows}),         buffer({rows, kLanes})};
   if (!blockedKeys)
     types.push_back(buffer({kKeys / kLanes, padded, kLanes}));
   tokens = b.dim(op.getV(), 2);
+  if (packedValues)
+    tokens = b.mul(tokens, kLanes);
   if (op.getMask())
     tokens = b.min(tokens, b.dim(op.getMask(), 3));
   b.scratch(types, [&](ValueRange buffers) {
     queries = buffers[0], weights = buffers[1], sums = buffers[2];
     maxima = buffers[3], factors = buffers[4], outputs = buffers[5];
+    querySums = buffers[6], offsets = buffers[7];
     if (!blockedKeys)
-      keys = buffers[6];
+      keys = buffers[8];
     Value rowCount = b.dim(op.getQ(), 1);
     b.loops({b.dim(op.getQ(), 0), b.dim(op.getV(), 1)}, [&](ValueRange at) {
       std::optional<int64_t> known = getConstantIntValue(rowCount);
@@ -132,6 +148,11 @@ void AttentionKernel::emit() {
 void AttentionKernel::emitHeads(Value batch, Value kvHead, Value row, int64_t count) {
   Value start = b.toIndex(b.read(op.getStart(), batch));
   Tile tile{count, heads, batch, kvHead, row, nullptr, b.add(b.add(start, op.getFirst()), row)};
+  std::optional<PackedHead> packedK, packedV;
+  if (packedKeys)
+    keyHead = &packedK.emplace(b, op.getKeyFormatAttr(), ::whit::CacheOrder::Panel, depth, op.getK(), batch, kvHead);
+  if (packedValues)
+    valueHead = &packedV.emplace(b, op.getValueFormatAttr(), ::whit::CacheOrder::Rows, depth, op.getV(), batch, kvHead);
   Value base = b.mul(kvHead, shared);
   int64_t full = shared / heads;
   b.loop(b.index(0), b.index(full), [&](Value chunk) {
@@ -173,9 +194,31 @@ void AttentionKernel::loadQueries(const Tile &tile) {
       b.store(b.load(op.getQ(), rowAt(b, tile, r, d), mask), queries, {row, d}, nullptr);
       b.store(b.splat(0.0f), outputs, {row, d}, nullptr);
     });
+    if (packedKeys)
+      prepareQuery(row);
+    if (valueHead && valueHead->hasOffsets())
+      b.store(b.splat(0.0f), offsets, {row, b.index(0)}, nullptr);
     b.write(b.f32(-std::numeric_limits<float>::infinity()), maxima, row);
     b.store(b.splat(0.0f), sums, {row, b.index(0)}, nullptr);
   }
+}
+
+/// Rotates a query as its keys were, and sums it up for what they have in common.
+void AttentionKernel::prepareQuery(Value row) {
+  SmallVector<Value> query;
+  for (int64_t i = 0; i < vectors; ++i)
+    query.push_back(b.load(queries, {row, b.index(i * kLanes)}, nullptr));
+  if (op.getHadamard()) {
+    emitHadamard(b, query, depth);
+    for (int64_t i = 0; i < vectors; ++i)
+      b.store(query[i], queries, {row, b.index(i * kLanes)}, nullptr);
+  }
+  if (!keyHead->hasOffsets())
+    return;
+  Value sum = query[0];
+  for (Value more : ArrayRef(query).drop_front())
+    sum = b.addf(sum, more);
+  b.write(b.sum(sum), querySums, row);
 }
 
 /// keys[block][d][lane] of the next tokens. Past the last token its row is repeated: in bounds, and masked later.
@@ -207,26 +250,73 @@ void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
       Value clamped = b.min(b.add(block, j), lastBlock);
       at.push_back(blockedKeys ? b.add(firstBlock, clamped) : clamped);
     }
-    Accumulators sums = b.loop(
-        zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)),
-        [&](Value d, ValueRange carried) {
-          SmallVector<Value> keyVectors;
-          for (Value each : at)
-            keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
-                                             : b.load(keys, {each, d, zero}, nullptr));
-          Accumulators next;
-          for (int64_t r = 0; r < rows; ++r) {
-            Value query = b.splat(b.read(queries, {b.index(r), d}));
-            for (int64_t j = 0; j < columns; ++j)
-              next.push_back(b.fma(query, keyVectors[j], carried[r * columns + j]));
-          }
-          return next;
-        });
+    Accumulators sums = packedKeys ? scoresOfPanels(tile, at) : scoresOfBlocks(tile, at);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j)
         b.store(sums[r * columns + j], weights, {b.index(r), b.mul(b.add(block, j), kLanes)}, nullptr);
     return {};
   });
+}
+
+/// Products of all rows with the keys of some blocks, row by row.
+AttentionKernel::Accumulators AttentionKernel::scoresOfBlocks(const Tile &tile, ArrayRef<Value> at) {
+  int64_t rows = tile.rows(), columns = at.size();
+  Value zero = b.index(0);
+  return b.loop(
+      zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)), [&](Value d, ValueRange carried) {
+        SmallVector<Value> keyVectors;
+        for (Value each : at)
+          keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
+                                           : b.load(keys, {each, d, zero}, nullptr));
+        Accumulators next;
+        for (int64_t r = 0; r < rows; ++r) {
+          Value query = b.splat(b.read(queries, {b.index(r), d}));
+          for (int64_t j = 0; j < columns; ++j)
+            next.push_back(b.fma(query, keyVectors[j], carried[r * columns + j]));
+        }
+        return next;
+      });
+}
+
+/// The same for keys in a format: products with codes, then one scale per token.
+AttentionKernel::Accumulators AttentionKernel::scoresOfPanels(const Tile &tile, ArrayRef<Value> at) {
+  int64_t rows = tile.rows(), columns = at.size(), features = keyHead->unitFeatures();
+  auto addUnit = [&](Value unit, int64_t count, ValueRange carried) {
+    SmallVector<PanelDecoder::Unit> units;
+    for (Value each : at)
+      units.push_back(keyHead->loadUnit(each, unit));
+    Accumulators sums(carried);
+    Value first = b.mul(unit, features);
+    for (int64_t i = 0; i < count; ++i) {
+      SmallVector<Value> keyVectors;
+      for (const PanelDecoder::Unit &each : units)
+        keyVectors.push_back(keyHead->feature(each, i));
+      for (int64_t r = 0; r < rows; ++r) {
+        Value query = b.splat(b.read(queries, {b.index(r), b.add(first, i)}));
+        for (int64_t j = 0; j < columns; ++j)
+          sums[r * columns + j] = b.fma(query, keyVectors[j], sums[r * columns + j]);
+      }
+    }
+    return sums;
+  };
+  Accumulators sums(rows * columns, b.splat(0.0f));
+  int64_t whole = depth / features;
+  if (whole)
+    sums = b.loop(b.index(0), b.index(whole), b.index(1), sums,
+                  [&](Value unit, ValueRange carried) { return addUnit(unit, features, carried); });
+  if (int64_t rest = depth % features)
+    sums = addUnit(b.index(whole), rest, sums);
+  for (int64_t j = 0; j < columns; ++j) {
+    Value scales = keyHead->scales(at[j]);
+    Value common = keyHead->hasOffsets() ? keyHead->offsets(at[j], scales) : Value();
+    for (int64_t r = 0; r < rows; ++r) {
+      Value &sum = sums[r * columns + j];
+      sum = b.mulf(sum, scales);
+      if (common)
+        sum = b.fma(b.splat(b.read(querySums, b.index(r))), common, sum);
+    }
+  }
+  return sums;
 }
 
 /// The mask of a row of the tile for 16 tokens; 0 past the last.
@@ -248,7 +338,7 @@ void AttentionKernel::softmax(const Tile &tile, Value from) {
   b.loop(zero, b.index(tile.rows()), [&](Value row) {
     Value position = b.add(tile.position, tile.positions == 1 ? zero : b.div(row, tile.heads));
     Value low = lowOf(position), high = highOf(position);
-    SmallVector<Value> values;
+    SmallVector<Value> values, seen;
     Value largest;
     for (int64_t j = 0; j < kKeys / kLanes; ++j) {
       Value score =
@@ -258,10 +348,10 @@ void AttentionKernel::softmax(const Tile &tile, Value from) {
       if (op.getMask())
         score = b.addf(score, maskOf(tile, row, b.add(from, j * kLanes)));
       Value lanes = arith::AddIOp::create(b, b.splat(b.toI32(b.add(from, j * kLanes))), b.iota());
-      Value seen = b.cmp(Predicate::slt, lanes, b.splat(b.toI32(high)));
+      seen.push_back(b.cmp(Predicate::slt, lanes, b.splat(b.toI32(high))));
       if (op.getWindow())
-        seen = arith::AndIOp::create(b, seen, b.cmp(Predicate::sge, lanes, b.splat(b.toI32(low))));
-      values.push_back(b.select(seen, score, b.splat(kNone)));
+        seen.back() = arith::AndIOp::create(b, seen.back(), b.cmp(Predicate::sge, lanes, b.splat(b.toI32(low))));
+      values.push_back(b.select(seen.back(), score, b.splat(kNone)));
       largest = largest ? b.greater(largest, values.back()) : values.back();
     }
     Value before = b.read(maxima, row);
@@ -272,13 +362,31 @@ void AttentionKernel::softmax(const Tile &tile, Value from) {
     Value factor = b.exp(b.subf(before, base));
     b.write(factor, factors, row);
     Value sum = b.mulf(b.load(sums, {row, zero}, nullptr), b.splat(factor));
+    Value offset =
+        valueHead && valueHead->hasOffsets() ? b.mulf(b.load(offsets, {row, zero}, nullptr), b.splat(factor)) : Value();
     for (auto [j, value] : llvm::enumerate(values)) {
       Value weight = b.exp(b.subf(value, b.splat(base)));
-      b.store(weight, weights, {row, b.index(j * kLanes)}, nullptr);
       sum = b.addf(sum, weight);
+      if (valueHead)
+        weight = foldScales(weight, seen[j], b.add(b.div(from, kLanes), j), offset);
+      b.store(weight, weights, {row, b.index(j * kLanes)}, nullptr);
     }
     b.store(sum, sums, {row, zero}, nullptr);
+    if (offset)
+      b.store(offset, offsets, {row, zero}, nullptr);
   });
+}
+
+/// The weights of a block of 16 tokens times the scales of their values; what the values have in common is added to `offset`.
+/// Tokens that are not seen may have any scale.
+Value AttentionKernel::foldScales(Value weight, Value seen, Value block, Value &offset) {
+  block = b.min(block, valueHead->lastBlock());
+  Value scales = valueHead->scales(block), nothing = b.splat(0.0f);
+  if (offset) {
+    Value common = b.select(seen, valueHead->offsets(block, scales), nothing);
+    offset = b.fma(weight, common, offset);
+  }
+  return b.mulf(weight, b.select(seen, scales, nothing));
 }
 
 void AttentionKernel::output(const Tile &tile, Value from) {
@@ -304,9 +412,13 @@ void AttentionKernel::outputChunk(const Tile &tile, Value from, Value chunk, int
   auto accumulate = [&](Value begin, Value end, bool partial) {
     sums = b.loop(begin, end, b.index(1), sums, [&](Value t, ValueRange carried) {
       SmallVector<Value> values;
+      std::pair<Value, Value> packed;
+      if (valueHead)
+        packed = valueHead->rowOf(t);
       for (int64_t j = 0; j < width; ++j)
-        values.push_back(b.loadFloat(op.getV(), {tile.batch, tile.kvHead, t, b.add(chunk, j * kLanes)},
-                                     j == width - 1 ? lastMask : Value()));
+        values.push_back(valueHead ? valueHead->codes(packed, b.add(b.div(chunk, kLanes), j))
+                                   : b.loadFloat(op.getV(), {tile.batch, tile.kvHead, t, b.add(chunk, j * kLanes)},
+                                                 j == width - 1 ? lastMask : Value()));
       Accumulators next;
       Value seen;
       for (int64_t r = 0; r < rows; ++r) {
@@ -349,8 +461,14 @@ void AttentionKernel::finish(const Tile &tile) {
     Value row = b.index(r), sum = b.sum(b.load(sums, {row, b.index(0)}, nullptr));
     // Only a row that saw nothing has the sum 0; its output is 0 already.
     sum = b.splat(b.select(b.cmp(arith::CmpFPredicate::OEQ, sum, b.f32(0.0f)), b.f32(1.0f), sum));
+    Value offset;
+    if (valueHead && valueHead->hasOffsets())
+      offset = b.splat(b.sum(b.load(offsets, {row, b.index(0)}, nullptr)));
     b.lanes(b.index(depth), [&](Value d, Value mask) {
-      b.store(b.divf(b.load(outputs, {row, d}, nullptr), sum), op.getY(), rowAt(b, tile, r, d), mask);
+      Value output = b.load(outputs, {row, d}, nullptr);
+      if (offset)
+        output = b.addf(output, offset);
+      b.store(b.divf(output, sum), op.getY(), rowAt(b, tile, r, d), mask);
     });
   }
 }

@@ -3,6 +3,7 @@
 // whit-lower-attention: the kernel of cache_append, and attention by AttentionKernel.h.
 
 #include "Lower/AttentionKernel.h"
+#include "Lower/CacheKernel.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -112,6 +113,13 @@ static void writeBlock(LaneBuilder &b, CacheAppendOp op, Value batch, Value head
 }
 
 static LogicalResult lower(LaneBuilder &b, CacheAppendOp op) {
+  if (op.getFormat()) {
+    if (!elementOf(op.getCache()).isInteger(8))
+      return op.emitOpError() << "has a format and a cache of " << elementOf(op.getCache())
+                              << "; run whit-solve-places, which makes it bytes";
+    emitPackedAppend(b, op);
+    return success();
+  }
   Cache cache{b, op.getCache()};
   Value fresh = op.getNewTokens(), count = b.dim(fresh, 1), depth = b.dim(fresh, 3);
   std::optional<int64_t> knownDepth = getConstantIntValue(depth);
@@ -151,6 +159,10 @@ static LogicalResult lower(LaneBuilder &b, CacheAppendOp op) {
 static LogicalResult lower(LaneBuilder &b, AttentionOp op) {
   if (cast<MemRefType>(op.getQ().getType()).isDynamicDim(3))
     return op.emitOpError() << "q has a dynamic size in dimension 3; the size of a head must be static";
+  for (auto [cache, format] : {std::pair(op.getK(), op.getKeyFormatAttr()), {op.getV(), op.getValueFormatAttr()}})
+    if (format && !elementOf(cache).isInteger(8))
+      return op.emitOpError() << "has a format and a cache of " << elementOf(cache)
+                              << "; run whit-solve-places, which makes it bytes";
   std::string choices = emitAttention(b, op);
   remark::passed(op.getLoc(), remark::RemarkOpts::name("tile").category("whit-lower-attention")) << choices;
   return success();

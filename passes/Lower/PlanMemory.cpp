@@ -397,6 +397,12 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     return main.getArgAttr(i, "whit.state") ? "state" : main.getArgAttr(i, "whit.output") ? "output" : "input";
   }
 
+  /// Packed states say it themselves; others by their rank.
+  static Attribute layoutOf(DictionaryAttr state, MemRefType type) {
+    Attribute said = state.get("layout");
+    return said ? said : StringAttr::get(state.getContext(), type.getRank() == 5 ? "BHTD16" : "BHTD");
+  }
+
   SmallVector<Attribute> describe(func::FuncOp main, ArrayRef<SmallVector<Attribute>> shapes) {
     SmallVector<Attribute> arguments;
     Builder b(&getContext());
@@ -416,7 +422,10 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
            {"past", state ? state.get("past") : none},
            {"present", state ? state.get("present") : none},
            {"length", state ? state.get("length") : none},
-           {"layout", state ? Attribute(b.getStringAttr(type.getRank() == 5 ? "BHTD16" : "BHTD")) : none}}));
+           {"layout", state ? layoutOf(state, type) : none},
+           {"format", state ? state.get("format") : none},
+           {"depth", state ? state.get("depth") : none},
+           {"rotation", state ? state.get("rotation") : none}}));
     }
     return arguments;
   }

@@ -104,7 +104,7 @@ def compile(model, target="host", output=None, *, weights=None, quantizer=None, 
     both are compared with the names of weights and of the nodes that use them. `report` is a file that says what each weight cost and
     lost: a page with plots (.html), text (.txt) or JSON.
 
-    Other keywords are flags of whit-compile: activations="int8", context=4096, dim={...}.
+    Other keywords are flags of whit-compile: activations="int8", kv="int8", context=4096, dim={...}.
     """
     if isinstance(format_map, dict):
         format_map = [f"{names}={format}" for names, format in format_map.items()]

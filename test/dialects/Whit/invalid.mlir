@@ -278,3 +278,35 @@ func.func @f(%t: memref<8x32xf32>, %i: memref<2xi64>, %y: memref<2x32xf32>) {
 
 // expected-error@+1 {{'whit.weight' op quantizer is 'best'; it must be 'nearest' or 'least-squares'}}
 whit.weight @w : !whit.tensor<8x32xf32, #whit.format<int4_g32>> = [#whit.source<"rows", 8, [#whit.blob<"m", 0 : 1024 x f32, "0">]>] by "best"
+
+// -----
+
+func.func @cache_format(%new: tensor<1x2x2x8xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x8xf32>) {
+  // expected-error@+1 {{'whit.cache_append' op format 'int4_g32' cannot store keys and values; they need f32, f16, bf16, or integers of 2 to 8 bits with one scale per channel (a token of a head), as in int8_channel or uint4_channel_min}}
+  %0 = whit.cache_append ins(%new : tensor<1x2x2x8xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x8xf32>) as <int4_g32> -> tensor<1x2x4x8xf32>
+  return
+}
+
+// -----
+
+func.func @cache_bytes(%new: tensor<1x2x2x8xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x96xi8>) {
+  // expected-error@+1 {{'whit.cache_append' op cache has size 96 in dimension 3; it must be 160}}
+  %0 = whit.cache_append ins(%new : tensor<1x2x2x8xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x96xi8>) as <int4_channel> -> tensor<1x2x4x96xi8>
+  return
+}
+
+// -----
+
+func.func @cache_without_format(%new: tensor<1x2x2x8xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x160xi8>) {
+  // expected-error@+1 {{'whit.cache_append' op cache is packed bytes; the operation must say in which format}}
+  %0 = whit.cache_append ins(%new : tensor<1x2x2x8xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x160xi8>) -> tensor<1x2x4x160xi8>
+  return
+}
+
+// -----
+
+func.func @rotated_odd_head(%new: tensor<1x2x2x20xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x20xf32>) {
+  // expected-error@+1 {{'whit.cache_append' op has 20 features; a Hadamard matrix needs a power of two}}
+  %0 = whit.cache_append ins(%new : tensor<1x2x2x20xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x20xf32>) as <int4_channel> hadamard -> tensor<1x2x4x20xf32>
+  return
+}

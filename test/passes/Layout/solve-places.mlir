@@ -32,6 +32,25 @@ func.func @attend(%k: tensor<?x2x64x16xf32> {whit.state = {}, whit.dims = ["batc
 
 // -----
 
+// Caches with a format are bytes, 16 tokens a block: 16 x 16 codes of 4 bits, 16 scales and, for values, 16 minima.
+// CHECK-LABEL: func @attend_to_codes
+// CHECK-SAME: tensor<?x2x4x160xi8> {whit.dims = ["batch", 2, 4, 160], whit.state = {depth = 16 : i64, format = "int4_channel", layout = "panels", rotation = "hadamard"}
+// CHECK-SAME: tensor<?x2x4x192xi8> {whit.dims = ["batch", 2, 4, 192], whit.state = {depth = 16 : i64, format = "uint4_channel_min", layout = "rows"}
+func.func @attend_to_codes(%k: tensor<?x2x64x16xf32> {whit.state = {}, whit.dims = ["batch", 2, 64, 16]}, %v: tensor<?x2x64x16xf32> {whit.state = {}, whit.dims = ["batch", 2, 64, 16]},
+                           %q: tensor<?x?x4x16xf32>, %new: tensor<?x?x2x16xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> tensor<?x?x4x16xf32> {
+  // CHECK: whit.cache_append {{.*}} outs(%{{.*}} : tensor<?x2x4x160xi8>) as <int4_channel> panels hadamard -> tensor<?x2x4x160xi8>
+  // CHECK: whit.cache_append {{.*}} outs(%{{.*}} : tensor<?x2x4x192xi8>) as <uint4_channel_min> -> tensor<?x2x4x192xi8>
+  // CHECK: whit.attention ins(%{{.*}} : tensor<?x?x4x16xf32>, tensor<?x2x4x160xi8>, tensor<?x2x4x192xi8>)
+  %c0 = arith.constant 0 : index
+  %kk = whit.cache_append ins(%new : tensor<?x?x2x16xf32>) from %start : tensor<?xi32> outs(%k : tensor<?x2x64x16xf32>) as <int4_channel> hadamard -> tensor<?x2x64x16xf32>
+  %vv = whit.cache_append ins(%new : tensor<?x?x2x16xf32>) from %start : tensor<?xi32> outs(%v : tensor<?x2x64x16xf32>) as <uint4_channel_min> -> tensor<?x2x64x16xf32>
+  %a = whit.attention ins(%q, %kk, %vv : tensor<?x?x4x16xf32>, tensor<?x2x64x16xf32>, tensor<?x2x64x16xf32>) from %start + %c0 : tensor<?xi32> outs(%y : tensor<?x?x4x16xf32>) scale = 0.25
+    keys <int4_channel> values <uint4_channel_min> hadamard -> tensor<?x?x4x16xf32>
+  return %a : tensor<?x?x4x16xf32>
+}
+
+// -----
+
 whit.weight @w : !whit.tensor<16x32xf32, #whit.format<int4_g32>> = [#whit.source<"blocks", 16, [#whit.blob<"m", 0 : 256 x ui8, "0">, #whit.blob<"m", 0 : 32 x f16, "0">]>]
 func.func @escapes() -> !whit.tensor<16x32xf32, #whit.format<int4_g32>> {
   %w = whit.constant @w : !whit.tensor<16x32xf32, #whit.format<int4_g32>>

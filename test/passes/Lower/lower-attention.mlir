@@ -100,3 +100,46 @@ func.func @depth(%q: memref<1x1x2x?xf32>, %k: memref<1x1x32x?xf32>, %v: memref<1
     from %start + %first : memref<1xi32> outs(%y : memref<1x1x2x?xf32>) scale = 0.25
   return
 }
+
+// -----
+
+module attributes {whit.target = {cpu = "znver4", features = "+avx2,+avx512f,+f16c,+fma"}} {
+// Keys in 4 bits: two lines of 8 features x 16 tokens, whose codes become floats by a shift, a mask and a difference; the scale of a
+// token comes after the dot. The scale of a value is part of its weight, so a value is its codes.
+// CHECK-LABEL: @codes
+// CHECK: scf.for %{{.*}} = %c0 to %c2 step %c1
+// CHECK-COUNT-4: vector.load %{{.*}} : memref<?x160xi8, strided<[160, 1], offset: ?>>, vector<64xi8>
+// CHECK: arith.shrui
+// CHECK: math.fma
+// CHECK: arith.extf %{{.*}} : vector<16xf16> to vector<16xf32>
+// CHECK: arith.mulf
+// CHECK: scf.for %[[T:.*]] = %{{.*}} to %{{.*}} step %c1
+// CHECK: %[[BYTES:.*]] = vector.load %{{.*}} : memref<?x160xi8, strided<[160, 1], offset: ?>>, vector<8xi8>
+// CHECK: vector.bitcast %[[BYTES]] : vector<8xi8> to vector<2xi32>
+// CHECK: arith.shrui %{{.*}}, %{{.*}} : vector<16xi32>
+// CHECK: math.fma
+func.func @codes(%q: memref<?x?x3x16xf32>, %k: memref<?x1x?x160xi8>, %v: memref<?x1x?x160xi8>, %start: memref<?xi32>,
+                 %first: index, %y: memref<?x?x3x16xf32>) {
+  whit.attention ins(%q, %k, %v : memref<?x?x3x16xf32>, memref<?x1x?x160xi8>, memref<?x1x?x160xi8>)
+    from %start + %first : memref<?xi32> outs(%y : memref<?x?x3x16xf32>) scale = 0.25 keys <int4_channel> values <int4_channel>
+  return
+}
+
+// A token of 16 features: its largest magnitude and where that is, the scale, then 8 bytes of codes and 2 of scale.
+// CHECK-LABEL: @append_codes
+// CHECK: arith.truncf %{{.*}} : f32 to f16
+// CHECK: vector.store %{{.*}}, %{{.*}} : memref<?x1x?x160xi8>, vector<8xi8>
+// CHECK: vector.store %{{.*}}, %{{.*}} : memref<?x1x?x160xi8>, vector<2xi8>
+func.func @append_codes(%new: memref<?x?x1x16xf32>, %start: memref<?xi32>, %cache: memref<?x1x?x160xi8>) {
+  whit.cache_append ins(%new : memref<?x?x1x16xf32>) from %start : memref<?xi32> outs(%cache : memref<?x1x?x160xi8>) as <int4_channel>
+  return
+}
+}
+
+// -----
+
+func.func @append_without_bytes(%new: memref<?x?x1x16xf32>, %start: memref<?xi32>, %cache: memref<?x1x?x16xf32>) {
+  // expected-error@+1 {{has a format and a cache of 'f32'; run whit-solve-places, which makes it bytes}}
+  whit.cache_append ins(%new : memref<?x?x1x16xf32>) from %start : memref<?xi32> outs(%cache : memref<?x1x?x16xf32>) as <int4_channel>
+  return
+}

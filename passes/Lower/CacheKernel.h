@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Caches in a low-bit format (runtime/encoding/CacheBlock.h) inside kernels: quantizing a token's row and writing its bytes, and
+// reading blocks of keys and rows of values back as f32 lanes.
+
+#pragma once
+
+#include "Lower/DecodeCodes.h"
+#include "Lower/LaneBuilder.h"
+#include "Whit/Whit.h"
+
+namespace mlir::whit {
+
+/// Multiplies a row, given as vectors of 16 features (zero past the last), by the normalized Hadamard matrix of size `depth`, a
+/// power of two, in place and in the order of `multiplyByHadamard`.
+void emitHadamard(LaneBuilder &b, SmallVectorImpl<Value> &row, int64_t depth);
+
+/// Emits an append to a cache of packed bytes.
+void emitPackedAppend(LaneBuilder &b, CacheAppendOp op);
+
+/// Blocks of one head of a packed cache. Values of a token t are scale[t] * code + offset[t], where code is a number around zero
+/// for formats with a constant zero, and offset[t] then is nothing.
+class PackedHead {
+public:
+  /// `cache` is [B, H, BLOCKS, BYTES].
+  PackedHead(LaneBuilder &b, FormatAttr format, ::whit::CacheOrder order, int64_t depth, Value cache, Value batch,
+             Value head);
+
+  bool hasOffsets() const { return block.hasZeros(); }
+  /// For 16 tokens, lane by lane.
+  Value scales(Value at);
+  /// -scale * zero, or the minimum. Only if `hasOffsets`.
+  Value offsets(Value at, Value scales);
+  Value lastBlock() { return b.sub(b.dim(bytes, 0), b.index(1)); }
+
+  // Panels: features one after the other, 16 tokens in the lanes.
+  /// Features that are read together.
+  int64_t unitFeatures() { return decoder.elementsPerUnit(); }
+  PanelDecoder::Unit loadUnit(Value at, Value unit);
+  /// The codes of feature `feature` of a unit for 16 tokens.
+  Value feature(const PanelDecoder::Unit &unit, int64_t feature) { return decoder.element(unit, feature, bias); }
+
+  // Rows: tokens one after the other, 16 features in the lanes.
+  /// Where the row of a token begins: its block and the byte in it.
+  std::pair<Value, Value> rowOf(Value token);
+  /// The codes of features [16 * vector, 16 * vector + 16) of a row.
+  Value codes(std::pair<Value, Value> row, Value vector);
+
+private:
+  Value planeOf(const ::whit::Plane &plane, std::pair<Value, Value> row, Value vector);
+
+  LaneBuilder &b;
+  ::whit::CacheBlock block;
+  ::whit::Place place;
+  KernelBuilder kernel;
+  Value bytes; ///< [BLOCKS, BYTES]
+  PanelDecoder decoder;
+  Value bias;
+};
+
+} // namespace mlir::whit
