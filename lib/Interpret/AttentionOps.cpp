@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit.cache_append and whit.attention, on caches [B, H, T, D] and on keys blocked by 16 tokens [B, H, T/16, D, 16].
+// whit.cache_append and whit.attention, on caches [B, H, T, D] and on keys blocked by 16 tokens [B, H, T/16, D, 16]. A cache in
+// a format holds decoded values here; its bytes exist in compiled code only.
 
+#include "Interpret/CacheRows.h"
 #include "Interpret/Interpreter.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -41,7 +43,22 @@ static Scalar stored(Type element, Scalar value, double unit) {
   return Scalar{rounded, 0, unit ? bound : 0};
 }
 
+/// The features of a token, [from, from + row.size()) of `fresh`, as the cache of an append holds them.
+static void storeRow(CacheAppendOp op, const Tensor &fresh, int64_t from, std::vector<Scalar> &row, double unit) {
+  Type element = cast<ShapedType>(op.getCache().getType()).getElementType();
+  for (auto [d, x] : llvm::enumerate(row))
+    x = fresh.get(from + d);
+  if (op.getHadamard())
+    multiplyByHadamardMatrix(row, unit);
+  if (FormatAttr format = op.getFormatAttr())
+    return storeInFormat(format.getEncoding(), row, unit);
+  for (Scalar &x : row)
+    x = stored(element, x, unit);
+}
+
 static LogicalResult runCacheAppend(CacheAppendOp op, Frame &frame) {
+  if (cast<ShapedType>(op.getCache().getType()).getElementType().isInteger(8))
+    return op.emitError() << "has a cache of packed bytes; the interpreter knows stages up to 'fused'";
   const Tensor &fresh = frame.tensor(op.getNewTokens()), &start = frame.tensor(op.getStart());
   const Tensor *past = op.getPast() ? &frame.tensor(op.getPast()) : nullptr;
   Tensor cache = frame.tensor(op.getCache());
@@ -50,18 +67,22 @@ static LogicalResult runCacheAppend(CacheAppendOp op, Frame &frame) {
   for (int64_t b = 0; b < shape.batches; ++b) {
     int64_t begin = start.integers[b];
     for (int64_t h = 0; h < shape.heads; ++h)
-      for (int64_t t = 0; t < shape.capacity; ++t)
+      for (int64_t t = 0; t < shape.capacity; ++t) {
+        bool isNew = t >= begin && t < begin + rows;
+        std::vector<Scalar> row(isNew ? shape.depth : 0);
+        if (isNew)
+          storeRow(op, fresh, ((b * rows + t - begin) * shape.heads + h) * shape.depth, row, frame.interpreter.unit);
         for (int64_t d = 0; d < shape.depth; ++d) {
           int64_t to = shape.at(b, h, t, d);
-          if (t >= begin && t < begin + rows) {
-            int64_t from = ((b * rows + t - begin) * shape.heads + h) * shape.depth + d;
-            cache.set(to, stored(cache.element, fresh.get(from), frame.interpreter.unit));
+          if (isNew) {
+            cache.set(to, row[d]);
           } else if (past) {
             CacheShape pastShape(*past);
             bool known = t < begin && t < pastShape.capacity;
             cache.set(to, known ? past->get(pastShape.at(b, h, t, d)) : Scalar{});
           }
         }
+      }
   }
   frame.set(op.getResult(0), std::move(cache));
   return success();
@@ -74,6 +95,7 @@ struct Attention {
   const Tensor *mask;
   CacheShape kShape, vShape;
   double scale, softcap, unit;
+  bool keysHaveOffsets, valuesHaveOffsets;
 
   /// Where the masks of a row's tokens begin. A size of 1 stands for all.
   int64_t maskAt(int64_t b, int64_t h, int64_t s) const {
@@ -90,14 +112,24 @@ struct Row {
 };
 } // namespace
 
+/// Compiled code takes the values of such a format apart, code by code and what all codes of a row have in common; for each
+/// value that is twice the common part more to round, which is no larger than the largest value of the row.
+static double commonPart(const Tensor &cache, const CacheShape &shape, int64_t b, int64_t h, int64_t t) {
+  double largest = 0;
+  for (int64_t d = 0; d < shape.depth; ++d)
+    largest = std::max(largest, std::fabs(cache.get(shape.at(b, h, t, d)).f));
+  return 2 * largest;
+}
+
 /// scale * q.k, capped and masked, with its bound.
 static Scalar scoreOf(const Attention &head, const Row &row, int64_t t) {
   auto [qAt, b, kvHead, maskAt] = row;
   double sum = 0, magnitude = 0, error = 0;
+  double common = head.unit && head.keysHaveOffsets ? commonPart(head.k, head.kShape, b, kvHead, t) : 0;
   for (int64_t d = 0; d < head.kShape.depth; ++d) {
     Scalar q = head.q.get(qAt + d), k = head.k.get(head.kShape.at(b, kvHead, t, d));
     sum += q.f * k.f;
-    magnitude += std::fabs(q.f * k.f);
+    magnitude += std::fabs(q.f) * (std::fabs(k.f) + common);
     error += std::fabs(q.f) * k.bound + std::fabs(k.f) * q.bound + q.bound * k.bound;
   }
   double roundings = (head.kShape.depth + kOtherRoundings) * head.unit;
@@ -142,12 +174,15 @@ static void attend(const Attention &head, const Row &row, int64_t begin, int64_t
     totalError += score.f * score.bound;
   }
   totalError += (tokens + kOtherRoundings) * unit * total;
+  std::vector<double> common(tokens);
+  for (int64_t t = begin; unit && head.valuesHaveOffsets && t < end; ++t)
+    common[t - begin] = commonPart(head.v, head.vShape, row.batch, row.kvHead, t);
   for (int64_t d = 0; d < depth; ++d) {
     double sum = 0, magnitude = 0, error = 0;
     for (int64_t t = begin; t < end; ++t) {
       Scalar weight = scores[t - begin], v = head.v.get(head.vShape.at(row.batch, row.kvHead, t, d));
       sum += weight.f * v.f;
-      magnitude += std::fabs(weight.f * v.f);
+      magnitude += weight.f * (std::fabs(v.f) + common[t - begin]);
       error += weight.f * (weight.bound * std::fabs(v.f) + v.bound) +
                0x1p-126 * std::fabs(v.f); // a weight may be flushed to 0
     }
@@ -158,8 +193,28 @@ static void attend(const Attention &head, const Row &row, int64_t begin, int64_t
   }
 }
 
+/// Each row of the last dimension times the Hadamard matrix.
+static Tensor rotated(Tensor q, double unit) {
+  std::vector<Scalar> row(q.last());
+  for (int64_t from = 0; from < q.count(); from += q.last()) {
+    for (auto [d, x] : llvm::enumerate(row))
+      x = q.get(from + d);
+    multiplyByHadamardMatrix(row, unit);
+    for (auto [d, x] : llvm::enumerate(row))
+      q.set(from + d, x);
+  }
+  return q;
+}
+
+static bool hasOffsets(FormatAttr format) { return format && format.getEncoding().zero != ::whit::ZeroKind::Constant; }
+
 static LogicalResult runAttention(AttentionOp op, Frame &frame) {
-  const Tensor &q = frame.tensor(op.getQ()), &k = frame.tensor(op.getK()), &v = frame.tensor(op.getV());
+  for (Value cache : {op.getK(), op.getV()})
+    if (cast<ShapedType>(cache.getType()).getElementType().isInteger(8))
+      return op.emitError() << "has a cache of packed bytes; the interpreter knows stages up to 'fused'";
+  Tensor turned = op.getHadamard() ? rotated(frame.tensor(op.getQ()), frame.interpreter.unit) : Tensor();
+  const Tensor &q = op.getHadamard() ? turned : frame.tensor(op.getQ());
+  const Tensor &k = frame.tensor(op.getK()), &v = frame.tensor(op.getV());
   const Tensor &start = frame.tensor(op.getStart());
   Attention head{q,
                  k,
@@ -169,7 +224,9 @@ static LogicalResult runAttention(AttentionOp op, Frame &frame) {
                  CacheShape(v),
                  op.getScale().convertToDouble(),
                  op.getSoftcap().convertToDouble(),
-                 frame.interpreter.unit};
+                 frame.interpreter.unit,
+                 hasOffsets(op.getKeyFormatAttr()),
+                 hasOffsets(op.getValueFormatAttr())};
   Tensor y(frame.tensor(op.getY()).element, q.shape);
   int64_t batches = q.shape[0], rows = q.shape[1], heads = q.shape[2], depth = q.shape[3];
   int64_t shared = heads / std::max<int64_t>(head.vShape.heads, 1), first = frame.integer(op.getFirst()),

@@ -5,11 +5,14 @@
 
 #include "Interpret/Models.h"
 
+#include "Interpret/CacheRows.h"
+
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/Interfaces/DestinationStyleOpInterface.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
+using mlir::whit::CacheAppendOp;
 using mlir::whit::RegionOp;
 
 namespace whit::interpret {
@@ -66,6 +69,31 @@ static llvm::Error checkShape(const llvm::Twine &name, RankedTensorType type, co
   return llvm::Error::success();
 }
 
+/// What fills a state: it says in which format, and whether keys are rotated.
+static CacheAppendOp appendTo(Value state) {
+  for (Operation *user : state.getUsers())
+    if (auto append = dyn_cast<CacheAppendOp>(user))
+      return append;
+  return {};
+}
+
+/// Every row of the last dimension as the caches of an append hold it, or back to what the model knows.
+static void changeRows(Tensor &tensor, CacheAppendOp append, bool store) {
+  if (!append || (!append.getHadamard() && !(store && append.getFormat())))
+    return;
+  std::vector<Scalar> row(tensor.last());
+  for (int64_t from = 0; from < tensor.count(); from += tensor.last()) {
+    for (size_t d = 0; d < row.size(); ++d)
+      row[d] = tensor.get(from + d);
+    if (append.getHadamard())
+      multiplyByHadamardMatrix(row, 0);
+    if (store && append.getFormat())
+      storeInFormat(append.getFormatAttr().getEncoding(), row, 0);
+    for (size_t d = 0; d < row.size(); ++d)
+      tensor.set(from + d, row[d]);
+  }
+}
+
 /// Writes a past [B, H, P, D] into a cache [B, H, C, D].
 static llvm::Error fillCache(const llvm::Twine &name, const Tensor &past, Tensor &cache) {
   if (past.rank() != 4 || past.shape[0] != cache.shape[0] || past.shape[1] != cache.shape[1] ||
@@ -108,9 +136,12 @@ static llvm::Expected<Tensor> argumentOf(func::FuncOp function, unsigned i, cons
     shape[d] = size != sizes.end() ? size->second : 0;
   }
   Tensor tensor(type.getElementType(), shape);
-  if (state && found != inputs.end())
-    if (llvm::Error error = fillCache(found->first, found->second, tensor))
+  if (state && found != inputs.end()) {
+    Tensor past = found->second;
+    changeRows(past, appendTo(function.getArgument(i)), /*store=*/true);
+    if (llvm::Error error = fillCache(found->first, past, tensor))
       return std::move(error);
+  }
   if (state || isOutput)
     return tensor;
   // A cache that is an input may hold nothing; a mask may be filled in where its size is known.
@@ -238,11 +269,14 @@ llvm::Expected<NamedTensors> evaluateModel(LoadedModule &loaded, const NamedTens
     const Tensor &tensor = *(*results)[i].tensor;
     auto memory = dyn_cast<BlockArgument>(memoryOf(terminator->getOperand(i)));
     DictionaryAttr state = memory ? stateOf(function, memory.getArgNumber()) : DictionaryAttr();
-    if (state && sizes.count(textIn(state, "length")))
-      outputs[textIn(state, "present")] = presentOf(tensor, sizes.at(textIn(state, "length")));
-    else
+    if (state && sizes.count(textIn(state, "length"))) {
+      Tensor present = presentOf(tensor, sizes.at(textIn(state, "length")));
+      changeRows(present, appendTo(memory), /*store=*/false);
+      outputs[textIn(state, "present")] = std::move(present);
+    } else {
       outputs[nameOf(function.getResultAttrDict(i), "result", i)] =
           function.getResultAttr(i, "whit.unsigned") ? unsignedOf(tensor) : tensor;
+    }
   }
   return outputs;
 }

@@ -64,6 +64,17 @@ static Tensor unblocked(const Tensor &blocked) {
   return result;
 }
 
+/// [B, H, T/16, BYTES] -> [B, H, T, D], decoded.
+static Tensor unpacked(const CacheBlock &block, Type element, const Tensor &bytes) {
+  int64_t tokens = bytes.shape[2] * kBlockTokens, size = bytes.shape[2] * bytes.shape[3];
+  Tensor result(element, {bytes.shape[0], bytes.shape[1], tokens, block.depth});
+  for (int64_t head = 0, heads = bytes.shape[0] * bytes.shape[1]; head < heads; ++head) {
+    std::vector<uint8_t> raw(bytes.integers.begin() + head * size, bytes.integers.begin() + (head + 1) * size);
+    dequantize(unpackTokens(block, tokens, raw.data()), result.floats.data() + head * tokens * block.depth);
+  }
+  return result;
+}
+
 Tensor readBuffer(const BufferShape &shape, const void *descriptor) {
   // void *allocated, *aligned; int64_t offset, sizes[rank], strides[rank]
   auto *words = static_cast<const int64_t *>(descriptor);
@@ -71,15 +82,18 @@ Tensor readBuffer(const BufferShape &shape, const void *descriptor) {
   std::memcpy(&data, words + 1, sizeof(data));
   std::vector<int64_t> sizes(words + 3, words + 3 + shape.rank),
       strides(words + 3 + shape.rank, words + 3 + 2 * shape.rank);
-  Tensor tensor(shape.element, sizes);
+  Type element = shape.packed ? Type(IntegerType::get(shape.element.getContext(), 8)) : shape.element;
+  Tensor tensor(element, sizes);
   std::vector<int64_t> index(shape.rank);
-  int64_t size = bytesOf(shape.element);
+  int64_t size = bytesOf(element);
   for (int64_t at = 0; at < tensor.count(); ++at, advance(index, sizes)) {
     int64_t from = words[2];
     for (int64_t i = 0; i < shape.rank; ++i)
       from += index[i] * strides[i];
-    tensor.set(at, loadElement(shape.element, data + from * size));
+    tensor.set(at, loadElement(element, data + from * size));
   }
+  if (shape.packed)
+    return unpacked(*shape.packed, shape.element, tensor);
   return shape.isBlocked ? unblocked(tensor) : tensor;
 }
 
@@ -102,7 +116,7 @@ static int64_t destinationOf(RegionOp region, unsigned result) {
   }
 }
 
-Regions::Regions(LoadedModule &loaded, std::set<std::string> blockedStates)
+Regions::Regions(LoadedModule &loaded, const StateShapes &states)
     : loaded(loaded), function(loaded.module->lookupSymbol<func::FuncOp>("main")) {
   loaded.module->walk([&](RegionOp region) { regions.push_back(region); });
   for (RegionOp region : regions) {
@@ -117,8 +131,11 @@ Regions::Regions(LoadedModule &loaded, std::set<std::string> blockedStates)
       if (auto argument = dyn_cast<BlockArgument>(memoryOf(value));
           argument && argument.getOwner()->getParentOp() == function)
         if (auto state = function.getArgAttrOfType<DictionaryAttr>(argument.getArgNumber(), "whit.state"))
-          shape.isBlocked = blockedStates.count(cast<StringAttr>(state.get("past")).str()) != 0;
-      shape.rank += shape.isBlocked;
+          if (auto found = states.find(cast<StringAttr>(state.get("past")).str()); found != states.end()) {
+            shape.isBlocked = true;
+            shape.packed = found->second;
+          }
+      shape.rank += shape.isBlocked && !shape.packed;
       buffers.push_back(shape);
     }
     for (unsigned i = 0; i < region.getNumResults(); ++i)

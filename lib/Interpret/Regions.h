@@ -8,7 +8,9 @@
 
 #include "Interpret/Models.h"
 
-#include <set>
+#include "runtime/encoding/CacheBlock.h"
+
+#include <map>
 
 namespace whit::interpret {
 
@@ -38,14 +40,19 @@ struct BufferShape {
   mlir::Type element;
   int64_t rank = 0;
   bool isWeight = false, isResult = false;
-  bool isBlocked = false; ///< keys [B, H, T/16, D, 16] that the module calls [B, H, T, D]
+  /// How compiled code keeps a cache that the module calls [B, H, T, D]: blocked, [B, H, T/16, D, 16], or in bytes.
+  bool isBlocked = false;
+  std::optional<CacheBlock> packed = {};
 };
+
+/// The same for the states of a module, by the names of their past tensors; others are kept as they are.
+using StateShapes = std::map<std::string, std::optional<CacheBlock>>;
 
 /// Regions of a module of stage fused, in the order of their ids.
 class Regions {
 public:
-  /// `blockedStates`: names of the past tensors of caches that compiled code keeps blocked.
-  Regions(LoadedModule &loaded, std::set<std::string> blockedStates);
+  /// `states`: those that compiled code keeps in blocks, and of which bytes if it does.
+  Regions(LoadedModule &loaded, const StateShapes &states);
 
   int64_t count() const { return regions.size(); }
   /// The buffers of a region, in the order of its captured values.

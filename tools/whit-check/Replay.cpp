@@ -201,11 +201,16 @@ llvm::Error replay(const Request &request) {
   if (!inputs)
     return inputs.takeError();
 
-  std::set<std::string> blocked;
-  for (const Argument &argument : manifest.arguments)
-    if (argument.kind == ArgumentKind::State && argument.layout == StateLayout::BHTD16)
-      blocked.insert(argument.past);
-  Regions regions(*loaded, blocked);
+  interpret::StateShapes states;
+  for (const Argument &argument : manifest.arguments) {
+    if (argument.kind != ArgumentKind::State || argument.layout == StateLayout::BHTD)
+      continue;
+    std::optional<CacheBlock> &packed = states[argument.past];
+    CacheOrder order = argument.layout == StateLayout::Panels ? CacheOrder::Panel : CacheOrder::Rows;
+    if (!argument.format.empty())
+      packed.emplace(*parseEncoding(argument.format, nullptr), order, argument.depth);
+  }
+  Regions regions(*loaded, states);
   if (regions.count() != int64_t(manifest.regions.size()))
     return fail(Exit::Invalid,
                 "the artifact has " + llvm::Twine(manifest.regions.size()) + " regions; the model gives " +

@@ -131,3 +131,49 @@ func.func @attention_masks_are_added() {
   check.expect_close %z, %wanted ulps = 2 : tensor<2x2x1x1xf32>
   return
 }
+
+// int8: the scale is -2 / -128; 1 is code 64 away from zero, and 1.995 would be 127.68. A row of zeros stays one.
+func.func @cache_append_in_a_format() {
+  %new = arith.constant dense<[[[[1.0, -2.0, 1.995, 0.0078125]]], [[[0.0, 0.0, 0.0, 0.0]]]]> : tensor<2x1x1x4xf32>
+  %cache = arith.constant dense<9.0> : tensor<2x1x2x4xf32>
+  %start = arith.constant dense<[1, 0]> : tensor<2xi32>
+  %c = whit.cache_append ins(%new : tensor<2x1x1x4xf32>) from %start : tensor<2xi32> outs(%cache : tensor<2x1x2x4xf32>) as <int8_channel>
+    -> tensor<2x1x2x4xf32>
+  check.expect_eq_const %c, dense<[[[[9.0, 9.0, 9.0, 9.0], [1.0, -2.0, 1.984375, 0.0]]],
+                                   [[[0.0, 0.0, 0.0, 0.0], [9.0, 9.0, 9.0, 9.0]]]]> : tensor<2x1x2x4xf32>
+  return
+}
+
+// (1, 2, 3, 10) in 2 bits above a minimum of 0: the scale is 10 / 3 as a half, 3.333984375. Rotated, a row
+// of one 8 is (4, -4, 4, -4); in 2 bits the largest 4 is exact and -4 becomes the other end, -2.
+func.func @cache_append_with_a_minimum_and_rotated() {
+  %new = arith.constant dense<[[[[1.0, 2.0, 3.0, 10.0]]]]> : tensor<1x1x1x4xf32>
+  %cache = arith.constant dense<0.0> : tensor<1x1x1x4xf32>
+  %start = arith.constant dense<0> : tensor<1xi32>
+  %c = whit.cache_append ins(%new : tensor<1x1x1x4xf32>) from %start : tensor<1xi32> outs(%cache : tensor<1x1x1x4xf32>) as <uint2_channel_min>
+    -> tensor<1x1x1x4xf32>
+  check.expect_eq_const %c, dense<[[[[0.0, 3.333984375, 3.333984375, 10.001953125]]]]> : tensor<1x1x1x4xf32>
+  %spike = arith.constant dense<[[[[0.0, 8.0, 0.0, 0.0]]]]> : tensor<1x1x1x4xf32>
+  %r = whit.cache_append ins(%spike : tensor<1x1x1x4xf32>) from %start : tensor<1xi32> outs(%cache : tensor<1x1x1x4xf32>) as <int2_channel> hadamard
+    -> tensor<1x1x1x4xf32>
+  check.expect_eq_const %r, dense<[[[[4.0, -2.0, 4.0, -2.0]]]]> : tensor<1x1x1x4xf32>
+  return
+}
+
+// Queries turn as their keys did, and the scores with them: token 1 has the larger product.
+func.func @attention_on_rotated_keys() {
+  %q = arith.constant dense<[[[[0.0, 2.0, 0.0, 0.0]]]]> : tensor<1x1x1x4xf32>
+  %new = arith.constant dense<[[[[0.0, 0.0, 0.0, 0.0]], [[0.0, 100.0, 0.0, 0.0]]]]> : tensor<1x2x1x4xf32>
+  %v = arith.constant dense<[[[[4.0, 0.0, 0.0, 0.0], [8.0, 0.0, 0.0, 0.0]]]]> : tensor<1x1x2x4xf32>
+  %zero = arith.constant dense<0.0> : tensor<1x1x2x4xf32>
+  %start = arith.constant dense<0> : tensor<1xi32>
+  %position = arith.constant dense<1> : tensor<1xi32>
+  %first = arith.constant 0 : index
+  %k = whit.cache_append ins(%new : tensor<1x2x1x4xf32>) from %start : tensor<1xi32> outs(%zero : tensor<1x1x2x4xf32>) as <int8_channel> hadamard
+    -> tensor<1x1x2x4xf32>
+  %e = tensor.empty() : tensor<1x1x1x4xf32>
+  %y = whit.attention ins(%q, %k, %v : tensor<1x1x1x4xf32>, tensor<1x1x2x4xf32>, tensor<1x1x2x4xf32>) from %position + %first
+    : tensor<1xi32> outs(%e : tensor<1x1x1x4xf32>) scale = 1.0 keys <int8_channel> hadamard -> tensor<1x1x1x4xf32>
+  check.expect_eq_const %y, dense<[[[[8.0, 0.0, 0.0, 0.0]]]]> : tensor<1x1x1x4xf32>
+  return
+}
