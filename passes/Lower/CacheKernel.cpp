@@ -17,7 +17,7 @@ using namespace mlir;
 using namespace mlir::whit;
 using ::whit::CacheBlock;
 using ::whit::CacheOrder;
-using ::whit::Plane;
+using ::whit::RowPlane;
 using ::whit::ZeroKind;
 
 static constexpr int64_t kLanes = LaneBuilder::kLanes;
@@ -99,10 +99,10 @@ private:
   Value extremeOf(ArrayRef<Value> row);
   void solveRange(ArrayRef<Value> row);
   Value encode(Value x);
-  void writePanel(const Plane &plane, Value cache, ArrayRef<Value> at, Value token);
-  void writeRow(const Plane &plane, Value cache, ArrayRef<Value> at, Value token);
+  void writePanel(Value cache, ArrayRef<Value> at, Value token);
+  void writeRow(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token);
   void writeNumber(Value number, int64_t offset, Value cache, ArrayRef<Value> at, Value token);
-  Value fields(Value codes, const Plane &plane) {
+  Value fields(Value codes, const RowPlane &plane) {
     return bitAnd(b, shiftRight(b, codes, b.splatInt(plane.shift, b.getI32Type())), (1 << plane.bits) - 1);
   }
 
@@ -215,32 +215,31 @@ void RowQuantizer::quantize(ArrayRef<Value> row) {
 // ---------------------------------------------------------------------------------------------------- writing
 
 /// Four bytes of every line: the token's column.
-void RowQuantizer::writePanel(const Plane &plane, Value cache, ArrayRef<Value> at, Value token) {
-  int64_t count = 8 / plane.bits;
-  int64_t quads = llvm::divideCeil(block.depth, 4), lines = llvm::divideCeil(quads, count);
+void RowQuantizer::writePanel(Value cache, ArrayRef<Value> at, Value token) {
+  ::whit::Place place = ::whit::solvePlace(block.encoding, ::whit::kBlockTokens, block.depth);
+  const ::whit::TermPlace &term = place.terms.front();
   Value column = b.mul(token, 4);
-  SmallVector<Value> parts;
-  for (Value code : codes)
-    parts.push_back(fields(code, plane));
-  for (int64_t line = 0; line < lines; ++line) {
-    Value byte;
-    for (int64_t field = 0; field < count; ++field) {
-      int64_t quad = line * count + field;
-      if (quad >= int64_t(4 * codes.size()))
-        break;
-      int64_t lane = quad % 4 * 4;
-      Value four = shuffle(b, parts[quad / 4], {lane, lane + 1, lane + 2, lane + 3});
-      four = shiftLeft(b, four, b.splatInt(field * plane.bits, b.getI32Type(), 4));
-      byte = byte ? bitOr(b, byte, four) : four;
+  for (int64_t unit = 0, units = llvm::divideCeil(block.depth, term.unit.elements()); unit < units; ++unit)
+    for (int64_t line = 0; line < term.unit.lines; ++line) {
+      Value byte = b.splatInt(0, b.getI32Type(), 4);
+      for (const ::whit::Field &field : term.unit.fields) {
+        int64_t quad = unit * term.unit.quads + field.quad;
+        if (field.line != line || quad >= int64_t(4 * codes.size()))
+          continue;
+        int64_t lane = quad % 4 * 4;
+        Value four = shuffle(b, codes[quad / 4], {lane, lane + 1, lane + 2, lane + 3});
+        four = shiftRight(b, four, b.splatInt(field.shift, b.getI32Type(), 4));
+        four = bitAnd(b, four, (1 << field.bits) - 1);
+        byte = bitOr(b, byte, shiftLeft(b, four, b.splatInt(field.at, b.getI32Type(), 4)));
+      }
+      SmallVector<Value> to(at);
+      to.push_back(b.add(column, term.offset + unit * term.unit.bytes() + line * ::whit::kLineBytes));
+      b.store(arith::TruncIOp::create(b, b.vectorOf(b.getI8Type(), 4), byte), cache, to, nullptr);
     }
-    SmallVector<Value> to(at);
-    to.push_back(b.add(column, plane.offset + line * ::whit::kLineBytes));
-    b.store(arith::TruncIOp::create(b, b.vectorOf(b.getI8Type(), 4), byte), cache, to, nullptr);
-  }
 }
 
 /// Neighbours are joined until a lane is a byte.
-void RowQuantizer::writeRow(const Plane &plane, Value cache, ArrayRef<Value> at, Value token) {
+void RowQuantizer::writeRow(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token) {
   Value row = b.add(b.mul(token, block.rowBytes), plane.offset);
   for (auto [i, code] : llvm::enumerate(codes)) {
     Value part = fields(code, plane);
@@ -271,8 +270,10 @@ void RowQuantizer::writeNumber(Value number, int64_t offset, Value cache, ArrayR
 }
 
 void RowQuantizer::write(Value cache, ArrayRef<Value> at, Value token) {
-  for (const Plane &plane : block.planes)
-    block.order == CacheOrder::Panel ? writePanel(plane, cache, at, token) : writeRow(plane, cache, at, token);
+  if (block.order == CacheOrder::Panel)
+    writePanel(cache, at, token);
+  for (const RowPlane &plane : block.planes)
+    writeRow(plane, cache, at, token);
   writeNumber(b.narrow(scale, typeOf(b, block.scaleType)), block.scaleOffset, cache, at, token);
   if (block.encoding.zero == ZeroKind::Integer)
     writeNumber(arith::TruncIOp::create(b, b.getI8Type(), b.toInt(zero)), block.zeroOffset, cache, at, token);
@@ -347,7 +348,7 @@ std::pair<Value, Value> PackedHead::rowOf(Value token) {
 }
 
 /// Sixteen fields of a plane, in the low bits of their lanes; what stands above them is masked off by the caller.
-Value PackedHead::planeOf(const Plane &plane, std::pair<Value, Value> row, Value vector) {
+Value PackedHead::planeOf(const RowPlane &plane, std::pair<Value, Value> row, Value vector) {
   int64_t count = 2 * plane.bits;
   Value at = b.add(b.add(row.second, b.mul(vector, count)), plane.offset);
   Value raw = b.load(bytes, {row.first, at}, nullptr, count);
@@ -367,7 +368,7 @@ Value PackedHead::planeOf(const Plane &plane, std::pair<Value, Value> row, Value
 
 Value PackedHead::codes(std::pair<Value, Value> row, Value vector) {
   Value code;
-  for (const Plane &plane : block.planes) {
+  for (const RowPlane &plane : block.planes) {
     Value part = planeOf(plane, row, vector);
     if (plane.bits < 8)
       part = bitAnd(b, part, (1 << plane.bits) - 1);

@@ -47,7 +47,7 @@ public:
   Value codes(std::pair<Value, Value> row, Value vector);
 
 private:
-  Value planeOf(const ::whit::Plane &plane, std::pair<Value, Value> row, Value vector);
+  Value planeOf(const ::whit::RowPlane &plane, std::pair<Value, Value> row, Value vector);
 
   LaneBuilder &b;
   ::whit::CacheBlock block;

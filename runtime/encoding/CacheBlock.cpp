@@ -27,7 +27,7 @@ void packRows(const CacheBlock &block, const Matrix &rows, uint8_t *out) {
   std::fill_n(out, blocksOf(rows.n) * block.bytes, uint8_t(0));
   for (int64_t t = 0; t < rows.n; ++t) {
     uint8_t *base = out + t / kBlockTokens * block.bytes, *row = base + t % kBlockTokens * block.rowBytes;
-    for (const Plane &plane : block.planes)
+    for (const RowPlane &plane : block.planes)
       for (int64_t d = 0; d < rows.k; ++d) {
         int code = (rows.codes()[t * rows.k + d] >> plane.shift) & ((1 << plane.bits) - 1);
         row[plane.offset + d * plane.bits / 8] |= uint8_t(code << (d * plane.bits % 8));
@@ -42,7 +42,7 @@ Matrix unpackRows(const CacheBlock &block, int64_t tokens, const uint8_t *bytes)
   Matrix rows = makeMatrix(block.encoding, tokens, block.depth);
   for (int64_t t = 0; t < tokens; ++t) {
     const uint8_t *base = bytes + t / kBlockTokens * block.bytes, *row = base + t % kBlockTokens * block.rowBytes;
-    for (const Plane &plane : block.planes)
+    for (const RowPlane &plane : block.planes)
       for (int64_t d = 0; d < rows.k; ++d) {
         int code = (row[plane.offset + d * plane.bits / 8] >> (d * plane.bits % 8)) & ((1 << plane.bits) - 1);
         rows.codes()[t * rows.k + d] |= uint8_t(code << plane.shift);
@@ -60,7 +60,6 @@ CacheBlock::CacheBlock(const Encoding &encoding, CacheOrder order, int64_t depth
     : encoding(encoding), order(order), depth(depth), scaleType(encoding.scaleType()) {
   Place place = solvePlace(encoding, kBlockTokens, depth);
   const TermPlace &term = place.terms.front();
-  planes = term.planes;
   scaleOffset = term.factors.front().offset;
   bytes = place.blockBytes;
   if (hasZeros()) {
@@ -70,9 +69,12 @@ CacheBlock::CacheBlock(const Encoding &encoding, CacheOrder order, int64_t depth
   if (order == CacheOrder::Panel)
     return;
   int64_t padded = (depth + 15) / 16 * 16;
-  for (Plane &plane : planes) {
-    plane.offset = rowBytes;
-    rowBytes += padded * plane.bits / 8;
+  for (int32_t width = 8, shift = 0; width >= 1; width /= 2) {
+    if (!(encoding.bits() & width))
+      continue;
+    planes.push_back({width, shift, rowBytes});
+    shift += width;
+    rowBytes += padded * width / 8;
   }
   int64_t moved = kBlockTokens * rowBytes - scaleOffset;
   scaleOffset += moved;

@@ -23,6 +23,12 @@ inline constexpr int64_t kBlockTokens = kPanelColumns;
 
 enum class CacheOrder : uint8_t { Panel, Rows };
 
+/// A plane of a row: bits shift .. shift+bits-1 (1, 2, 4 or 8 of them) of every code, from byte `offset` of the row.
+struct RowPlane {
+  int32_t bits, shift;
+  int64_t offset;
+};
+
 /// Where everything lies in a block. Offsets and sizes in bytes.
 struct CacheBlock {
   CacheBlock(const Encoding &encoding, CacheOrder order, int64_t depth);
@@ -30,10 +36,10 @@ struct CacheBlock {
   Encoding encoding;
   CacheOrder order;
   int64_t depth;
-  std::vector<Plane> planes; ///< from the start of the block (Panel) or of a row (Rows)
-  int64_t rowBytes = 0;      ///< Rows
-  int64_t scaleOffset;       ///< of 16 scales
-  int64_t zeroOffset = -1;   ///< of 16 zeros or minima, if there are some
+  std::vector<RowPlane> planes; ///< Rows: low bits first, from the binary digits of the width (7 = 4+2+1)
+  int64_t rowBytes = 0;         ///< Rows
+  int64_t scaleOffset;          ///< of 16 scales
+  int64_t zeroOffset = -1;      ///< of 16 zeros or minima, if there are some
   ScaleType scaleType, zeroType = ScaleType::F32;
   int64_t bytes;
 
