@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What each number format costs: bits, accuracy of a model and time of its kernel, for every row of the table.
 
-usage: ./dev bench formats [--formats int4_g32,nf4,...] [--cold-mib 1024] [--turns 7] [--write]
+usage: ./dev bench formats [--formats int4_g32,nf4,...] [--cold-mib 1024] [--turns 7] [--keep FILE] [--write]
 
 The rows are those of `whit-opt --list-formats`; families stand for themselves with the grouping that their short name means, else with
 groups of 32. For each of them
@@ -12,13 +12,18 @@ groups of 32. For each of them
                   medians. Hot weights fill 16 MiB, cold ones are as many copies as --cold-mib (benchmarks/kernels/matmul.sh)
   bytes           packed bytes for each weight, relative to those of int4_g32: what `cold` would be if only memory counted
 
+--keep FILE holds what was measured, as JSON, and what it has of an earlier run is not measured again.
+
 Activations are int8 where the format allows it. --write puts the table into docs/performance/formats.md and its picture beside it.
 """
 
 import argparse
 import collections
 import datetime
+import json
+import math
 import os
+import pathlib
 import re
 import statistics
 import subprocess
@@ -62,51 +67,45 @@ def all_rows():
     return rows
 
 
-def time_kernels(names, bytes_, turns, log):
-    """Nanoseconds for 1000 weights over the rounds, and bytes for each weight, of each format that has a kernel."""
-    times, sizes = collections.defaultdict(list), {}
-    environment = {**os.environ, "BUILD": str(BUILD), "ACTIVATIONS": "auto", "ROWS": "1", "TURNS": str(turns), "BYTES": str(bytes_)}
-    done = subprocess.run([str(ROOT / "benchmarks/kernels/matmul.sh"), ";".join(names), "16M"], env=environment, capture_output=True,
-                          text=True, check=False)
-    log(done.stderr.strip())
-    for line in done.stdout.splitlines():
-        name, rest = line.rsplit(" ", 6)[0], line.split()[-6:]
-        times[name].append(float(rest[5]))
-        sizes[name] = float(rest[4]) / (float(rest[1]) * 1e9 / float(rest[5]))  # bytes / weights, from the time of both
-    return times, sizes
-
-
-def speeds(names, cold, turns, log):
-    """The Speed of each format."""
-    found, others = {}, [name for name in names if name != BASE]
+def speeds(names, cold, turns, found, log):
+    """Adds the Speed of each format; where int8 activations cannot be, that of f32."""
+    others = [name for name in names if name not in (BASE, *found)]
+    environment = {**os.environ, "BUILD": str(BUILD), "ACTIVATIONS": "auto", "ROWS": "1", "TURNS": str(turns), "BYTES": f"0 {cold}"}
     for at in range(0, len(others), AT_ONCE - 1):
-        part, ratios = [BASE, *others[at:at + AT_ONCE - 1]], []
-        for bytes_ in (0, cold):
-            times, sizes = time_kernels(part, bytes_, turns, log)
-            ratios.append({name: statistics.median(t / b for t, b in zip(times[name], times[BASE])) for name in times})
-        for name in set(ratios[0]) & set(ratios[1]):
-            found[name] = Speed(ratios[0][name], ratios[1][name], sizes[name] / sizes[BASE])
-            log(f"{name}: hot {found[name].hot:.2f}, cold {found[name].cold:.2f}, bytes {found[name].bytes:.2f}")
-    return found
+        command = [str(ROOT / "benchmarks/kernels/matmul.sh"), ";".join([BASE, *others[at:at + AT_ONCE - 1]]), "16M"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        log(done.stderr.strip())
+        times, sizes = collections.defaultdict(list), {}
+        for line in done.stdout.splitlines():
+            name, _, milliseconds, _, _, size, each = line.rsplit(" ", 6)
+            times[name].append(float(each))
+            sizes[name] = float(size) * float(each) / float(milliseconds)  # bytes for each weight, but for a constant
+        for name, measured in times.items():
+            ratios = [mine / base for mine, base in zip(measured, times[BASE])]
+            if len(ratios) == 2 * turns:
+                found[name] = Speed(statistics.median(ratios[:turns]), statistics.median(ratios[turns:]), sizes[name] / sizes[BASE])
+                log(f"{name}: hot {found[name].hot:.2f}, cold {found[name].cold:.2f}, bytes {found[name].bytes:.2f}")
+        yield
 
 
 Accuracy = collections.namedtuple("Accuracy", "bits bytes snr mean least")
 
 
-def accuracies(measure, names, log):
-    """The Accuracy of each format that the model can be compiled with."""
+def accuracies(measure, names, found, log):
+    """Adds the Accuracy of each format that the model can be compiled with."""
     reference, _ = measure.embed()
-    found = {}
     for name in names:
+        if name in found:
+            continue
         try:
             embedding, report = measure.embed(f"--weights={name}")
         except SystemExit as error:  # what a tool says when it fails
             log(f"{name}: {error}")
             continue
         total, near = report["weights_total"], accuracy.cosines(reference, embedding)
-        found[name] = Accuracy(total["bits_per_weight"], total["bytes_after"], total.get("snr_db"), near.mean(), near.min())
+        found[name] = Accuracy(total["bits_per_weight"], total["bytes_after"], total.get("snr_db"), float(near.mean()), float(near.min()))
         log(f"{name}: {found[name]}")
-    return found
+        yield
 
 
 def table(rows, accurate, fast):
@@ -168,8 +167,6 @@ def best_of(points):
 
 
 def picture(rows, accurate, fast):
-    import math
-
     left = Panel(50, "signal to noise, dB, against bits per weight", (1, 2, 4, 8), (0, 10, 20, 30, 40, 50), math.log2, float)
     right = Panel(520, "time cold (hot: hollow) against bytes, relative to int4_g32", (0.25, 0.5, 1, 2), (0.25, 0.5, 1, 2, 4), math.log2,
                   math.log2)
@@ -207,6 +204,7 @@ def main():
     parser.add_argument("--turns", type=int, default=7, help="rounds of each kernel (default %(default)s)")
     parser.add_argument("--no-model", action="store_true", help="kernels only")
     parser.add_argument("--no-kernels", action="store_true", help="the model only")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FILE", help="what was measured, to be added to")
     parser.add_argument("--write", action="store_true", help="put the table and its picture into docs/performance")
     options = parser.parse_args()
     rows = all_rows()
@@ -220,12 +218,22 @@ def main():
             print(text, file=sys.stderr, flush=True)
 
     accurate, fast = {}, {}
+    if options.keep and options.keep.exists():
+        kept = json.loads(options.keep.read_text())
+        accurate = {name: Accuracy(*values) for name, values in kept["accurate"].items()}
+        fast = {name: Speed(*values) for name, values in kept["fast"].items()}
+
+    def keep(steps):
+        for _ in steps:
+            if options.keep:
+                options.keep.write_text(json.dumps({"accurate": accurate, "fast": fast}))
+
     if not options.no_kernels:
-        fast = speeds(names, options.cold_mib << 20, options.turns, log)
+        keep(speeds(names, options.cold_mib << 20, options.turns, fast, log))
     if not options.no_model:
         inputs = accuracy.read_inputs(MODELS / "minilm.onnx", accuracy.find_tokenizer(None))
         with tempfile.TemporaryDirectory() as folder:
-            accurate = accuracies(accuracy.Measure(MODELS / "minilm.onnx", inputs, folder, "host"), names, log)
+            keep(accuracies(accuracy.Measure(MODELS / "minilm.onnx", inputs, folder, "host"), names, accurate, log))
     text = (f"Measured {datetime.date.today()} on {machine()}; cold weights fill {options.cold_mib} MiB, medians of {options.turns} rounds.\n\n"
             + table(rows, accurate, fast))
     print(text)

@@ -4,7 +4,7 @@
 # Times generated matmuls in turn: benchmarks/kernels/matmul.sh [FORMAT[;FORMAT...] [N [K]]], after a build in build/. N may be 16M:
 # as many columns as fill 16 MiB. What is printed is said in matmul.cpp. Environment:
 #   ACTIVATIONS  int8, f32 or auto: int8 where the format allows it     ROWS  numbers of rows     TURNS  rounds
-#   BYTES     of weights that each run passes over, in copies
+#   BYTES     of weights that each run passes over, in copies; all rounds for one number after those for the one before
 #   SCHEDULE  e.g. "schedule <tile = [0, 0], rows = 8, panels = 2>"
 #   FEATURES  of whit.target             MARCH     clang flags for the same machine
 #   BESIDE    a C++ program that is compiled for this machine and run in turn with the kernel, to compare
@@ -46,13 +46,14 @@ while [ -n "$rest" ]; do
   fi
 done
 [ $# -gt 0 ] || exit 1
-rows=${ROWS:-1 4 16 128} bytes=${BYTES:-0}
-if [ -z "${BESIDE:-}" ]; then
-  "$work/matmul" time "$k" "$bytes" "${TURNS:-3}" "$rows" "$@"
-else
+rounds=1 turns=${TURNS:-3}
+if [ -n "${BESIDE:-}" ]; then
   "$llvm/clang++" -O3 -march=native -pthread "$BESIDE" -o "$work/beside"
-  for turn in $(seq "${TURNS:-3}"); do
-    "$work/beside"
-    "$work/matmul" time "$k" "$bytes" 1 "$rows" "$@"
-  done
+  rounds=$turns turns=1
 fi
+for bytes in ${BYTES:-0}; do
+  for round in $(seq "$rounds"); do
+    [ -z "${BESIDE:-}" ] || "$work/beside"
+    "$work/matmul" time "$k" "$bytes" "$turns" "${ROWS:-1 4 16 128}" "$@"
+  done
+done
