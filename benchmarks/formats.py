@@ -112,11 +112,14 @@ def table(rows, accurate, fast):
     lines = [["format", "kind", "bits", "MB", "SNR, dB", "cosine (least)", "hot", "cold", "bytes"]]
     for row in rows:
         a, s = accurate.get(row.name), fast.get(row.name)
+        if not a and not s:
+            continue
         snr = "" if not a else "exact" if a.snr is None else f"{a.snr:.1f}"
         lines.append([f"`{row.name}`", row.kind, *([f"{a.bits:.2f}", f"{a.bytes / 1e6:.1f}", snr, f"{a.mean:.5f} ({a.least:.4f})"] if a
-                                                   else ["not compiled"] + [""] * 3),
-                      *([f"{x:.2f}" for x in s] if s else ["no kernel", "", ""])])
-    return accuracy.markdown(lines)
+                                                   else [""] * 4),
+                      *([f"{x:.2f}" for x in s] if s else [""] * 3)])
+    missing = [f"`{row.name}`" for row in rows if row.name not in accurate and row.name not in fast]
+    return accuracy.markdown(lines) + (f"\n\nNot measured: {', '.join(missing)}." if missing else "")
 
 
 COLOURS = {"integer": "#4477aa", "float": "#ee6677", "table": "#228833", "choice": "#ccbb44", "several terms": "#aa3377", "plain": "#777777", "formula": "#777777"}
