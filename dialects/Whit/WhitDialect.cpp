@@ -4,6 +4,8 @@
 
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/GgufSource.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -91,9 +93,12 @@ RankedTensorType PlaceAttr::getPackedType() const {
 LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
                                  ArrayRef<BlobAttr> blobs) {
   bool isBlocks = layout == "blocks", isCoded = layout == "coded_rows" || layout == "coded_columns";
-  if (!isBlocks && !isCoded && layout != "rows" && layout != "columns")
+  bool isGguf = isGgufLayout(layout);
+  if (!isBlocks && !isCoded && !isGguf && layout != "rows" && layout != "columns")
     return emitError() << "source layout is '" << layout
-                       << "'; it must be rows, columns, blocks, coded_rows or coded_columns";
+                       << "'; it must be rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE";
+  if (std::string why; isGguf && !parseGgufLayout(layout, &why))
+    return emitError() << "source " << why;
   if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
     return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
                        << (isBlocks || isCoded ? "2 or 3" : "1");

@@ -101,6 +101,8 @@ mlir::OwningOpRef<mlir::ModuleOp> loadModel(const CompileOptions &options, mlir:
   for (const DimBound &bound : options.dims)
     if (bound.isFixed())
       choices.dims.emplace_back(bound.name, bound.low);
+  choices.params = options.params;
+  choices.paramNames = options.paramNames;
   Diagnostics diagnostics;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   {

@@ -38,7 +38,9 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
   --params=FILE            .safetensors or .npz whose tensors are arguments of a StableHLO program
+                           .gguf beside an .onnx model: its tensors take the place of the model's weights
   --param-names=FILE       JSON list: the tensor that each argument is, in order
+                           JSON object, for .gguf: from weights of the model to tensors of the file
   --embed-weights          one file: weights inside OUT.so
   --explain[=FILE]         why each choice was made, as text
   --report=FILE            what each weight cost and lost, stages, times and choices: .html, .txt or .json
@@ -116,7 +118,11 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   StringRef extension = sys::path::extension(options.model);
   if (!options.paramNames.empty() && options.params.empty())
     return usage("--param-names names the tensors of --params, which is missing");
-  if (!options.params.empty() && (extension != ".mlir" || hasStart))
+  bool isGguf = sys::path::extension(options.params) == ".gguf";
+  if (isGguf && extension != ".onnx")
+    return usage("--params with a .gguf file takes the place of the weights of an .onnx model; '" + options.model +
+                 "' is none");
+  if (!options.params.empty() && !isGguf && (extension != ".mlir" || hasStart))
     return usage("--params binds the arguments of a StableHLO program; '" + options.model + "' is none");
   if (hasStart && extension != ".mlir")
     return usage("--start-from needs a .mlir file; '" + options.model + "' is none");

@@ -9,6 +9,7 @@
 
 #include "runtime/encoding/BlockSource.h"
 #include "runtime/encoding/CodeSource.h"
+#include "runtime/encoding/GgufSource.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Pack.h"
 #include "runtime/encoding/Quantize.h"
@@ -44,12 +45,22 @@ struct Part {
   ScaleType element = ScaleType::F32; ///< rows and columns
   std::optional<BlockSource> blocks;  ///< layout blocks
   std::optional<CodeSource> codes;    ///< coded rows and columns
+  std::optional<GgufSource> gguf;     ///< blocks of GGUF
   bool isExact = false;               ///< the place's format holds the codes as they are
   int64_t number = 0;                 ///< among the parts
 
   /// Whatever holds codes, as it is, into rows of its own encoding or one that it fits.
   bool read(int64_t first, int64_t last, Matrix &out, int64_t at, std::string *why) const {
+    if (gguf)
+      return readGguf(*gguf, first, last, out, at, why);
     return codes ? readCodes(*codes, first, last, out, at, why) : readBlocks(*blocks, first, last, out, at, why);
+  }
+  bool isEncoded() const { return blocks || codes || gguf; }
+  /// The format of what holds codes.
+  Encoding own() const {
+    if (gguf)
+      return *encodingOfGguf(gguf->layout.type);
+    return codes ? encodingOf(*codes) : encodingOf(*blocks);
   }
 };
 
@@ -68,6 +79,7 @@ private:
   Error addPart(mlir::whit::SourceAttr source);
   Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
+  Error findGguf(Part &part);
   Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
   Error packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink);
   Error writeRaw(function_ref<Error(ArrayRef<uint8_t>)> sink);
@@ -156,11 +168,15 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
   if (part.layout == "blocks") {
     if (Error error = findBlocks(part, source.getBlobs()))
       return error;
-    losses[part.number].before = nameOf(encodingOf(*part.blocks));
+    losses[part.number].before = nameOf(part.own());
   } else if (part.layout.starts_with("coded_")) {
     if (Error error = findCodes(part, source.getBlobs()))
       return error;
-    losses[part.number].before = nameOf(encodingOf(*part.codes));
+    losses[part.number].before = nameOf(part.own());
+  } else if (isGgufLayout(part.layout)) {
+    if (Error error = findGguf(part))
+      return error;
+    losses[part.number].before = nameOf(part.own());
   } else {
     std::optional<ScaleType> element = floatTypeOf(source.getBlobs()[0].getElement());
     if (!element)
@@ -251,6 +267,19 @@ Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
   return Error::success();
 }
 
+Error Packer::findGguf(Part &part) {
+  std::string why;
+  std::optional<GgufLayout> layout = parseGgufLayout(part.layout, &why);
+  if (!layout)
+    return refuse(why);
+  part.gguf = GgufSource{part.count, k, *layout, {part.blobs[0].data(), part.blobs[0].size()}};
+  Matrix probe = makeMatrix(part.own(), 1, k);
+  if (!readGguf(*part.gguf, 0, 1, probe, 0, &why))
+    return refuse("the blocks of " + Twine(part.count) + " rows of " + Twine(k) + " cannot be read: " + why);
+  part.isExact = part.own() == encoding;
+  return Error::success();
+}
+
 Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part &, int64_t, int64_t)> body) const {
   for (const Part &part : parts) {
     int64_t first = std::max(begin, part.begin), last = std::min(end, part.begin + part.count);
@@ -262,8 +291,8 @@ Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part
 }
 
 Error Packer::readFloats(const Part &part, int64_t begin, int64_t end, float *out) const {
-  if (part.blocks || part.codes) {
-    Matrix rows = makeMatrix(part.codes ? encodingOf(*part.codes) : encodingOf(*part.blocks), end - begin, k);
+  if (part.isEncoded()) {
+    Matrix rows = makeMatrix(part.own(), end - begin, k);
     std::string why;
     if (!part.read(begin, end, rows, 0, &why))
       return refuse(why);
@@ -315,7 +344,7 @@ Error Packer::packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<
       Matrix quantized;
       if (!quantize(encoding, values.data(), last - first, k, quantized, &why, weight.getQuantizerKind()))
         return refuse(why);
-      if (!encoding.isPlain() || part.blocks || part.element != encoding.scaleType())
+      if (!encoding.isPlain() || part.isEncoded() || part.element != encoding.scaleType())
         measure(part, values.data(), quantized, 0, first, last);
       copyRows(quantized, 0, quantized.n, rows, at);
       return Error::success();

@@ -6,6 +6,7 @@
 #include "Interpret/Weights.h"
 
 #include "runtime/encoding/BlockSource.h"
+#include "runtime/encoding/GgufSource.h"
 #include "runtime/encoding/Half.h"
 
 #include <cmath>
@@ -82,6 +83,14 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
   part.element = blobs[0].getElement();
   part.bytes = bytes[0];
   auto refuse = [&](const Twine &why) { return op->emitError() << "weight '" << op.getSymName() << "': " << why; };
+  if (isGgufLayout(part.layout)) {
+    std::string why;
+    Matrix probe;
+    if (!readGgufRows(part, 0, 1, probe, 0, &why))
+      return refuse(why);
+    parts.push_back(part);
+    return success();
+  }
   if (part.layout != "blocks" && !part.isCoded()) {
     if (!isa<FloatType>(part.element))
       return refuse("a blob of layout " + part.layout + " must hold floats");
@@ -158,6 +167,19 @@ bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out
   return readBlocks(source, begin, end, out, outRow, why);
 }
 
+// ---------------------------------------------------------------------------------------------------- gguf
+
+/// Reads blocks as they are into `out`, or, if `out` has no rows, makes it a matrix of the source's own format.
+bool Weight::readGgufRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow,
+                          std::string *why) const {
+  std::optional<GgufLayout> layout = parseGgufLayout(part.layout, why);
+  if (!layout)
+    return false;
+  if (!out.n)
+    out = makeMatrix(*encodingOfGguf(layout->type), end - begin, k);
+  return readGguf({part.count, k, *layout, part.bytes}, begin, end, out, outRow, why);
+}
+
 // ---------------------------------------------------------------------------------------------------- coded
 
 /// The format says how scales are shared and what a zero is that is not stored; everything else must agree with it.
@@ -224,10 +246,11 @@ void Weight::readFloats(const Part &part, int64_t begin, int64_t end, std::vecto
     dequantize(own, out.data() + at);
     return;
   }
-  if (part.layout == "blocks") {
+  if (part.layout == "blocks" || isGgufLayout(part.layout)) {
     Matrix own;
     std::string why;
-    if (readCodes(part, begin, end, own, 0, &why))
+    if (isGgufLayout(part.layout) ? readGgufRows(part, begin, end, own, 0, &why)
+                                  : readCodes(part, begin, end, own, 0, &why))
       dequantize(own, out.data() + at);
     return;
   }
@@ -245,6 +268,8 @@ void Weight::readRows(const Part &part, int64_t begin, int64_t end, Matrix &out,
   if (part.isCoded())
     return readCoded(part, begin, end, out, outRow);
   if (part.layout == "blocks" && readCodes(part, begin, end, out, outRow, &why))
+    return;
+  if (isGgufLayout(part.layout) && readGgufRows(part, begin, end, out, outRow, &why))
     return;
   std::vector<float> floats;
   readFloats(part, begin, end, floats);

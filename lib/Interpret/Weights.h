@@ -51,6 +51,7 @@ private:
   mlir::LogicalResult addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files);
   void readRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const;
   void readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const;
+  bool readGgufRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const;
   bool readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const;
   mlir::LogicalResult checkCoded(const Part &part, llvm::function_ref<mlir::LogicalResult(const llvm::Twine &)> refuse);
   void readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const;

@@ -7,6 +7,7 @@
 #include "Import/ONNX/Graph.h"
 
 #include "Import/ONNX/KnownValues.h"
+#include "Import/ONNX/Ops/Constants.h"
 
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/StringSet.h"
@@ -98,7 +99,7 @@ GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
   value.element = valueType(&context, tensor->type->number);
   for (int64_t dim : tensor->dims)
     value.sizes.push_back(b.getIndexAttr(dim));
-  if (value.element && tensor->count <= kMaxKnownElements) {
+  if (value.element && tensor->count <= kMaxKnownElements && !tensor->gguf) {
     value.elements = storedElements(*tensor, value.element);
     if (llvm::is_contained(*value.elements, OpFoldResult())) // beyond what an index can be
       value.elements.reset();
@@ -160,6 +161,18 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
       why = stored.count ? "has its values in a field that cannot be mapped; save the model with raw_data"
                          : "has no elements";
       return failure();
+    }
+    if (stored.gguf) {
+      Value weight = ggufWeight(*this, b, stored);
+      auto encoded = cast<mlir::whit::EncodedTensorType>(weight.getType());
+      Sizes sizes{b.getIndexAttr(encoded.getShape()[0]), b.getIndexAttr(encoded.getShape()[1])};
+      Value y = semantics::empty(b, sizes, b.getF32Type());
+      Tensor values{mlir::whit::DequantizeOp::create(b, y.getType(), weight, y, nullptr).getResult(0), sizes};
+      if (stored.gguf->isTransposed)
+        values = semantics::transpose(b, values, {1, 0});
+      values = semantics::convert(b, semantics::reshape(b, values, value.sizes), floats);
+      value.value = values.value;
+      return values;
     }
     auto blob = weights->blob(stored.file, stored.offset, stored.length, storedType(&context, stored.type->number));
     auto part = mlir::whit::SourceAttr::get(&context, "rows", type.getRank() ? type.getDimSize(0) : 1, blob);

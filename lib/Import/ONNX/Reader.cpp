@@ -6,7 +6,7 @@
 
 #include "Import/ONNX/Reader.h"
 
-#include "Import/ONNX/Graph.h"
+#include "Import/ONNX/GgufWeights.h"
 #include "Import/VerifyImported.h"
 #include "Whit/Whit.h"
 
@@ -67,6 +67,39 @@ public:
     bool ok = checkVersions();
     ok &= readGraph(source.graph, wire.graph, 0);
     return ok && checkOverlap();
+  }
+
+  /// The weights of a GGUF file that the user named. Blobs are named relative to the model's folder, so it must lie there.
+  bool take(StringRef params, StringRef paramNames) {
+    auto refuse = [&](llvm::Error error) {
+      llvm::handleAllErrors(std::move(error), [&](const Failure &failure) {
+        DiagnosticCode code = failure.exit == Exit::Files         ? code::Unreadable
+                              : failure.exit == Exit::Unsupported ? code::NoVersion
+                                                                  : code::Tensor;
+        diagnostics.add({code, Severity::Error, failure.where, {}, "", failure.message, failure.help});
+      });
+      return false;
+    };
+    llvm::SmallString<256> file(params), folder(files.getFolder());
+    if (std::error_code error = llvm::sys::fs::make_absolute(file))
+      return report(code::Unreadable, "cannot find the current folder: " + error.message());
+    llvm::sys::path::remove_dots(file, /*remove_dot_dot=*/true);
+    llvm::sys::path::remove_dots(folder, /*remove_dot_dot=*/true);
+    StringRef name = file;
+    if (!name.consume_front(folder) || !name.consume_front("/"))
+      return refuse(fail(Exit::Invalid, "is not in the model's folder", params, "put the file beside the model"));
+    gguf = name.str();
+    auto bytes = files.open(gguf);
+    if (!bytes)
+      return refuse(bytes.takeError());
+    auto header = readGgufFile(gguf, *bytes);
+    if (!header)
+      return refuse(header.takeError());
+    llvm::StringMap<std::string> names;
+    if (!paramNames.empty())
+      if (llvm::Error error = readGgufNames(paramNames, names))
+        return refuse(std::move(error));
+    return takeGgufWeights(source, *header, *bytes, names, diagnostics);
   }
 
   OnnxModel source;
@@ -192,6 +225,7 @@ private:
   }
 
   StringRef path;
+  std::string gguf; ///< name of the file of weights, if there is one
   DataFiles &files;
   Diagnostics &diagnostics;
 };
@@ -212,7 +246,7 @@ OwningOpRef<ModuleOp> importOnnx(StringRef path, MLIRContext &context, const Imp
                       arith::ArithDialect, math::MathDialect>();
   DataFiles files(llvm::sys::path::parent_path(absolute).str());
   Reader reader(path, files, diagnostics);
-  if (!reader.read())
+  if (!reader.read() || (!options.params.empty() && !reader.take(options.params, options.paramNames)))
     return {};
   Bindings bindings;
   for (const auto &[name, size] : options.dims)

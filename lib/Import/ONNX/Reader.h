@@ -19,6 +19,8 @@ namespace whit {
 struct ImportOptions {
   /// Sizes of symbolic dimensions that the caller fixes.
   std::vector<std::pair<std::string, int64_t>> dims;
+  /// A GGUF file whose tensors take the place of the model's weights, and a JSON object from initializers to tensors.
+  std::string params, paramNames;
 };
 
 /// Imports the ONNX file `path`. The context needs the dialects of whit::registerDialects. Null if errors were found;

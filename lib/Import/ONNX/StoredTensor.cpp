@@ -120,7 +120,7 @@ std::optional<SmallVector<int64_t>> StoredTensor::integers() const {
 }
 
 std::optional<SmallVector<double>> StoredTensor::floats() const {
-  if (type->kind != OnnxType::Float)
+  if (type->kind != OnnxType::Float || gguf)
     return std::nullopt;
   const llvm::fltSemantics &semantics = type->number == 1    ? llvm::APFloat::IEEEsingle()
                                         : type->number == 10 ? llvm::APFloat::IEEEhalf()

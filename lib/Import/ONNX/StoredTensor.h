@@ -8,6 +8,7 @@
 #include "Import/DataFiles.h"
 #include "Import/ONNX/Wire.h"
 #include "Whit/Whit.h"
+#include "runtime/encoding/GgufSource.h"
 
 #include <memory>
 
@@ -31,6 +32,12 @@ mlir::Type valueType(mlir::MLIRContext *context, int32_t number);
 /// The element type of stored bytes, for #whit.blob; null for types with less than a byte per element.
 mlir::Type storedType(mlir::MLIRContext *context, int32_t number);
 
+/// The matrix N x K of a GGUF file that takes the place of a stored one.
+struct GgufMatrix {
+  GgufLayout layout;
+  bool isTransposed = false; ///< the stored one is [K, N]
+};
+
 struct StoredTensor {
   std::string name;
   const OnnxType *type = nullptr;
@@ -40,6 +47,7 @@ struct StoredTensor {
   uint64_t offset = 0, length = 0;
   llvm::ArrayRef<uint8_t> bytes;
   std::vector<uint8_t> own;
+  std::optional<GgufMatrix> gguf; ///< what the bytes of `file` are instead of `type`; `bytes` is empty then
 
   /// The values of an integer or bool tensor; empty optional for other types.
   std::optional<llvm::SmallVector<int64_t>> integers() const;

@@ -22,8 +22,13 @@ func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
 
 // -----
 
-// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns, blocks, coded_rows or coded_columns}}
+// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE}}
 #s = #whit.source<"diagonal", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'gguf:99' has type 99, which is not read}}
+#s = #whit.source<"gguf:99", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
 
 // -----
 

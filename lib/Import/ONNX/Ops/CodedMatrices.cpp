@@ -19,10 +19,8 @@ namespace whit {
 
 using namespace semantics;
 
-/// Whether the first node that takes a matrix takes its rows as the rows N x K of a weight.
-static bool wantsRows(Node &node) {
-  StringRef name = node.proto.output(0);
-  for (const auto &user : node.graph.source.graph.node())
+bool wantsRows(const ::onnx::GraphProto &graph, StringRef name) {
+  for (const auto &user : graph.node())
     for (int i = 0; i < user.input_size(); ++i) {
       if (user.input(i) != name)
         continue;
@@ -99,7 +97,7 @@ std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
     source.isTransposed = axis == 0;
   } else if (scales.count == 1) {
     source.block = {0, 0};
-    source.isTransposed = !wantsRows(node);
+    source.isTransposed = !wantsRows(node.graph.source.graph, node.proto.output(0));
   } else if (scaleDims.size() == 1 && scaleDims[0] == dims[axis]) {
     source.block = {1, 0};
     source.isTransposed = axis == 1;
@@ -147,6 +145,19 @@ std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
   Value y = empty(node.b, sizes, node.b.getF32Type());
   Tensor values{mlir::whit::DequantizeOp::create(node.b, y.getType(), weight, y, nullptr).getResult(0), sizes};
   return source.isTransposed ? transpose(node.b, values, {1, 0}) : values;
+}
+
+Value ggufWeight(Graph &graph, ImplicitLocOpBuilder &b, const StoredTensor &stored) {
+  int64_t n = stored.dims[0], k = stored.dims[1];
+  if (stored.gguf->isTransposed)
+    std::swap(n, k);
+  MLIRContext *context = b.getContext();
+  std::string format = nameOf(*encodingOfGguf(stored.gguf->layout.type));
+  auto type =
+      mlir::whit::EncodedTensorType::get(context, {n, k}, b.getF32Type(), mlir::whit::FormatAttr::get(context, format));
+  auto blob = graph.weights->blob(stored.file, stored.offset, stored.length, b.getI8Type());
+  auto part = mlir::whit::SourceAttr::get(context, textOf(stored.gguf->layout), n, blob);
+  return graph.weights->constant(b, stored.name, type, part);
 }
 
 Value codedMatrixOf(Value value, Stored stored) {

@@ -20,6 +20,11 @@ enum class Stored { Rows, Columns };
 mlir::Value matrixOf(Node &node, unsigned i, Stored stored);
 mlir::Value matrixOf(Node &node, const GraphValue &value, Stored stored);
 
+/// Whether the first node that takes the matrix `name` takes its rows as the rows N x K of a weight.
+bool wantsRows(const ::onnx::GraphProto &graph, llvm::StringRef name);
+/// The weight N x K that a matrix of a GGUF file is.
+mlir::Value ggufWeight(Graph &graph, mlir::ImplicitLocOpBuilder &b, const StoredTensor &stored);
+
 /// The values of a DequantizeLinear whose constant codes are a weight in a format. Nothing if they are not, with `why` if a
 /// well-formed node has codes or scales that no format holds.
 std::optional<semantics::Tensor> codedMatrix(Node &node, std::string &why);

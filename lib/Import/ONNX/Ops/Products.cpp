@@ -37,6 +37,10 @@ Value matrixOf(Node &node, const GraphValue &value, Stored stored) {
   if (!scale)
     return {};
   SmallVector<int64_t> dims = shapeOf(value.sizes);
+  if (value.stored->gguf) {
+    bool fits = value.stored->gguf->isTransposed == (stored == Stored::Columns) && value.stored->dims == dims;
+    return fits ? ggufWeight(node.graph, node.b, *value.stored) : Value();
+  }
   if (stored == Stored::Columns)
     std::swap(dims[0], dims[1]);
   const StoredTensor &tensor = *value.stored;
