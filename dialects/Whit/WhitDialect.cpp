@@ -93,11 +93,11 @@ RankedTensorType PlaceAttr::getPackedType() const {
 LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
                                  ArrayRef<BlobAttr> blobs) {
   bool isBlocks = layout == "blocks", isCoded = layout == "coded_rows" || layout == "coded_columns";
-  bool isGguf = isGgufLayout(layout);
+  bool isGguf = ::whit::isGgufLayout(layout);
   if (!isBlocks && !isCoded && !isGguf && layout != "rows" && layout != "columns")
     return emitError() << "source layout is '" << layout
                        << "'; it must be rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE";
-  if (std::string why; isGguf && !parseGgufLayout(layout, &why))
+  if (std::string why; isGguf && !::whit::parseGgufLayout(layout, &why))
     return emitError() << "source " << why;
   if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
     return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
