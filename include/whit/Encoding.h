@@ -38,7 +38,7 @@
 // formats have one block per panel: [K][16] values; bf16 comes in pairs of k, [K/2][16][2], the operand of a bf16 dot product
 // (vdpbf16ps), and a last k without a partner in one with 0.
 //
-// Thread rule: all functions are pure. Nothing throws except std::bad_alloc.
+// Thread rule: all functions but addFormat and addFormats are pure. Nothing throws except std::bad_alloc.
 #ifndef WHIT_ENCODING_H
 #define WHIT_ENCODING_H
 
@@ -187,6 +187,16 @@ struct FormatRow {
   std::string_view source;  ///< paper or specification, title and year
 };
 const std::vector<FormatRow> &formatRows();
+
+/// A format that a user named. parseEncoding knows the name; nameOf gives the formula, so that what is written needs no file.
+struct AddedFormat {
+  std::string name, formula, source;
+};
+const std::vector<AddedFormat> &addedFormats();
+/// Adds a format, or those of the text of a --formats-file (docs/adding-a-format.md). Nothing is added on error; `why` names line,
+/// key and field. Not while another thread uses any function of this header.
+bool addFormat(std::string_view name, std::string_view formula, std::string_view source, std::string *why);
+bool addFormats(std::string_view text, std::string *why);
 
 /// The stems with their zero suffix, in table order, grouping left out: "f32", ..., "uint4_min". For messages, tests
 /// and documentation.

@@ -13,6 +13,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Config/llvm-config.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 
 #include <CLI/CLI.hpp>
@@ -30,6 +31,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
   --weights=FORMAT         quantize float weights, for example to int4_g32
   --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
+  --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
   --activations=TYPE       auto (default), f32, bf16 or int8
@@ -90,6 +92,18 @@ Error checkFormat(StringRef flag, StringRef name) {
   return usage(flag + ": " + why, "whit-opt --list-formats prints all");
 }
 
+/// Names that a user gave to formulas.
+Error readFormats(const std::string &path) {
+  auto buffer = MemoryBuffer::getFile(path);
+  if (!buffer)
+    return fail(Exit::Files, "--formats-file: " + path + ": " + buffer.getError().message(), "", "");
+  std::string why;
+  StringRef text = (*buffer)->getBuffer();
+  if (addFormats({text.data(), text.size()}, &why))
+    return Error::success();
+  return usage("--formats-file: " + path + ": " + why, "docs/adding-a-format.md shows the file");
+}
+
 Error checkFormatMap(StringRef map) {
   while (!map.empty()) {
     StringRef entry;
@@ -106,6 +120,9 @@ Error checkFormatMap(StringRef map) {
 Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   if (options.model.empty())
     return usage("no model is given");
+  if (!options.formatsFile.empty())
+    if (Error error = readFormats(options.formatsFile))
+      return error;
   if (!options.weights.empty())
     if (Error error = checkFormat("--weights", options.weights))
       return error;
@@ -159,6 +176,7 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
     if (!value.empty())
       flags.push_back((flag + "=" + value).str());
   };
+  add("--formats-file", options.formatsFile);
   add("--weights", options.weights);
   add("--format-map", options.formatMap);
   add("--keep", options.keep);
@@ -204,6 +222,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("MODEL", options.model);
   app.add_option("-o", options.output);
   app.add_option("--target", options.targets)->allow_extra_args(false);
+  app.add_option("--formats-file", options.formatsFile);
   app.add_option("--weights", options.weights);
   app.add_option("--format-map", formatMap)->allow_extra_args(false);
   app.add_option("--keep", keep)->allow_extra_args(false);

@@ -20,7 +20,7 @@ struct CompileOptions {
   std::string model;                ///< .onnx, .mlir of StableHLO, or .mlir of stage `startFrom`
   std::string output;               ///< "-" = standard output (text only)
   std::vector<std::string> targets; ///< none: this machine
-  std::string weights, formatMap, keep, quantizer = "least-squares";
+  std::string formatsFile, weights, formatMap, keep, quantizer = "least-squares";
   std::string activations = "auto", kv = "f32";
   bool kvHadamard = false;
   int64_t context = 2048;

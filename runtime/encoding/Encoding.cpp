@@ -168,6 +168,10 @@ std::optional<Encoding> parseEncoding(std::string_view name, std::string *why) {
       return parseEncoding(*meant, why);
   }
 
+  for (const AddedFormat &format : addedFormats())
+    if (name == format.name)
+      return parseFormula(format.formula, why);
+
   // Words only for who reads them: suggestions come from parsing other names.
   auto similar = [&] { return why ? suggestion(name) : ""; };
   std::string quoted = "'" + std::string(name.substr(0, 120)) + "'";

@@ -12,6 +12,8 @@
 //             | 'choice<' values { '|' values } '>'
 #include "runtime/encoding/Formula.h"
 
+#include "runtime/encoding/Half.h"
+
 #include <algorithm>
 #include <cctype>
 #include <charconv>
@@ -302,18 +304,19 @@ std::string_view nameOf(ScaleType type) { return kTypeNames[size_t(type)]; }
 
 bool isInteger(ScaleType type) { return type >= ScaleType::U1; }
 
+namespace {
+
 /// Blocks along K that do not divide each other have no common group.
-std::string misfitOf(const Encoding &encoding) {
+std::string misfitOfBlocks(const Encoding &encoding) {
   std::set<int64_t> sizes;
-  auto check = [&](const std::vector<Factor> &factors) -> std::string {
+  auto look = [&](const std::vector<Factor> &factors) {
     for (const Factor &factor : factors)
       if (factor.block.columns)
         sizes.insert(factor.block.columns);
-    return "";
   };
   for (const Term &term : encoding.terms)
-    check(term.scale);
-  check(encoding.offset);
+    look(term.scale);
+  look(encoding.offset);
   int64_t last = 1;
   for (int64_t size : sizes) {
     if (size % last)
@@ -321,24 +324,73 @@ std::string misfitOf(const Encoding &encoding) {
              " elements along K; the larger must be a multiple of the smaller";
     last = size;
   }
+  return "";
+}
+
+/// A product that is made of whole numbers, or of 2^-code, alone cannot follow weights of any size.
+std::string misfitOfRange(std::string_view field, const std::vector<Factor> &factors) {
+  for (const Factor &factor : factors)
+    if (!isInteger(factor.type) && factor.type != ScaleType::Shift)
+      return "";
+  return std::string(field) + " " + textOf(factors) +
+         ", which cannot hold the range of weights; one of its factors must be f32, f16, bf16, e8m0, e4m3 or ue5m3";
+}
+
+bool hasSign(const std::vector<Factor> &factors) {
+  return std::any_of(factors.begin(), factors.end(), [](const Factor &factor) { return isSigned(factor.type); });
+}
+
+std::string misfitOfZero(const Encoding &encoding) {
+  std::string type(encoding.offset.empty() ? "" : nameOf(encoding.offset[0].type));
+  switch (encoding.zero) {
+  case ZeroKind::Constant:
+    break;
+  case ZeroKind::Integer:
+    if (scaleBits(encoding.offset[0].type) < encoding.bits() && encoding.codec().kind == CodecKind::Int)
+      return "zero points of type " + type + " for codes of " + std::to_string(encoding.bits()) +
+             " bits; they need as many bits";
+    if (encoding.offset[0].type > ScaleType::U8)
+      return "zero points of type " + type + "; codes start at 0, so that their zero points are u1 to u8";
+    break;
+  case ZeroKind::Float:
+    if (encoding.offset[0].type == ScaleType::E8M0 || encoding.offset[0].type == ScaleType::Shift)
+      return "zero points of type " + type + ", which has no 0";
+    break;
+  case ZeroKind::Minimum:
+    if (!hasSign(encoding.offset))
+      return "the minimum " + textOf(encoding.offset) +
+             ", which cannot be negative; one of its factors must have a sign";
+    return misfitOfRange("the minimum", encoding.offset);
+  }
+  return "";
+}
+
+} // namespace
+
+std::string misfitOf(const Encoding &encoding) {
+  if (std::string why = misfitOfBlocks(encoding); !why.empty())
+    return why;
+  bool isNegative = false, isPositive = false;
   for (const Term &term : encoding.terms) {
-    bool hasSign = false;
-    for (float value : term.codec.table())
-      hasSign |= value != 0;
-    if (!hasSign)
+    std::vector<float> numbers = term.codec.table();
+    if (std::none_of(numbers.begin(), numbers.end(), [](float value) { return value != 0 && std::isfinite(value); }))
       return "a codec that has no number but zero";
     for (const Factor &factor : term.scale)
       if (factor.type == ScaleType::U1)
         return "u1 as the type of a scale; it can hold 0 and 1 only";
+    if (std::string why = misfitOfRange("the scale", term.scale); !why.empty())
+      return why;
+    float constant = &term == &encoding.terms.front() ? encoding.constant : 0;
+    for (float value : numbers) {
+      isNegative |= value - constant < 0 || hasSign(term.scale);
+      isPositive |= value - constant > 0 || hasSign(term.scale);
+    }
   }
-  if (encoding.zero == ZeroKind::Integer && scaleBits(encoding.offset[0].type) < encoding.bits() &&
-      encoding.codec().kind == CodecKind::Int)
-    return "zero points of type " + std::string(nameOf(encoding.offset[0].type)) + " for codes of " +
-           std::to_string(encoding.bits()) + " bits; they need as many bits";
-  if (encoding.zero == ZeroKind::Integer && encoding.offset[0].type > ScaleType::U8)
-    return "zero points of type " + std::string(nameOf(encoding.offset[0].type)) +
-           "; codes start at 0, so that their zero points are u1 to u8";
-  return "";
+  if (encoding.zero == ZeroKind::Constant && !(isNegative && isPositive))
+    return "the scale " + textOf(encoding.terms.front().scale) +
+           ", which has no sign, for codes whose numbers have one sign only; subtract a zero point, add a minimum, or "
+           "choose f32, f16 or bf16";
+  return misfitOfZero(encoding);
 }
 
 std::optional<Encoding> parseFormula(std::string_view text, std::string *why) { return Parser(text).run(why); }

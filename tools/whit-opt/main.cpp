@@ -12,6 +12,7 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
 static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the number formats and exit"));
@@ -19,6 +20,8 @@ static llvm::cl::opt<bool> listFormats("list-formats", llvm::cl::desc("Print the
 static llvm::cl::opt<std::string>
     printPlace("print-place", llvm::cl::value_desc("format[,NxK]"),
                llvm::cl::desc("Print where each bit of a packed matrix lies and how it is taken out, and exit"));
+
+static llvm::cl::opt<std::string> formatsFile("formats-file", llvm::cl::desc("Formats with names of your own (TOML)"));
 
 static void printRow(llvm::StringRef name, llvm::StringRef formula, llvm::StringRef aliases, llvm::StringRef source) {
   llvm::outs() << llvm::left_justify(name, 22) << llvm::left_justify(formula, 54) << llvm::left_justify(aliases, 14)
@@ -37,6 +40,8 @@ static void printFormats() {
         formula.replace(at, 2, text);
     printRow(name, formula, row.aliases, row.source);
   }
+  for (const whit::AddedFormat &format : whit::addedFormats())
+    printRow(format.name, format.formula, "", format.source);
   llvm::outs()
       << "\nN: elements along K that share a scale; `_channel` or `_tensor` instead of `_gN` for one scale per row or"
          " per matrix.\nScales of such families are f16; a last `_f32` or `_bf16` changes their type. Aliases of a "
@@ -48,6 +53,14 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   whit::registerAll(registry);
   auto [input, output] = mlir::registerAndParseCLIOptions(argc, argv, "Whit optimizer driver\n", registry);
+  if (!formatsFile.empty()) {
+    auto buffer = llvm::MemoryBuffer::getFile(formatsFile);
+    std::string why = buffer ? "" : buffer.getError().message();
+    if (!buffer || !whit::addFormats({(*buffer)->getBufferStart(), (*buffer)->getBufferSize()}, &why)) {
+      llvm::errs() << "error: --formats-file: " << formatsFile << ": " << why << "\n";
+      return 1;
+    }
+  }
   if (listFormats) {
     printFormats();
     return 0;
