@@ -5,13 +5,15 @@
     y = module(input_ids=ids, attention_mask=mask)        # a dict of numpy arrays; torch and jax arrays go in through DLPack
     session = module.session()                            # keeps the caches of a language model
     for token in session.generate(prompt_ids, 64): ...
+    whit.Format("nvfp4").quantize(weights)                # number formats: whit/encoding.py
 
 `python -m whit` has the same on the command line. Errors are the classes in `whit.errors`, one for each exit code of the tools.
 """
 from importlib import import_module as _import_module
 
 _HOMES = {"compile": "compiler", "load": "module", "inspect": "module", "trust": "module", "Module": "module", "Session": "module",
-          "Value": "module", "runtime_version": "module"}
+          "Value": "module", "runtime_version": "module",
+          "Format": "encoding", "formats": "encoding", "add_formats": "encoding", "Quantized": "encoding"}
 _HOMES |= dict.fromkeys(("WhitError", "InvalidInputError", "UsageError", "UnsupportedError", "FileError", "LimitError",
                          "ArtifactRefusedError", "DeviceError", "ExpectationError", "InternalError"), "errors")
 __all__ = sorted(_HOMES)
