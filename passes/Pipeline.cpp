@@ -111,6 +111,7 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addPass(createLowerParallelPass());
   clean(manager);
   manager.addNestedPass<func::FuncOp>(createLowerDotPass());
+  manager.addPass(createLowerLookupPass());
 
   manager.addPass(createConvertVectorToSCFPass());
   manager.addPass(memref::createExpandStridedMetadataPass());

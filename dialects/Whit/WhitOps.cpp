@@ -4,6 +4,8 @@
 
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/Carrier.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -171,9 +173,9 @@ LogicalResult QuantizedMatmulOp::verify() {
   auto weight = verifyWeight(*this, getW(), "w", getPlace());
   if (failed(weight))
     return failure();
-  if (!::whit::hasIntegerCodes(weight->encoding))
+  if (!::whit::integerCarriers(weight->encoding))
     return emitOpError() << "w has format '" << ::whit::nameOf(weight->encoding)
-                         << "'; integer activations need an integer codec, use whit.matmul";
+                         << "'; integer activations need numbers that are bytes times one number, use whit.matmul";
   int64_t groups = ::whit::groupCount(weight->encoding, weight->k);
   if (failed(verifyRows(*this, getScales(), getCodes(), "codes", 2)) ||
       failed(verifyRows(*this, getScales(), getSums(), "sums")) ||
@@ -353,5 +355,20 @@ LogicalResult DotOp::verify() {
       return emitOpError() << name << " has " << type.getNumElements() << " elements; it must have " << each
                            << " for each of the " << lanes << " lanes of acc";
   }
+  return success();
+}
+
+LogicalResult LookupOp::verify() {
+  auto codes = cast<VectorType>(getCodes().getType()), result = cast<VectorType>(getType());
+  auto table = cast<ShapedType>(getTable().getType());
+  if (codes.getElementType().isInteger(8) != result.getElementType().isInteger(8))
+    return emitOpError() << "codes have type " << codes << " and the result " << result
+                         << "; bytes are looked up by bytes and f32 by i32";
+  if (codes.getNumElements() != result.getNumElements())
+    return emitOpError() << "codes have " << codes.getNumElements() << " lanes; the result has "
+                         << result.getNumElements();
+  if (table.getRank() != 1 || table.getElementType() != result.getElementType() ||
+      !llvm::isPowerOf2_64(table.getNumElements()))
+    return emitOpError() << "table has type " << table << "; it must be a tensor of 2^b " << result.getElementType();
   return success();
 }

@@ -134,9 +134,10 @@ def Whit_QuantizedMatmulOp : Whit_ComputeOp<"quantized_matmul"> {
   let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations quantized to int8";
   let description = [{
     codes [rows..., GROUPS, PADDED], scales and sums [rows..., GROUPS] as `whit.quantize` makes them, with the weight's group;
-    w N x K in an integer format; y [rows..., N] f32 (overwritten). Per group, in ascending order:
-    y += scale_x * scale_w * (sum of code_x * code_w - zero * sum_x), the sum in int32; with a minimum:
-    y += scale_x * (scale_w * (sum of code_x * code_w) + minimum * sum_x).
+    w N x K in a format whose numbers are bytes times one number; y [rows..., N] f32 (overwritten). Per group, in ascending
+    order, and per term of the format:
+    y += scale_x * scale_w * (sum of code_x * number_w - zero * sum_x), the sum in int32; with a minimum:
+    y += scale_x * (scale_w * (sum of code_x * number_w) + minimum * sum_x).
   }];
   let arguments = (ins Whit_I8:$codes, Whit_F32:$scales, Whit_I32:$sums, Whit_Weight:$w, Whit_F32:$y,
                        OptionalAttr<Whit_PlaceAttr>:$place, OptionalAttr<Whit_ScheduleAttr>:$schedule);
@@ -333,6 +334,22 @@ def Whit_DotOp : Whit_Op<"dot", [Pure, AllTypesMatch<["acc", "result"]>]> {
                        VectorOfRankAndType<[1], [I8, BF16]>:$s);
   let results = (outs VectorOfRankAndType<[1], [I32, F32]>:$result);
   let assemblyFormat = "$acc `,` $u `,` $s attr-dict `:` type($acc) `,` type($u)  `,` type($s)";
+  let hasVerifier = 1;
+}
+
+def Whit_LookupOp : Whit_Op<"lookup", [Pure]> {
+  let summary = "the entry of a constant table for each lane's code";
+  let description = [{
+    result[i] = table[codes[i]]; codes are unsigned and smaller than the table. Numbers for codes of 32 bits, bytes for bytes.
+    A permutation of registers where the target has one that is wide enough, loads elsewhere.
+
+    ```mlir
+    %w = whit.lookup %c in dense<[-1.0, 0.0, 1.0, 2.0]> : tensor<4xf32> : vector<16xi32> -> vector<16xf32>
+    ```
+  }];
+  let arguments = (ins VectorOfRankAndType<[1], [I8, I32]>:$codes, ElementsAttr:$table);
+  let results = (outs VectorOfRankAndType<[1], [I8, F32]>:$result);
+  let assemblyFormat = "$codes `in` $table attr-dict `:` type($codes) `->` type($result)";
   let hasVerifier = 1;
 }
 

@@ -51,12 +51,15 @@ static std::vector<double> absolutes(const std::vector<double> &values) {
   return result;
 }
 
-/// The longest chain of additions behind an element of y. The products of a group are summed by themselves and the
+/// The longest chain of additions behind an element of y. The products of a group and a term are summed by themselves and the
 /// groups in ascending order; where a weight has a minimum, which is part of it, or no groups, all of K is one chain.
 static double matmulDepth(const Weight &w) {
-  if (w.encoding.isPlain() || w.encoding.zero == ::whit::ZeroKind::Minimum)
+  if (w.encoding.isPlain())
     return double(w.k);
-  return double(groupSize(w.encoding, w.k) + groupCount(w.encoding, w.k));
+  int64_t groups = groupCount(w.encoding, w.k), terms = int64_t(w.encoding.terms.size());
+  if (w.encoding.zero == ::whit::ZeroKind::Minimum)
+    return double(w.k + groups * (terms - 1));
+  return double(groupSize(w.encoding, w.k) + groups * terms);
 }
 
 namespace {
@@ -103,9 +106,10 @@ static LogicalResult runMatmul(MatmulOp op, Frame &frame) {
   forRanges(n, frame.interpreter.options.threads, [&](int64_t begin, int64_t end) {
     std::vector<double> values((end - begin) * k), magnitude(unit ? values.size() : 0), errors(magnitude.size());
     w.rows(begin, end, values.data(), unit ? magnitude.data() : nullptr);
-    // Decoding rounds relative to scale * code + minimum.
+    // Decoding rounds relative to what a weight is the sum of, and so do sums of terms, which may cancel.
+    bool isSum = w.encoding.terms.size() > 1;
     for (size_t i = 0; i < errors.size(); ++i)
-      errors[i] = unit * (depth * std::fabs(values[i]) + kOtherRoundings * magnitude[i]);
+      errors[i] = unit * (depth * (isSum ? magnitude[i] : std::fabs(values[i])) + kOtherRoundings * magnitude[i]);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = begin; i < end; ++i) {
         int64_t from = (i - begin) * k;
@@ -159,31 +163,45 @@ static CodedRows readCodes(const Tensor &codes, int64_t rows, int64_t k, int64_t
   return result;
 }
 
-/// scale_x * scale_w * (sum of code_x * code_w - zero * sum_x), or with a minimum
-/// scale_x * (scale_w * (sum of code_x * code_w) + minimum * sum_x).
-static GroupSum groupSum(const ::whit::Encoding &encoding, double product, Scalar xScale, Scalar xSum, double wScale,
-                         double zero) {
+/// What one term of one group adds: scale_x * scale_w * (sum of code_x * number_w - zero * sum_x), or with a minimum
+/// scale_x * (scale_w * (sum of code_x * number_w) + minimum * sum_x). Constant zeros are part of the numbers.
+static GroupSum groupSum(const ::whit::Encoding &encoding, bool isFirst, double product, Scalar xScale, Scalar xSum,
+                         double wScale, double zero) {
   using ::whit::ZeroKind;
-  if (encoding.zero == ZeroKind::Minimum) {
+  if (isFirst && encoding.zero == ZeroKind::Minimum) {
     double scaled = wScale * product, low = zero * xSum.i, inner = scaled + low;
     return {xScale.f * inner, std::fabs(xScale.f) * (std::fabs(scaled) + std::fabs(low)),
             xScale.bound * std::fabs(inner)};
   }
-  double offset = zero * xSum.i, inner = product - offset, scale = xScale.f * wScale;
-  // Integer zero points are subtracted exactly; a float one rounds, relative to both sides of the subtraction.
-  double magnitude = encoding.zero == ZeroKind::Float ? std::fabs(product) + std::fabs(offset) : std::fabs(inner);
+  double offset = isFirst ? zero * xSum.i : 0, inner = product - offset, scale = xScale.f * wScale;
+  // Zero points of integers are subtracted exactly; other ones round, relative to both sides of the subtraction.
+  bool isExact = encoding.codec().kind == ::whit::CodecKind::Int && encoding.zero == ZeroKind::Integer;
+  double magnitude = isExact ? std::fabs(inner) : std::fabs(product) + std::fabs(offset);
   return {scale * inner, std::fabs(scale) * magnitude, xScale.bound * std::fabs(wScale * inner)};
 }
 
-/// What codes of x next to a tie may change in a group: each moves its product and the sum of codes together.
-static double unsureCodes(const ::whit::Encoding &encoding, const double *bounds, const double *wCodes, int64_t size,
-                          double xScale, double wScale, double zero) {
+/// What codes of x next to a tie may change in a group.
+static double unsureCodes(const double *bounds, const double *weights, int64_t size, double xScale) {
   double change = 0;
   for (int64_t i = 0; i < size; ++i)
-    if (bounds[i] != 0)
-      change += bounds[i] * std::fabs(encoding.zero == ::whit::ZeroKind::Minimum ? wScale * wCodes[i] + zero
-                                                                                 : wScale * (wCodes[i] - zero));
+    change += bounds[i] * std::fabs(weights[i]);
   return std::fabs(xScale) * change;
+}
+
+/// The number of every code of a term, [n][k].
+static std::vector<double> numbersOf(const ::whit::Matrix &matrix, size_t index) {
+  const ::whit::Term &term = matrix.encoding.terms[index];
+  const ::whit::TermValues &values = matrix.terms[index];
+  std::vector<float> table = term.codec.table();
+  double zero = index == 0 && matrix.encoding.zero == ::whit::ZeroKind::Constant ? matrix.encoding.constant : 0;
+  int64_t blocks = blockCount(term.scale[0], matrix.k), size = term.scale[0].block.columns;
+  std::vector<double> numbers(values.codes.size());
+  for (int64_t at = 0; at < int64_t(numbers.size()); ++at) {
+    int64_t row = at / matrix.k, block = size ? at % matrix.k / size : 0;
+    size_t choice = values.choices.empty() ? 0 : values.choices[row * blocks + block];
+    numbers[at] = table[(choice << term.codec.bits) + values.codes[at]] - zero;
+  }
+  return numbers;
 }
 
 static LogicalResult runQuantizedMatmul(QuantizedMatmulOp op, Frame &frame) {
@@ -192,32 +210,44 @@ static LogicalResult runQuantizedMatmul(QuantizedMatmulOp op, Frame &frame) {
   Tensor y(frame.tensor(op.getY()).element, frame.tensor(op.getY()).shape);
   int64_t k = w.k, n = w.n, rows = y.count() / std::max<int64_t>(n, 1);
   int64_t groups = groupCount(w.encoding, k), group = groupSize(w.encoding, k);
-  double unit = frame.interpreter.unit, half = w.encoding.constant;
+  size_t terms = w.encoding.terms.size();
+  double unit = frame.interpreter.unit;
   CodedRows x = readCodes(frame.tensor(op.getCodes()), rows, k, groups, group);
   if (unit)
     y.bounds.resize(y.count());
   forRanges(n, frame.interpreter.options.threads, [&](int64_t begin, int64_t end) {
     ::whit::Matrix matrix = w.matrix(begin, end);
-    std::vector<double> codes(matrix.codes().begin(), matrix.codes().end());
+    std::vector<double> weights(x.bounds.empty() ? 0 : (end - begin) * k);
+    if (!weights.empty())
+      dequantize(matrix, weights.data());
+    std::vector<std::vector<double>> numbers;
+    std::vector<std::vector<float>> wScales;
+    std::vector<float> zeros = productPerGroup(matrix, w.encoding.offset, matrix.offset); // 0 where there are none
+    for (size_t t = 0; t < terms; ++t) {
+      numbers.push_back(numbersOf(matrix, t));
+      wScales.push_back(productPerGroup(matrix, w.encoding.terms[t].scale, matrix.terms[t].factors));
+    }
     for (int64_t row = 0; row < rows; ++row) {
       bool unsure = x.anyBound(row, k);
       for (int64_t i = begin; i < end; ++i) {
         double value = 0, magnitude = 0, bound = 0;
         for (int64_t g = 0; g < groups; ++g) {
-          int64_t first = g * group, size = std::min(group, k - first), at = (i - begin) * groups + g;
-          const double *wCodes = &codes[(i - begin) * k + first];
-          double wScale = matrix.scales()[at], zero = matrix.offset.empty() ? half : matrix.zeros()[at];
+          int64_t first = g * group, size = std::min(group, k - first), at = (i - begin) * groups + g,
+                  from = (i - begin) * k + first;
           Scalar xScale = scales.get(row * groups + g), xSum = sums.get(row * groups + g);
-          GroupSum sum = groupSum(w.encoding, dot(&x.codes[row * k + first], wCodes, size), xScale, xSum, wScale, zero);
-          value += sum.value;
-          magnitude += sum.magnitude;
-          bound += sum.bound;
+          for (size_t t = 0; t < terms; ++t) {
+            double product = dot(&x.codes[row * k + first], &numbers[t][from], size);
+            GroupSum sum = groupSum(w.encoding, t == 0, product, xScale, xSum, wScales[t][at], zeros[at]);
+            value += sum.value;
+            magnitude += sum.magnitude;
+            bound += sum.bound;
+          }
           if (unsure)
-            bound += unsureCodes(w.encoding, &x.bounds[row * k + first], wCodes, size, xScale.f, wScale, zero);
+            bound += unsureCodes(&x.bounds[row * k + first], &weights[from], size, xScale.f);
         }
         y.floats[row * n + i] = value;
         if (unit)
-          y.bounds[row * n + i] = bound + (groups + kOtherRoundings) * unit * magnitude;
+          y.bounds[row * n + i] = bound + (double(groups * terms) + kOtherRoundings) * unit * magnitude;
       }
     }
   });

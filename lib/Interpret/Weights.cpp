@@ -308,17 +308,31 @@ void Weight::rows(int64_t begin, int64_t end, double *values, double *magnitude)
   dequantize(decoded, values);
   if (!magnitude)
     return;
-  if (encoding.zero != ZeroKind::Minimum) {
+  if (encoding.terms.size() == 1 && encoding.zero != ZeroKind::Minimum) {
     std::transform(values, values + (end - begin) * k, magnitude, [](double value) { return std::fabs(value); });
     return;
   }
-  int64_t groups = decoded.groups(), group = groupSize(encoding, k);
-  std::vector<float> minima = productPerGroup(decoded, encoding.offset, decoded.offset);
-  for (int64_t row = 0; row < end - begin; ++row)
-    for (int64_t j = 0; j < k; ++j) {
-      double minimum = minima[row * groups + j / group];
-      magnitude[row * k + j] = std::fabs(values[row * k + j] - minimum) + std::fabs(minimum);
-    }
+  // Terms and the minimum one by one: each is what the weight would be if the scales of the others were 0.
+  std::fill_n(magnitude, (end - begin) * k, 0.0);
+  auto add = [&](size_t only) {
+    Matrix part = decoded;
+    auto clear = [](std::vector<FactorValues> &factors) {
+      for (FactorValues &factor : factors)
+        std::fill(factor.begin(), factor.end(), 0.0f);
+    };
+    for (size_t t = 0; t < part.terms.size(); ++t)
+      if (t != only)
+        clear(part.terms[t].factors);
+    if (encoding.zero == ZeroKind::Minimum && only < part.terms.size())
+      clear(part.offset);
+    std::vector<double> alone((end - begin) * k);
+    dequantize(part, alone.data());
+    for (size_t i = 0; i < alone.size(); ++i)
+      magnitude[i] += std::fabs(alone[i]);
+  };
+  size_t parts = encoding.terms.size() + (encoding.zero == ZeroKind::Minimum);
+  for (size_t only = 0; only < parts; ++only)
+    add(only);
 }
 
 Tensor Weight::tensor() const {

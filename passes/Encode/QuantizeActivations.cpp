@@ -6,12 +6,15 @@
 
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/Carrier.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DECL_QUANTIZEACTIVATIONSPASS
@@ -94,23 +97,37 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
     op.getXMutable().assign(copy);
   }
 
+  /// Why integer activations cannot be multiplied with a weight; empty if they can.
+  static std::string obstacle(EncodedTensorType weight) {
+    ::whit::Encoding encoding = weight.getFormat().getEncoding();
+    if (encoding.isPlain())
+      return "the weight is stored as floats";
+    auto carriers = ::whit::integerCarriers(encoding);
+    if (!carriers)
+      return "the numbers of " + ::whit::nameOf(encoding) + " are not all bytes times one number";
+    int64_t group = ::whit::groupSize(encoding, weight.getShape()[1]), longest = ::whit::longestIntegerGroup(*carriers);
+    return group <= longest ? ""
+                            : llvm::formatv("sums in int32 hold {0} products; groups have {1}", longest, group).str();
+  }
+
   void quantize(MatmulOp op) {
     auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
-    if (!weight || !::whit::hasIntegerCodes(weight.getFormat().getEncoding())) {
+    std::string why = weight ? obstacle(weight) : "the weight has no format";
+    if (!why.empty()) {
       if (Value stored = hasBfloatNumbers(op) ? storedBfloats(op.getX()) : Value())
         return op.getXMutable().assign(stored);
       remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
-          << "activations stay f32: the weight is stored as floats";
+          << "activations stay f32: " + why;
       return;
     }
     ::whit::Encoding encoding = weight.getFormat().getEncoding();
-    int64_t k = weight.getShape()[1], group = ::whit::groupSize(encoding, k);
+    int64_t k = weight.getShape()[1], group = ::whit::groupSize(encoding, k),
+            padded = ::whit::solvePlace(encoding, 16, k).paddedGroup;
     OpBuilder b(op);
-    Operation *quantize = quantized.lookup({op.getX(), group});
+    Operation *&quantize = quantized[{op.getX(), group, padded}];
     if (!quantize) {
       b.setInsertionPointAfterValue(op.getX());
       quantize = makeQuantize(b, op.getLoc(), op.getX(), encoding, k);
-      quantized[{op.getX(), group}] = quantize;
     }
     b.setInsertionPoint(op);
     auto matmul = QuantizedMatmulOp::create(b, op.getLoc(), op->getResultTypes(), quantize->getResult(0),
@@ -138,7 +155,7 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
 
   /// One rounded copy of a value for all matmuls.
   DenseMap<Value, Value> rounded;
-  /// One quantized copy of a value for all matmuls with the same group.
-  DenseMap<std::pair<Value, int64_t>, Operation *> quantized;
+  /// One quantized copy of a value for all matmuls with the same group, padded alike.
+  DenseMap<std::tuple<Value, int64_t, int64_t>, Operation *> quantized;
 };
 } // namespace

@@ -6,9 +6,10 @@ include "mlir/Pass/PassBase.td"
 def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::FuncOp"> {
   let summary = "gives each matmul the number format of its activations";
   let description = [{
-    With `int8`, the activations of a matmul with an integer weight are quantized per row and group of the weight, and the
-    products are summed in int32; matmuls that share an input share the quantized one. `auto` is int8 for weights of 8 bits
-    and less. Weights in float formats keep f32 activations, which a remark says.
+    With `int8`, the activations of a matmul are quantized per row and group of the weight, and the products are summed in
+    int32, if the numbers of every codec of the weight are bytes times one number: integers, e2m1, e2m3, most tables
+    (runtime/encoding/Carrier.h). Matmuls that share an input share the quantized one. `auto` is the same. Other weights, and
+    groups whose sums int32 cannot hold, keep f32 activations, which a remark says.
 
     With `bf16`, activations are rounded to nearest even, once per value, where the stored values of the weight, or its codes
     less their zero, are bf16 numbers; sums stay f32. Other weights (f32, f16, float zeros and minimums) keep f32 activations:

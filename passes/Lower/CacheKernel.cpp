@@ -323,7 +323,8 @@ PackedHead::PackedHead(LaneBuilder &b, FormatAttr format, CacheOrder order, int6
                        Value head)
     : b(b), block(format.getEncoding(), order, depth),
       place(::whit::solvePlace(format.getEncoding(), ::whit::kBlockTokens, depth)), kernel(b, b.getLoc(), b.facts),
-      bytes(headOf(b, cache, batch, head)), decoder(kernel, block.encoding, place, bytes, /*prefetchDistance=*/0),
+      bytes(headOf(b, cache, batch, head)),
+      decoder(kernel, block.encoding, place, /*term=*/0, bytes, /*prefetchDistance=*/0),
       bias(decoder.biasOf(hasOffsets() ? 0 : 1 << (block.encoding.bits() - 1))) {}
 
 Value PackedHead::scales(Value at) { return decoder.storedFloats(block.scaleType, at, b.index(block.scaleOffset)); }

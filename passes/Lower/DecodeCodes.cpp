@@ -5,26 +5,34 @@
 #include "Lower/DecodeCodes.h"
 
 #include "Lower/ExtractCodes.h"
+#include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace mlir::whit;
+using ::whit::CodecKind;
+using ::whit::ZeroKind;
 
 /// A float between 2^23 and 2^24 has its integer value in its low mantissa bits.
 static constexpr float kIntegerBase = 8388608.0f;
 static constexpr int32_t kIntegerBaseBits = 0x4B000000;
 
-PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-                           int64_t prefetchDistance)
-    : k(k), encoding(encoding), place(place), packed(packed), prefetchDistance(prefetchDistance) {
+PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, size_t term,
+                           Value packed, int64_t prefetchDistance)
+    : k(k), encoding(encoding), place(place), index(term), packed(packed), prefetchDistance(prefetchDistance) {
+  bool isWhole = encoding.zero != ZeroKind::Constant || encoding.constant == std::nearbyint(encoding.constant);
+  biased = this->term().codec.kind == CodecKind::Int &&
+           (index > 0 || (isWhole && std::fabs(encoding.constant) < kIntegerBase / 2));
   if (!encoding.isPlain())
-    quads = place.terms.front().unit.quads;
+    quads = place.terms[index].unit.quads;
 }
 
 PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
-  const ::whit::TermPlace &term = place.terms.front();
+  const ::whit::TermPlace &term = place.terms[index];
   Unit result;
   int64_t bytes = term.unit.bytes();
   Value begin = k.plus(k.plus(block, k.times(first, bytes)), term.offset + unit * bytes);
@@ -41,55 +49,98 @@ PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first,
 }
 
 Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
-  return extractCodes(k, place.terms.front().unit, unit, quad, CodeUse::Number);
+  return extractCodes(k, place.terms[index].unit, unit, quad, CodeUse::Number);
 }
 
-Value PanelDecoder::quad(const Unit &unit, int64_t quad) {
-  return k.bitcast(codes(unit, quad), k.bytes(::whit::kLineBytes));
-}
-
-Value PanelDecoder::element(const Unit &unit, int64_t element, Value bias) {
+Value PanelDecoder::element(const Unit &unit, int64_t element) {
   Value code = codes(unit, element / 4);
   if (element % 4)
     code = k.shiftRight(code, 8 * (element % 4));
-  if (element % 4 != 3)
-    code = k.bitAnd(code, 0xff);
-  return k.sub(k.bitcast(k.bitOr(code, k.splat(kIntegerBaseBits)), k.floats()), bias);
+  return element % 4 == 3 ? code : k.bitAnd(code, 0xff);
+}
+
+Value PanelDecoder::element(const Unit &unit, int64_t element, Value bias) {
+  return k.sub(biasOf(this->element(unit, element)), bias);
 }
 
 Value PanelDecoder::biasOf(int32_t zero) { return k.splat(kIntegerBase + float(zero)); }
 
 Value PanelDecoder::biasOf(Value zeros) { return k.bitcast(k.bitOr(zeros, k.splat(kIntegerBaseBits)), k.floats()); }
 
+Value PanelDecoder::byteOf(const ::whit::FactorPlace &factor, Value g) {
+  if (factor.span == 1)
+    return k.plus(blockOf(g), factor.offset);
+  if (factor.span >= place.groups)
+    return k.index(factor.offset);
+  Value block = k.b.createOrFold<arith::DivUIOp>(k.loc, g, k.index(factor.span));
+  return k.plus(k.times(block, ::whit::kPanelColumns * factor.bytes), factor.offset);
+}
+
+Value PanelDecoder::storedBytes(Value panel, Value offset) {
+  return arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.load(k.bytes(16), packed, {panel, offset}));
+}
+
+PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
+  Group group;
+  if (place.terms[index].choice)
+    group.choice = k.shiftLeft(storedBytes(panel, byteOf(*place.terms[index].choice, g)), term().codec.bits);
+  bool hasZero = index == 0 && encoding.zero != ZeroKind::Minimum;
+  if (biased) {
+    Value zeros = hasZero && encoding.zero == ZeroKind::Integer ? integerZeros(panel, g) : Value();
+    group.bias = zeros ? biasOf(zeros) : biasOf(hasZero ? int32_t(encoding.constant) : 0);
+  }
+  if (hasZero && (encoding.zero == ZeroKind::Float || (encoding.zero == ZeroKind::Integer && !biased)))
+    group.zero = offsets(panel, g);
+  return group;
+}
+
+Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, ArrayRef<uint8_t> table) {
+  Value codes = this->codes(unit, quad);
+  if (table.empty())
+    return k.bitcast(codes, k.bytes(::whit::kLineBytes));
+  if (group.choice)
+    codes = k.bitOr(codes, arith::MulIOp::create(k.b, k.loc, group.choice, k.splat(0x01010101)));
+  auto entries = DenseElementsAttr::get(RankedTensorType::get({int64_t(table.size())}, k.b.getI8Type()), table);
+  VectorType bytes = k.bytes(::whit::kLineBytes);
+  return LookupOp::create(k.b, k.loc, bytes, k.bitcast(codes, bytes), entries);
+}
+
+Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group) {
+  Value number;
+  if (biased) {
+    number = this->element(unit, element, group.bias);
+  } else {
+    Value code = this->element(unit, element);
+    if (group.choice)
+      code = k.bitOr(code, group.choice);
+    bool hasConstant = index == 0 && encoding.zero == ZeroKind::Constant;
+    number = CodeNumbers(k.b, k.loc, k.facts).ofCodes(term().codec, hasConstant ? encoding.constant : 0, code);
+  }
+  return group.zero ? k.sub(number, group.zero) : number;
+}
+
 Value PanelDecoder::storedFloats(::whit::ScaleType type, Value panel, Value offset) {
   int64_t each = ::whit::scaleBytes(type);
-  Value loaded = k.load(k.bytes(16 * each), packed, {panel, offset});
-  if (type == ::whit::ScaleType::F32)
-    return k.bitcast(loaded, k.floats());
-  if (type == ::whit::ScaleType::F16 && k.facts.hasHalf()) {
-    Value halves = k.bitcast(loaded, VectorType::get({16}, k.b.getF16Type()));
-    return arith::ExtFOp::create(k.b, k.loc, k.floats(), halves);
+  Value stored = k.load(k.bytes(16 * each), packed, {panel, offset});
+  if (each == 4)
+    return k.bitcast(stored, k.floats());
+  if (each == 2)
+    stored = k.bitcast(stored, VectorType::get({16}, k.b.getI16Type()));
+  return CodeNumbers(k.b, k.loc, k.facts).ofFactor(type, arith::ExtUIOp::create(k.b, k.loc, k.ints(), stored));
+}
+
+Value PanelDecoder::product(ArrayRef<::whit::Factor> factors, ArrayRef<::whit::FactorPlace> places, Value panel,
+                            Value g) {
+  Value product;
+  for (auto [factor, at] : llvm::zip_equal(factors, places)) {
+    Value numbers = storedFloats(factor.type, panel, byteOf(at, g));
+    product = product ? k.mul(product, numbers) : numbers;
   }
-  Value bits = arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.bitcast(loaded, VectorType::get({16}, k.b.getI16Type())));
-  if (type == ::whit::ScaleType::BF16)
-    return k.bitcast(k.shiftLeft(bits, 16), k.floats());
-  // Exponent and fraction as those of a float, then the difference of the exponents' biases by one exact product; the
-  // largest exponent stands for infinity and NaN and has to become the largest one again.
-  Value magnitude = k.shiftLeft(k.bitAnd(bits, 0x7fff), 13);
-  Value finite = k.bitcast(k.mul(k.bitcast(magnitude, k.floats()), k.splat(0x1p112f)), k.ints());
-  Value isFinite = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::slt, magnitude, k.splat(0x7c00 << 13));
-  Value either = arith::SelectOp::create(k.b, k.loc, isFinite, finite, k.bitOr(magnitude, k.splat(0x7f800000)));
-  return k.bitcast(k.bitOr(either, k.shiftLeft(k.bitAnd(bits, 0x8000), 16)), k.floats());
+  return product;
 }
 
-Value PanelDecoder::scales(Value panel, Value block) {
-  return storedFloats(encoding.scaleType(), panel, k.plus(block, place.terms.front().factors.front().offset));
-}
-Value PanelDecoder::floatZeros(Value panel, Value block) {
-  return storedFloats(encoding.offset.front().type, panel, k.plus(block, place.offset.front().offset));
-}
+Value PanelDecoder::scales(Value panel, Value g) { return product(term().scale, place.terms[index].factors, panel, g); }
 
-Value PanelDecoder::integerZeros(Value panel, Value block) {
-  Value loaded = k.load(k.bytes(16), packed, {panel, k.plus(block, place.offset.front().offset)});
-  return arith::ExtUIOp::create(k.b, k.loc, k.ints(), loaded);
-}
+Value PanelDecoder::offsets(Value panel, Value g) { return product(encoding.offset, place.offset, panel, g); }
+
+Value PanelDecoder::integerZeros(Value panel, Value g) { return storedBytes(panel, byteOf(place.offset.front(), g)); }

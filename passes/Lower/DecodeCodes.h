@@ -6,53 +6,77 @@
 
 #pragma once
 
+#include "Lower/CodeNumbers.h"
 #include "Lower/KernelBuilder.h"
 
 #include "whit/Encoding.h"
 
 namespace mlir::whit {
 
+/// Reads one term.
 class PanelDecoder {
 public:
   /// The lines of one unit as vectors of 16 x i32: lane c holds bytes of column c.
   using Unit = SmallVector<Value, 8>;
 
+  /// What all codes of a group in a panel share.
+  struct Group {
+    Value bias;   ///< of integers, see number
+    Value zero;   ///< to be subtracted from numbers; null if there is none, or it is part of the bias or the table
+    Value choice; ///< of a table: the bits above those of a code, as i32
+  };
+
   /// `packed` is a memref of panels x bytes. A prefetch distance of 0 asks for no prefetch.
-  PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-               int64_t prefetchDistance);
+  PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, size_t term,
+               Value packed, int64_t prefetchDistance);
 
   int64_t quadsPerUnit() const { return quads; }
   int64_t elementsPerUnit() const { return 4 * quads; }
 
+  /// Where group `g` starts in a panel.
+  Value blockOf(Value g) { return k.plus(k.times(g, place.blockBytes), place.headerBytes); }
   /// Loads unit `first + unit` of the block that starts `block` bytes into `panel`.
   Unit loadUnit(Value panel, Value block, Value first, int64_t unit);
-  /// Codes 4*quad .. 4*quad+3 of the unit for 16 columns: the unsigned operand of whit.dot.
-  Value quad(const Unit &unit, int64_t quad);
-  /// Code `element` of the unit for 16 columns, as f32, minus `bias` (see biasOf).
+
+  Group open(Value panel, Value g);
+  /// Codes 4*quad .. 4*quad+3 of the unit for 16 columns, as bytes: the unsigned operand of whit.dot. Where `table` is not
+  /// empty, its entries instead of the codes.
+  Value quad(const Unit &unit, int64_t quad, const Group &group, ArrayRef<uint8_t> table);
+  /// Code `element` of the unit for 16 columns as the number it stands for, less the zero.
+  Value number(const Unit &unit, int64_t element, const Group &group);
+  /// The same for an integer: code `element` minus `bias` (see biasOf).
   Value element(const Unit &unit, int64_t element, Value bias);
   /// What `element` must subtract so that the result is code - zero, exactly.
   Value biasOf(int32_t zero);
   Value biasOf(Value integerZeros);
 
-  /// The 16 scales of a block, as f32.
-  Value scales(Value panel, Value block);
-  /// The 16 float zeros or minima of a block, as f32.
-  Value floatZeros(Value panel, Value block);
-  /// The 16 integer zeros of a block, as i32.
-  Value integerZeros(Value panel, Value block);
-  /// 16 stored floats at a byte offset.
+  /// The 16 scales of the term in a group, as f32: the product of its factors from left to right.
+  Value scales(Value panel, Value g);
+  /// The 16 zeros or minima of a group, as f32.
+  Value offsets(Value panel, Value g);
+  /// The 16 integer zeros of a group, as i32.
+  Value integerZeros(Value panel, Value g);
+  /// 16 stored numbers at a byte offset, as f32.
   Value storedFloats(::whit::ScaleType type, Value panel, Value offset);
 
 private:
   /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32.
   Value codes(const Unit &unit, int64_t quad);
+  /// One of them, in the lowest byte of each lane.
+  Value element(const Unit &unit, int64_t element);
+  const ::whit::Term &term() const { return encoding.terms[index]; }
+  Value byteOf(const ::whit::FactorPlace &factor, Value g);
+  Value product(ArrayRef<::whit::Factor> factors, ArrayRef<::whit::FactorPlace> places, Value panel, Value g);
+  Value storedBytes(Value panel, Value offset);
 
   KernelBuilder &k;
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
+  size_t index;
   Value packed;
   int64_t prefetchDistance;
-  int64_t quads = 1; ///< per unit
+  int64_t quads = 1;   ///< per unit
+  bool biased = false; ///< whether code - zero is an integer
 };
 
 } // namespace mlir::whit

@@ -22,7 +22,7 @@ namespace mlir::whit {
 using namespace mlir;
 using namespace mlir::whit;
 
-/// The bits of a lane of 32 that can be set: codes come out of masks, shifts and ORs.
+/// The bits of a lane of 32 that can be set: codes come out of masks, shifts and ORs, or tables of bytes.
 static uint32_t possibleBits(Value lanes) {
   APInt constant;
   Operation *op = lanes.getDefiningOp();
@@ -30,6 +30,13 @@ static uint32_t possibleBits(Value lanes) {
     return ~0u;
   if (matchPattern(lanes, m_ConstantInt(&constant)))
     return constant.getBitWidth() == 32 ? constant.getZExtValue() : ~0u;
+  if (auto lookup = dyn_cast<LookupOp>(op)) {
+    uint32_t bits = 0;
+    if (lookup.getType().getElementType().isInteger(8))
+      for (APInt entry : lookup.getTable().getValues<APInt>())
+        bits |= entry.getZExtValue();
+    return bits * 0x01010101u;
+  }
   if (isa<vector::BitCastOp>(op))
     return cast<VectorType>(op->getOperand(0).getType()).getElementType().isInteger(32)
                ? possibleBits(op->getOperand(0))

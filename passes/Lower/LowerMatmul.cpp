@@ -30,8 +30,6 @@ using namespace mlir::whit;
 static constexpr int64_t kManyRows = 4;
 /// Bytes that a stream of weights is prefetched ahead.
 static constexpr int64_t kPrefetchDistance = 2304;
-/// int32 holds the sum of so many products of a code and an activation.
-static constexpr int64_t kLongestGroup = (int64_t(1) << 31) / (255 * 128);
 
 namespace {
 /// How many rows, largest first, and how many panels the blocks have.
@@ -159,10 +157,6 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
     }
     if (!place)
       return op->emitOpError() << "has no place; pack the weight first";
-    ::whit::Encoding encoding = place->getFormat().getEncoding();
-    if (!encoding.isPlain() && !::whit::hasIntegerCodes(encoding))
-      return op->emitOpError() << "has a weight of format " << place->getFormat().getName()
-                               << "; kernels are made for floats and integers with one scale for each group so far";
     return success();
   }
 
@@ -186,8 +180,9 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
       return failure();
     ::whit::Encoding encoding = op.getPlace()->getFormat().getEncoding();
     ::whit::Place place = op.getPlace()->solve();
-    if (place.group > kLongestGroup)
-      return op.emitOpError() << "has groups of " << place.group << " elements; sums in int32 hold " << kLongestGroup
+    int64_t longest = ::whit::longestIntegerGroup(*::whit::integerCarriers(encoding));
+    if (place.group > longest)
+      return op.emitOpError() << "has groups of " << place.group << " elements; sums in int32 hold " << longest
                               << ", use whit.matmul";
     OpBuilder b(op);
     KernelBuilder k(b, op.getLoc(), facts);

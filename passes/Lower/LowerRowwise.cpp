@@ -3,6 +3,7 @@
 // Kernels of quantize, dequantize, gather, rms_norm, layer_norm, softmax and rotary. One function per operation; what they share
 // is in LaneBuilder. The reference for every format is runtime/encoding.
 
+#include "Lower/CodeNumbers.h"
 #include "Lower/LaneBuilder.h"
 #include "Whit/Whit.h"
 
@@ -113,42 +114,51 @@ public:
   }
 
 private:
-  /// The number of `type` at a byte of the panel, as f32.
-  Value number(Type type, Value at) {
-    int64_t size = type.getIntOrFloatBitWidth() / 8;
+  /// The stored number at a byte of the panel, as f32.
+  Value number(::whit::ScaleType type, Value at) {
+    int64_t size = ::whit::scaleBytes(type);
     Value raw = b.load(bytes, {panel, at}, nullptr, size);
-    Value typed = vector::BitCastOp::create(b, b.vectorOf(type, 1), raw);
-    return b.widen(vector::ExtractOp::create(b, typed, 0));
+    Value stored = vector::BitCastOp::create(b, b.vectorOf(b.getIntegerType(8 * size), 1), raw);
+    stored = vector::ExtractOp::create(b, stored, 0);
+    if (size < 4)
+      stored = arith::ExtUIOp::create(b, b.getI32Type(), stored);
+    return CodeNumbers(b, b.getLoc(), b.facts).ofFactor(type, stored);
   }
 
-  Type scaleType() {
-    switch (encoding.scaleType()) {
-    case ::whit::ScaleType::F32:
-      return b.getF32Type();
-    case ::whit::ScaleType::F16:
-      return b.getF16Type();
-    case ::whit::ScaleType::BF16:
-      return b.getBF16Type();
-    default:
-      llvm_unreachable("unknown scale type");
+  /// Where the number of a factor for group `group` lies in the panel.
+  Value byteOf(const ::whit::FactorPlace &factor, Value group) {
+    Value start = b.index(factor.offset + (factor.span == 1 ? place.headerBytes : 0));
+    if (factor.span == 1)
+      start = b.add(start, b.mul(group, place.blockBytes));
+    else if (factor.span < place.groups)
+      start = b.add(start, b.mul(b.div(group, factor.span), ::whit::kPanelColumns * factor.bytes));
+    return b.add(start, b.mul(column, factor.bytes));
+  }
+
+  /// The product of factors for a group, in four lanes.
+  Value product(ArrayRef<::whit::Factor> factors, ArrayRef<::whit::FactorPlace> places, Value group) {
+    Value product;
+    for (auto [factor, at] : llvm::zip_equal(factors, places)) {
+      Value value = number(factor.type, byteOf(at, group));
+      product = product ? b.mulf(product, value) : value;
     }
+    return b.splat(product, 4);
   }
 
   void decodePlain(Value y, ValueRange at) {
-    int64_t size = ::whit::scaleBytes(encoding.scaleType());
+    ::whit::ScaleType type = encoding.scaleType();
     b.loop(b.index(0), b.index(place.k), [&](Value k) {
       Value position = b.add(b.mul(b.div(k, place.run), ::whit::kPanelColumns), column);
       Value stored = b.add(b.mul(position, place.run), b.rem(k, place.run));
-      Value value = number(scaleType(), b.mul(stored, size));
-      b.write(value, y, with(at, {k}));
+      b.write(number(type, b.mul(stored, ::whit::scaleBytes(type))), y, with(at, {k}));
     });
   }
 
   /// Codes 4*quad .. 4*quad+3 of the unit whose lines start at byte `lines` of the panel.
-  Value codes(Value lines, int64_t quad) {
+  Value codes(const ::whit::CodeUnit &unit, Value lines, int64_t quad) {
     Type i32 = b.getI32Type();
     Value codes;
-    for (const ::whit::Field &field : place.terms.front().unit.fields) {
+    for (const ::whit::Field &field : unit.fields) {
       if (field.quad != quad)
         continue;
       Value at = b.add(b.add(lines, field.line * ::whit::kLineBytes), b.mul(column, 4));
@@ -165,56 +175,57 @@ private:
   }
 
   void decodeGroup(Value group, Value y, ValueRange at) {
+    for (size_t term = 0; term < encoding.terms.size(); ++term)
+      decodeTerm(term, group, y, at);
+  }
+
+  /// The order of operations is that of runtime/encoding, so the bits are too.
+  void decodeTerm(size_t index, Value group, Value y, ValueRange at) {
     using ::whit::ZeroKind;
-    Value block = b.mul(group, place.blockBytes), begin = b.mul(group, place.group);
+    const ::whit::Term &term = encoding.terms[index];
+    const ::whit::TermPlace &termPlace = place.terms[index];
+    Value begin = b.mul(group, place.group), block = b.add(b.mul(group, place.blockBytes), place.headerBytes);
     Value count =
         place.k % place.group == 0 ? b.index(place.group) : b.min(b.index(place.group), b.sub(b.index(place.k), begin));
-    auto entry = [&](int64_t offset, int64_t size) { return b.add(b.add(block, offset), b.mul(column, size)); };
-    int64_t size = ::whit::scaleBytes(encoding.scaleType());
-    Value scale = b.splat(number(scaleType(), entry(place.terms.front().factors.front().offset, size)), 4);
-    Value zero;
-    Type i32 = b.getI32Type();
-    if (encoding.zero == ZeroKind::Constant) {
-      zero = b.splatInt(int64_t(encoding.constant), i32, 4);
-    } else if (encoding.zero == ZeroKind::Integer) {
-      Value stored = b.read(bytes, {panel, entry(place.offset.front().offset, 1)});
-      zero = b.splat(arith::ExtUIOp::create(b, i32, stored), 4);
-    } else {
-      zero = b.splat(number(scaleType(), entry(place.offset.front().offset, size)), 4);
+    bool isLast = index + 1 == encoding.terms.size(), isMinimum = encoding.zero == ZeroKind::Minimum;
+    Value scale = product(term.scale, termPlace.factors, group);
+    Value offset = !encoding.offset.empty() && (isMinimum ? isLast : index == 0)
+                       ? product(encoding.offset, place.offset, group)
+                       : Value();
+    float constant = index == 0 && encoding.zero == ZeroKind::Constant ? encoding.constant : 0;
+    Value choice;
+    if (termPlace.choice) {
+      Value stored =
+          arith::ExtUIOp::create(b, b.getI32Type(), b.read(bytes, {panel, byteOf(*termPlace.choice, group)}));
+      choice = b.splat(arith::ShLIOp::create(b, stored, b.i32(term.codec.bits)), 4);
     }
 
-    // The order of operations is that of runtime/encoding, so the bits are too.
-    auto decode = [&](Value code, Value offset, Value mask) {
-      Value value;
-      auto toFloat = [&](Value integer) -> Value {
-        return arith::SIToFPOp::create(b, b.vectorOf(b.getF32Type(), 4), integer);
-      };
-      switch (encoding.zero) {
-      case ZeroKind::Constant:
-      case ZeroKind::Integer:
-        value = b.mulf(toFloat(b.sub(code, zero)), scale);
-        break;
-      case ZeroKind::Float:
-        value = b.mulf(b.subf(toFloat(code), zero), scale);
-        break;
-      case ZeroKind::Minimum:
-        value = b.addf(b.mulf(scale, toFloat(code)), zero);
-        break;
-      }
-      b.store(value, y, with(at, {b.add(begin, offset)}), mask);
+    auto decode = [&](Value code, Value from, Value mask) {
+      if (choice)
+        code = arith::OrIOp::create(b, code, choice);
+      Value value = CodeNumbers(b, b.getLoc(), b.facts).ofCodes(term.codec, constant, code);
+      if (offset && !isMinimum)
+        value = b.subf(value, offset);
+      value = b.mulf(scale, value);
+      SmallVector<Value> to = with(at, {b.add(begin, from)});
+      if (index > 0)
+        value = b.addf(b.load(y, to, mask, 4), value);
+      if (offset && isMinimum)
+        value = b.addf(value, offset);
+      b.store(value, y, to, mask);
     };
-    const ::whit::TermPlace &term = place.terms.front();
-    int64_t elements = term.unit.elements();
+    const ::whit::CodeUnit &codeUnit = termPlace.unit;
+    int64_t elements = codeUnit.elements();
     auto decodeQuad = [&](Value unit, int64_t quad, Value mask) {
-      Value lines = b.add(b.add(block, term.offset), b.mul(unit, term.unit.bytes()));
-      decode(codes(lines, quad), b.add(b.mul(unit, elements), 4 * quad), mask);
+      Value lines = b.add(b.add(block, termPlace.offset), b.mul(unit, codeUnit.bytes()));
+      decode(codes(codeUnit, lines, quad), b.add(b.mul(unit, elements), 4 * quad), mask);
     };
     Value whole = b.div(count, elements), rest = b.rem(count, elements);
     b.loop(b.index(0), whole, [&](Value unit) {
-      for (int64_t quad = 0; quad < term.unit.quads; ++quad)
+      for (int64_t quad = 0; quad < codeUnit.quads; ++quad)
         decodeQuad(unit, quad, nullptr);
     });
-    for (int64_t quad = 0; quad < term.unit.quads; ++quad) {
+    for (int64_t quad = 0; quad < codeUnit.quads; ++quad) {
       auto masked = [&] { decodeQuad(whole, quad, b.maskOf(b.sub(rest, b.index(4 * quad)), 4)); };
       if (auto known = getConstantIntValue(rest)) {
         if (*known > 4 * quad)

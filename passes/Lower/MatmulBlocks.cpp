@@ -49,8 +49,14 @@ SmallVector<Value> MatmulBlocks::overUnits(int64_t count, int64_t perUnit, int64
 // ------------------------------------------------------------------------------------------------- int8 activations
 
 SmallVector<Value> IntegerBlocks::wholeK(SmallVector<Value> acc) {
-  return k.loop(k.index(0), k.index(place.groups), 1, acc,
-                [&](Value g, ValueRange carried) { return group(g, carried); });
+  return k.loop(k.index(0), k.index(place.groups), 1, acc, [&](Value g, ValueRange carried) {
+    SmallVector<Value> rowSums, acc = llvm::to_vector(carried);
+    for (Value row : rowIndices)
+      rowSums.push_back(k.load(sums, {row, g}));
+    for (size_t term = 0; term < encoding.terms.size(); ++term)
+      acc = addTerm(term, g, rowSums, acc);
+    return acc;
+  });
 }
 
 /// Four codes of a row, in every lane.
@@ -60,45 +66,48 @@ Value IntegerBlocks::activations(int64_t row, Value g, Value at) {
   return k.bitcast(k.broadcast(vector::ExtractOp::create(k.b, k.loc, word, 0)), k.bytes(64));
 }
 
+bool IntegerBlocks::hasExactZeros() const {
+  return encoding.zero == ZeroKind::Integer && carriers.front().table.empty();
+}
+
 /// What the sums of a group start from, so that zero points cost nothing: -zero * sum of the activations.
-SmallVector<Value> IntegerBlocks::startOf(ArrayRef<Value> rowSums, Value block) {
-  SmallVector<Value> start;
-  SmallVector<Value> zeros;
-  if (encoding.zero == ZeroKind::Integer)
+SmallVector<Value> IntegerBlocks::startOf(size_t term, Value g, ArrayRef<Value> rowSums) {
+  SmallVector<Value> start, zeros;
+  if (term == 0 && hasExactZeros())
     for (Value panel : panelIndices)
-      zeros.push_back(decoder.integerZeros(panel, block));
+      zeros.push_back(decoders[term].integerZeros(panel, g));
   for (Value sum : rowSums) {
-    Value negative;
-    if (encoding.zero == ZeroKind::Constant)
-      negative = k.broadcast(arith::MulIOp::create(k.b, k.loc, sum, k.scalar(-int32_t(encoding.constant))));
-    else if (encoding.zero == ZeroKind::Integer)
+    Value negative = k.splat(0);
+    if (!zeros.empty())
       negative = k.broadcast(arith::SubIOp::create(k.b, k.loc, k.scalar(0), sum));
-    else
-      negative = k.splat(0);
+    else if (carriers[term].offset)
+      negative = k.broadcast(arith::MulIOp::create(k.b, k.loc, sum, k.scalar(-carriers[term].offset)));
     for (size_t p = 0; p < panelIndices.size(); ++p)
       start.push_back(zeros.empty() ? negative : Value(arith::MulIOp::create(k.b, k.loc, zeros[p], negative)));
   }
   return start;
 }
 
-SmallVector<Value> IntegerBlocks::group(Value g, ValueRange acc) {
+SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> rowSums, SmallVector<Value> acc) {
   size_t rows = rowIndices.size(), panels = panelIndices.size();
-  Value block = k.times(g, place.blockBytes);
-  SmallVector<Value> rowSums;
-  for (Value row : rowIndices)
-    rowSums.push_back(k.load(sums, {row, g}));
+  PanelDecoder &decoder = decoders[term];
+  const ::whit::IntegerCarrier &carrier = carriers[term];
+  Value block = decoder.blockOf(g);
+  SmallVector<PanelDecoder::Group> groups;
+  for (Value panel : panelIndices)
+    groups.push_back(carrier.table.empty() ? PanelDecoder::Group() : decoder.open(panel, g));
 
   int64_t perUnit = decoder.elementsPerUnit();
   SmallVector<Value> dots =
-      overUnits(place.paddedGroup, perUnit, kUnrolledDot, startOf(rowSums, block),
+      overUnits(place.paddedGroup, perUnit, kUnrolledDot, startOf(term, g, rowSums),
                 [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
                   SmallVector<PanelDecoder::Unit> lines;
                   for (Value panel : panelIndices)
                     lines.push_back(decoder.loadUnit(panel, block, first, unit));
                   for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
                     SmallVector<Value> weights;
-                    for (const PanelDecoder::Unit &unit : lines)
-                      weights.push_back(decoder.quad(unit, quad));
+                    for (size_t p = 0; p < panels; ++p)
+                      weights.push_back(decoder.quad(lines[p], quad, groups[p], carrier.table));
                     Value at = k.plus(k.times(first, perUnit), unit * perUnit + 4 * quad);
                     for (size_t r = 0; r < rows; ++r) {
                       Value x = activations(r, g, at);
@@ -108,29 +117,31 @@ SmallVector<Value> IntegerBlocks::group(Value g, ValueRange acc) {
                   }
                 });
 
-  SmallVector<Value> scalesX, sumsX, next(rows * panels);
+  // The sum of a group is finished and added without fusing a multiplication with an addition.
+  bool isMinimum = term == 0 && encoding.zero == ZeroKind::Minimum;
+  bool isZero = term == 0 && !isMinimum && encoding.zero != ZeroKind::Constant && !hasExactZeros();
+  SmallVector<Value> scalesX, sumsX;
   for (size_t r = 0; r < rows; ++r) {
     scalesX.push_back(k.broadcast(k.load(scales, {rowIndices[r], g})));
-    bool isFloat = encoding.zero == ZeroKind::Float || encoding.zero == ZeroKind::Minimum;
-    sumsX.push_back(isFloat ? k.toFloat(k.broadcast(rowSums[r])) : Value());
+    sumsX.push_back(isMinimum || isZero ? k.toFloat(k.broadcast(rowSums[r])) : Value());
   }
   for (size_t p = 0; p < panels; ++p) {
-    Value scaleW = decoder.scales(panelIndices[p], block);
-    Value zero = sumsX[0] ? decoder.floatZeros(panelIndices[p], block) : Value();
-    for (size_t r = 0; r < rows; ++r)
-      next[r * panels + p] = flush(acc[r * panels + p], dots[r * panels + p], scalesX[r], scaleW, zero, sumsX[r]);
+    Value scaleW = decoder.scales(panelIndices[p], g), unit = carrier.scale == 1 ? Value() : k.splat(carrier.scale);
+    if (unit && !isZero)
+      scaleW = k.mul(scaleW, unit);
+    Value offset = isMinimum || isZero ? decoder.offsets(panelIndices[p], g) : Value();
+    for (size_t r = 0; r < rows; ++r) {
+      Value &total = acc[r * panels + p], sum = k.toFloat(dots[r * panels + p]);
+      if (isMinimum) {
+        total = k.add(total, k.mul(scalesX[r], k.add(k.mul(scaleW, sum), k.mul(offset, sumsX[r]))));
+        continue;
+      }
+      if (isZero)
+        sum = k.sub(unit ? k.mul(sum, unit) : sum, k.mul(offset, sumsX[r]));
+      total = k.add(total, k.mul(k.mul(scalesX[r], scaleW), sum));
+    }
   }
-  return next;
-}
-
-/// Adds the finished sum of a group; no multiplication is fused with an addition.
-Value IntegerBlocks::flush(Value acc, Value dots, Value scaleX, Value scaleW, Value zero, Value sumX) {
-  Value sum = k.toFloat(dots);
-  if (encoding.zero == ZeroKind::Minimum)
-    return k.add(acc, k.mul(scaleX, k.add(k.mul(scaleW, sum), k.mul(zero, sumX))));
-  if (encoding.zero == ZeroKind::Float)
-    sum = k.sub(sum, k.mul(zero, sumX));
-  return k.add(acc, k.mul(k.mul(scaleX, scaleW), sum));
+  return acc;
 }
 
 // ------------------------------------------------------------------------------------------- f32 and bf16 activations
@@ -144,6 +155,11 @@ SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
   if (encoding.isPlain())
     return plain(acc);
   int64_t whole = place.group ? place.k / place.group : 0, tail = place.k - whole * place.group;
+  auto group = [&](Value g, int64_t count, SmallVector<Value> acc) {
+    for (size_t term = 0; term < encoding.terms.size(); ++term)
+      acc = addTerm(term, g, count, acc);
+    return acc;
+  };
   acc = k.loop(k.index(0), k.index(whole), 1, acc,
                [&](Value g, ValueRange carried) { return group(g, place.group, llvm::to_vector(carried)); });
   return tail ? group(k.index(whole), tail, acc) : acc;
@@ -204,7 +220,7 @@ SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
         SmallVector<Value> lines;
         for (Value panel : panelIndices) {
           lines.push_back(run == 2 ? k.bitcast(k.load(k.bytes(bytes), packed, {panel, offset}), k.ints())
-                                   : decoder.storedFloats(encoding.scaleType(), panel, offset));
+                                   : decoders.front().storedFloats(encoding.scaleType(), panel, offset));
           // The panels of the next block, while there is time: these stay for several blocks of rows.
           if (rowIndices.size() >= kRowsThatHide && unit * bytes % ::whit::kLineBytes == 0)
             memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{k.plus(panel, panelIndices.size()), offset},
@@ -224,22 +240,23 @@ SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
       });
 }
 
-/// The `count` elements of a group. A minimum is part of each weight, because factored out of the sum it would cancel
-/// against it; a zero is exact, so that the scale is applied once per group.
-SmallVector<Value> FloatBlocks::group(Value g, int64_t count, SmallVector<Value> acc) {
+/// The `count` elements of a group in one term. A minimum is part of each weight, because factored out of the sum it would
+/// cancel against it; a zero is exact or rounded once, so that the scale is applied once per group.
+SmallVector<Value> FloatBlocks::addTerm(size_t term, Value g, int64_t count, SmallVector<Value> acc) {
   size_t panels = panelIndices.size();
-  bool isMinimum = encoding.zero == ZeroKind::Minimum, isFloat = encoding.zero == ZeroKind::Float;
-  Value block = k.times(g, place.blockBytes), start = k.times(g, place.group);
-  SmallVector<Value> scales, zeros, biases;
+  bool isMinimum = term == 0 && encoding.zero == ZeroKind::Minimum;
+  PanelDecoder &decoder = decoders[term];
+  Value block = decoder.blockOf(g), start = k.times(g, place.group);
+  SmallVector<Value> scales, minima;
+  SmallVector<PanelDecoder::Group> groups;
   for (Value panel : panelIndices) {
-    scales.push_back(decoder.scales(panel, block));
-    zeros.push_back(isMinimum || isFloat ? decoder.floatZeros(panel, block) : Value());
-    biases.push_back(encoding.zero == ZeroKind::Integer ? decoder.biasOf(decoder.integerZeros(panel, block))
-                                                        : decoder.biasOf(int32_t(encoding.constant)));
+    scales.push_back(decoder.scales(panel, g));
+    minima.push_back(isMinimum ? decoder.offsets(panel, g) : Value());
+    groups.push_back(decoder.open(panel, g));
   }
   auto weight = [&](const PanelDecoder::Unit &lines, int64_t element, size_t p) {
-    Value code = decoder.element(lines, element, biases[p]);
-    return isFloat ? k.sub(code, zeros[p]) : isMinimum ? k.multiplyAdd(code, scales[p], zeros[p]) : code;
+    Value number = decoder.number(lines, element, groups[p]);
+    return isMinimum ? k.multiplyAdd(number, scales[p], minima[p]) : number;
   };
 
   int64_t perUnit = decoder.elementsPerUnit();

@@ -7,6 +7,8 @@
 
 #include "Lower/DecodeCodes.h"
 
+#include "runtime/encoding/Carrier.h"
+
 namespace mlir::whit {
 
 /// Emits blocks of one matmul.
@@ -22,7 +24,10 @@ public:
 protected:
   MatmulBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
                int64_t prefetchDistance)
-      : k(k), encoding(encoding), place(place), decoder(k, encoding, place, packed, prefetchDistance), packed(packed) {}
+      : k(k), encoding(encoding), place(place), packed(packed) {
+    for (size_t term = 0; term < encoding.terms.size(); ++term)
+      decoders.emplace_back(k, encoding, place, term, packed, prefetchDistance);
+  }
 
   virtual SmallVector<Value> wholeK(SmallVector<Value> sums) = 0;
   /// Adds units 0 .. count/elementsPerUnit of a block to `sums`, `unrolled` elements of K at a time. `add` gets the first unit
@@ -33,26 +38,29 @@ protected:
   KernelBuilder &k;
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
-  PanelDecoder decoder;
+  SmallVector<PanelDecoder, 1> decoders; ///< of the terms
   Value packed;
   // The block being emitted.
   SmallVector<Value> rowIndices, panelIndices;
 };
 
-/// int8 activations: codes [rows, GROUPS, PADDED], scales and sums [rows, GROUPS].
+/// int8 activations: codes [rows, GROUPS, PADDED], scales and sums [rows, GROUPS]. The weight must have carriers.
 class IntegerBlocks : public MatmulBlocks {
 public:
   IntegerBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
                 int64_t prefetchDistance, Value codes, Value scales, Value sums)
-      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), codes(codes), scales(scales), sums(sums) {}
+      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), carriers(*::whit::integerCarriers(encoding)),
+        codes(codes), scales(scales), sums(sums) {}
 
 private:
   SmallVector<Value> wholeK(SmallVector<Value> sums) override;
-  SmallVector<Value> group(Value g, ValueRange acc);
-  SmallVector<Value> startOf(ArrayRef<Value> rowSums, Value block);
-  Value flush(Value acc, Value dots, Value scaleX, Value scaleW, Value zero, Value sumX);
+  SmallVector<Value> addTerm(size_t term, Value g, ArrayRef<Value> rowSums, SmallVector<Value> acc);
+  SmallVector<Value> startOf(size_t term, Value g, ArrayRef<Value> rowSums);
+  /// Whether what is subtracted from the codes of the first term is part of the sums in int32.
+  bool hasExactZeros() const;
   Value activations(int64_t row, Value g, Value at);
 
+  std::vector<::whit::IntegerCarrier> carriers;
   Value codes, scales, sums;
 };
 
@@ -66,7 +74,7 @@ public:
 
 private:
   SmallVector<Value> wholeK(SmallVector<Value> sums) override;
-  SmallVector<Value> group(Value g, int64_t count, SmallVector<Value> acc);
+  SmallVector<Value> addTerm(size_t term, Value g, int64_t count, SmallVector<Value> acc);
   SmallVector<Value> plain(SmallVector<Value> acc);
   /// acc += the `count` elements of x from `at` times their weights, for all rows and panels. `weight` gives a vector of floats
   /// for an element and a panel.

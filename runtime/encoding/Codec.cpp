@@ -2,6 +2,7 @@
 //
 // What follows from an encoding alone: the number of each code, and sizes.
 #include "runtime/encoding/Formula.h"
+#include "runtime/encoding/Half.h"
 
 #include <algorithm>
 #include <bit>
@@ -148,10 +149,16 @@ int64_t groupCount(const Encoding &encoding, int64_t k) {
 bool hasBfloatNumbers(const Encoding &encoding) {
   if (encoding.isPlain())
     return encoding.scaleType() == ScaleType::BF16;
-  // A difference of two bytes has 8 significant bits.
-  bool isSubtracted = encoding.zero == ZeroKind::Integer ||
-                      (encoding.zero == ZeroKind::Constant && encoding.constant >= 0 && encoding.constant <= 255);
-  return hasIntegerCodes(encoding) && isSubtracted;
+  bool isInteger = encoding.zero == ZeroKind::Integer && encoding.codec().kind == CodecKind::Int;
+  if (encoding.zero != ZeroKind::Constant && !isInteger) // a difference of two bytes has 8 significant bits
+    return false;
+  for (const Term &term : encoding.terms)
+    for (float number : term.codec.table()) {
+      float zero = &term == &encoding.terms.front() ? encoding.constant : 0;
+      if (!std::isnan(number) && bfloatToFloat(floatToBfloat(number - zero)) != number - zero)
+        return false;
+    }
+  return true;
 }
 
 int64_t blockCount(const Factor &factor, int64_t k) {

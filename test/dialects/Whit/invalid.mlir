@@ -135,7 +135,7 @@ func.func @f(%x: tensor<2x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_
 // -----
 
 func.func @f(%c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %m: tensor<2x1xi32>, %w: !whit.tensor<8x32xf32, #whit.format<f16>>, %e: tensor<2x8xf32>) {
-  // expected-error@+1 {{'whit.quantized_matmul' op w has format 'f16'; integer activations need an integer codec, use whit.matmul}}
+  // expected-error@+1 {{'whit.quantized_matmul' op w has format 'f16'; integer activations need numbers that are bytes times one number, use whit.matmul}}
   %0 = whit.quantized_matmul ins(%c, %s, %m, %w : tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>, !whit.tensor<8x32xf32, #whit.format<f16>>)
     outs(%e : tensor<2x8xf32>) -> tensor<2x8xf32>
   return
@@ -314,4 +314,28 @@ func.func @rotated_odd_head(%new: tensor<1x2x2x20xf32>, %start: tensor<1xi32>, %
   // expected-error@+1 {{'whit.cache_append' op has 20 features; a Hadamard matrix needs a power of two}}
   %0 = whit.cache_append ins(%new : tensor<1x2x2x20xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x20xf32>) as <int4_channel> hadamard -> tensor<1x2x4x20xf32>
   return
+}
+
+// -----
+
+func.func @lookup_of_three(%c: vector<16xi32>) -> vector<16xf32> {
+  // expected-error@+1 {{'whit.lookup' op table has type 'tensor<3xf32>'; it must be a tensor of 2^b 'f32'}}
+  %r = whit.lookup %c in dense<[0.0, 1.0, 2.0]> : tensor<3xf32> : vector<16xi32> -> vector<16xf32>
+  return %r : vector<16xf32>
+}
+
+// -----
+
+func.func @lookup_of_other_lanes(%c: vector<16xi32>) -> vector<8xf32> {
+  // expected-error@+1 {{'whit.lookup' op codes have 16 lanes; the result has 8}}
+  %r = whit.lookup %c in dense<[0.0, 1.0]> : tensor<2xf32> : vector<16xi32> -> vector<8xf32>
+  return %r : vector<8xf32>
+}
+
+// -----
+
+func.func @lookup_of_bytes(%c: vector<16xi8>) -> vector<16xf32> {
+  // expected-error@+1 {{bytes are looked up by bytes and f32 by i32}}
+  %r = whit.lookup %c in dense<[0.0, 1.0]> : tensor<2xf32> : vector<16xi8> -> vector<16xf32>
+  return %r : vector<16xf32>
 }

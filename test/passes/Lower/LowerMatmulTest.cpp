@@ -6,10 +6,12 @@
 
 #include "Jit.h"
 
+#include "runtime/encoding/Carrier.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
 #include "runtime/encoding/Quantize.h"
+#include "test/runtime/encoding/RandomEncodings.h"
 #include "whit/Encoding.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -61,32 +63,11 @@ struct Problem {
   std::string schedule = "";
 };
 
-/// A matrix with random codes; or values, if the format is plain.
 Matrix randomMatrix(const Problem &problem, std::mt19937 &random) {
-  Encoding encoding = *parseEncoding(problem.format, nullptr);
-  Matrix matrix = makeMatrix(encoding, problem.n, problem.k);
-  auto integer = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
-  auto rounded = [&](float value) { // to 8 significant bits: exact in each of the stored types
-    int exponent;
-    float fraction = std::frexp(value, &exponent);
-    return std::ldexp(std::round(fraction * 256), exponent - 8);
-  };
-  auto real = [&] { return rounded(std::uniform_real_distribution<float>(-1, 1)(random)); };
-  for (float &value : matrix.values)
-    value = problem.exact ? integer(-4, 4) : real();
-  if (encoding.isPlain())
-    return matrix;
-  for (uint8_t &code : matrix.codes())
-    code = integer(0, (1 << encoding.bits()) - 1);
-  for (float &scale : matrix.scales())
-    scale = problem.exact ? std::ldexp(1.0f, integer(-2, 2)) : rounded(0.05f * real());
-  for (FactorValues &zeros : matrix.offset)
-    for (float &zero : zeros)
-      zero = encoding.zero == ZeroKind::Integer ? integer(0, (1 << encoding.bits()) - 1)
-             : problem.exact                    ? integer(-8, 8)
-             : encoding.zero == ZeroKind::Float ? rounded((1 << encoding.bits()) * std::abs(real()))
-                                                : rounded(0.05f * real());
-  return matrix;
+  std::string why;
+  std::optional<Encoding> encoding = parseEncoding(problem.format, &why);
+  EXPECT_TRUE(encoding) << why;
+  return randomMatrix(encoding.value_or(plainEncoding(ScaleType::F32)), problem.n, problem.k, problem.exact, random);
 }
 
 /// A compiled matmul with its weight.
@@ -94,7 +75,7 @@ struct Compiled {
   Problem problem;
   Matrix matrix;
   Place place;
-  std::vector<double> weights;
+  std::vector<double> weights, magnitudes; ///< what roundings of a weight are relative to
   Guarded<uint8_t> packed;
   std::unique_ptr<Kernel> kernel;
 
@@ -104,10 +85,11 @@ struct Compiled {
         packed(place.bytes()) {
     packPanels(place, matrix, packed.data());
     dequantize(matrix, weights.data());
+    magnitudes = matrix.encoding.isPlain() ? weights : ::whit::magnitudes(matrix);
     std::string w = llvm::formatv("memref<{0}x{1}xi8>", place.panels, place.panelBytes);
     std::string y = llvm::formatv("memref<?x{0}xf32, strided<[{1}, 1]>>", problem.n, problem.n + 3);
     std::string at =
-        llvm::formatv("at <<{0}>, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
+        llvm::formatv("at <<\"{0}\">, {1} by {2}> {3}", problem.format, problem.n, problem.k, problem.schedule);
     std::string text;
     if (activations == Activations::Int8) {
       std::string types = llvm::formatv("memref<?x{0}x{1}xi8>, memref<?x{0}xf32>, memref<?x{0}xi32>, {2}", place.groups,
@@ -123,7 +105,7 @@ struct Compiled {
                            "whit.matmul ins(%x, %w : {0}, {1}) outs(%y : {2}) {3} return }",
                            x, w, y, at);
     }
-    kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot)", machine);
+    kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot),whit-lower-lookup", machine);
   }
 
   MemRef weight() { return MemRef(packed.data(), {place.panels, place.panelBytes}); }
@@ -167,36 +149,57 @@ void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
   compiled.kernel->call("f", {MemRef(codes.data(), {m, groups, padded}), MemRef(scales.data(), {m, groups}),
                               MemRef(sums.data(), {m, groups}), compiled.weight(), y.memref()});
   y.checkGuards();
+  const std::vector<IntegerCarrier> carriers = *integerCarriers(encoding);
+  std::vector<std::vector<float>> scalesW;
+  for (size_t t = 0; t < carriers.size(); ++t)
+    scalesW.push_back(productPerGroup(matrix, encoding.terms[t].scale, matrix.terms[t].factors));
+  std::vector<float> offsets = encoding.zero == ZeroKind::Constant
+                                   ? std::vector<float>()
+                                   : productPerGroup(matrix, encoding.offset, matrix.offset);
+  bool isExactZero = encoding.zero == ZeroKind::Integer && carriers[0].table.empty();
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = 0; column < n; ++column) {
       float expected = 0;
       double exactly = 0, magnitude = 0;
       for (int64_t g = 0; g < groups; ++g) {
-        int64_t dot = 0;
-        float scaleX = scales[row * groups + g], scaleW = matrix.scales()[column * groups + g];
-        float zero = matrix.offset.empty() ? encoding.constant : matrix.zeros()[column * groups + g];
-        for (int64_t e = g * place.group; e < std::min(k, (g + 1) * place.group); ++e) {
-          int code = codes[(row * groups + g) * padded + e - g * place.group];
-          dot += code * int64_t(matrix.codes()[column * k + e]);
-          double product = double(scaleX) * code * compiled.weights[column * k + e];
-          exactly += product;
-          magnitude += std::abs(product);
+        int64_t begin = g * place.group, end = std::min(k, begin + place.group);
+        float scaleX = scales[row * groups + g], sumX = float(sums[row * groups + g]);
+        float offset = offsets.empty() ? 0 : offsets[column * groups + g];
+        for (int64_t e = begin; e < end; ++e) {
+          int code = codes[(row * groups + g) * padded + e - begin];
+          exactly += double(scaleX) * code * compiled.weights[column * k + e];
+          magnitude += std::abs(double(scaleX) * code) * compiled.magnitudes[column * k + e];
         }
-        int32_t sum = sums[row * groups + g];
-        if (encoding.zero == ZeroKind::Minimum) {
-          float part = scaleW * float(dot), minimum = zero * float(sum), both = part + minimum;
-          expected = expected + scaleX * both;
-        } else {
-          bool isFloat = encoding.zero == ZeroKind::Float;
-          float value = isFloat ? float(dot) - zero * float(sum) : float(dot - int64_t(zero) * sum);
-          expected = expected + (scaleX * scaleW) * value;
+        for (size_t t = 0; t < carriers.size(); ++t) {
+          const IntegerCarrier &carrier = carriers[t];
+          const TermValues &values = matrix.terms[t];
+          const Factor &first = encoding.terms[t].scale[0];
+          int64_t dot = 0, blocks = blockCount(first, k), each = first.block.columns ? first.block.columns : k;
+          for (int64_t e = begin; e < end; ++e) {
+            int64_t byte = values.codes[column * k + e];
+            if (!values.choices.empty())
+              byte += values.choices[column * blocks + e / each] << encoding.terms[t].codec.bits;
+            if (!carrier.table.empty())
+              byte = carrier.table[byte];
+            int64_t number = byte - (t == 0 && isExactZero ? int64_t(offset) : carrier.offset);
+            dot += number * codes[(row * groups + g) * padded + e - begin];
+          }
+          float scaleW = scalesW[t][column * groups + g], scaled = scaleW * carrier.scale, sum = float(dot);
+          if (t == 0 && encoding.zero == ZeroKind::Minimum) {
+            float part = scaled * sum, minimum = offset * sumX, both = part + minimum;
+            expected = expected + scaleX * both;
+            magnitude += std::abs(double(scaleX)) * (std::abs(double(part)) + std::abs(double(minimum)));
+          } else if (t == 0 && encoding.zero != ZeroKind::Constant && !isExactZero) {
+            float product = sum * carrier.scale, zero = offset * sumX, difference = product - zero;
+            expected = expected + (scaleX * scaleW) * difference;
+            magnitude += std::abs(double(scaleX) * scaleW) * (std::abs(double(product)) + std::abs(double(zero)));
+          } else {
+            expected = expected + (scaleX * scaled) * sum;
+          }
         }
       }
       ASSERT_EQ(y.at(row, column), expected) << "row " << row << " column " << column << " of " << m << " rows";
-      // The factored minimum and float zero are rounded before they cancel against the products.
-      if (encoding.zero == ZeroKind::Constant || encoding.zero == ZeroKind::Integer) {
-        ASSERT_LE(std::abs(y.at(row, column) - exactly), (groups + 6) * kUnit * magnitude);
-      }
+      ASSERT_LE(std::abs(y.at(row, column) - exactly), (groups * carriers.size() + 6) * kUnit * magnitude);
     }
 }
 
@@ -220,12 +223,13 @@ template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937
       for (int64_t e = 0; e < k; ++e) {
         double product = double(numberOf(x[row * k + e])) * compiled.weights[column * k + e];
         exactly += product;
-        magnitude += std::abs(product);
+        magnitude += std::abs(double(numberOf(x[row * k + e])) * compiled.magnitudes[column * k + e]);
       }
       if (compiled.problem.exact)
         ASSERT_EQ(y.at(row, column), float(exactly)) << "row " << row << " column " << column << " of " << m << " rows";
       else
-        ASSERT_LE(std::abs(y.at(row, column) - exactly), (k + 6) * kUnit * magnitude)
+        ASSERT_LE(std::abs(y.at(row, column) - exactly),
+                  (k * std::max<size_t>(compiled.matrix.terms.size(), 1) + 6) * kUnit * magnitude)
             << "row " << row << " column " << column << " of " << m << " rows";
     }
   if (m < 2)
@@ -269,31 +273,48 @@ void checkShapes(const std::string &format, int64_t group, Activations activatio
     }
 }
 
-/// Every width and zero kind on the best machine, and in turn on each of the others.
-void checkFormats(Activations activations) {
+/// Every row of the table, its groups and types of scales in turn, and a formula of every kind.
+std::vector<std::string> formats() {
   const char *groupings[] = {"_g32", "_channel", "_g16", "_tensor", "_g6", "_g128", "_g20", "_g64"};
   const char *types[] = {"_f32", "", "_bf16"};
+  std::vector<std::string> names = formulasOfEveryKind();
   int64_t i = 0;
   for (const std::string &stem : formatStems()) {
-    std::string format = stem;
-    if (stem.find("int") != std::string::npos) {
-      size_t cut = stem.find('_');
-      std::string suffix = cut == std::string::npos ? "" : stem.substr(cut);
-      format = stem.substr(0, cut) + groupings[i % 8] + suffix + types[i % 3];
-      ++i;
-    } else if (activations == Activations::Int8) {
+    if (parseEncoding(stem, nullptr)) { // it has one grouping, or none
+      names.push_back(stem);
       continue;
     }
-    std::optional<Encoding> encoding = parseEncoding(format, nullptr);
-    if (!encoding || (!encoding->isPlain() && !hasIntegerCodes(*encoding)))
+    size_t cut = stem.find('_');
+    std::string suffix = cut == std::string::npos ? "" : stem.substr(cut);
+    std::string name = stem.substr(0, cut) + groupings[i % 8] + suffix;
+    names.push_back(name + (parseEncoding(name + types[i % 3], nullptr) ? types[i % 3] : "")); // not all have a type
+    ++i;
+  }
+  return names;
+}
+
+/// Each on the best machine, and in turn on the others; all on those with other ways to look up codes if `everywhere`.
+void checkFormats(const std::vector<std::string> &names, Activations activations, bool everywhere) {
+  const std::vector<Machine> machines = machinesOfHost();
+  // Little code, soon compiled: the shapes of blocks have tests of their own.
+  const char *one = "schedule <tile = [0, 0], rows = 1, panels = 1>",
+             *two = "schedule <tile = [0, 0], rows = 2, panels = 2>";
+  int64_t i = 0;
+  for (const std::string &format : names) {
+    Encoding encoding = parseEncoding(format, nullptr).value();
+    if (activations == Activations::Int8 && !integerCarriers(encoding))
       continue;
-    const std::vector<Machine> machines = machinesOfHost();
-    const char *small = "schedule <tile = [0, 0], rows = 2, panels = 2>"; // little code, soon compiled
-    if (activations != Activations::Bf16) // decoding is that of f32, and the shapes are tested on the best machine
-      check({format, 40, 93, i % 2 == 0, small}, machines.front(), activations, {1, 9});
-    check({format, 40, 93, i % 2 == 1, small}, machines[i % machines.size()], activations, {1, 9});
-    if (testing::Test::HasFatalFailure())
-      return;
+    ++i;
+    bool canBe = canBeExact(encoding);
+    for (size_t m = 0; m < machines.size(); ++m) {
+      const std::string &name = machines[m].name;
+      // Decoding for bf16 is that for f32, and the shapes are tested on the best machine.
+      bool isOther = everywhere && (name == "avx2" || name == "x86-64");
+      if (size_t(i) % machines.size() == m || isOther || (m == 0 && activations != Activations::Bf16))
+        check({format, 24, 93, canBe && (i + m) % 2 == 0, i % 8 == 0 ? two : one}, machines[m], activations, {1, 3});
+      if (testing::Test::HasFatalFailure())
+        return;
+    }
   }
 }
 
@@ -306,9 +327,22 @@ TEST(LowerMatmul, PlainShapes) { checkShapes("bf16", 32, Activations::F32); }
 TEST(LowerMatmul, PairsOfPlainShapes) { checkShapes("bf16", 32, Activations::Bf16); }
 TEST(LowerMatmul, PairsOfCodesShapes) { checkShapes("int4_g32", 32, Activations::Bf16); }
 TEST(LowerMatmul, PairsInOddGroups) { checkShapes("uint3_g15", 15, Activations::Bf16); }
-TEST(LowerMatmul, Bf16Formats) { checkFormats(Activations::Bf16); }
-TEST(LowerMatmul, IntegerFormats) { checkFormats(Activations::Int8); }
-TEST(LowerMatmul, FloatFormats) { checkFormats(Activations::F32); }
+TEST(LowerMatmul, Bf16Formats) { checkFormats(formats(), Activations::Bf16, false); }
+TEST(LowerMatmul, IntegerFormats) { checkFormats(formats(), Activations::Int8, false); }
+TEST(LowerMatmul, FloatFormats) { checkFormats(formats(), Activations::F32, false); }
+TEST(LowerMatmul, IntegerFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::Int8, true); }
+TEST(LowerMatmul, FloatFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::F32, true); }
+
+/// Drawn from all formulas there are; what fails is named by its formula.
+TEST(LowerMatmul, RandomFormulas) {
+  std::mt19937 random(5);
+  std::vector<std::string> names;
+  while (names.size() < 50)
+    names.push_back(randomFormula(random));
+  for (Activations activations : {Activations::Int8, Activations::F32})
+    if (!testing::Test::HasFatalFailure())
+      checkFormats(names, activations, false);
+}
 
 TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
   for (const char *schedule :
@@ -351,7 +385,8 @@ TEST(LowerMatmul, BatchesOfStridedRows) {
       return
     })",
                                    place.panelBytes);
-  auto kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
+  auto kernel =
+      Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot),whit-lower-lookup", machinesOfHost().front());
   ASSERT_TRUE(kernel);
   MemRef w(packed.data(), {place.panels, place.panelBytes});
   std::vector<float> x(2 * batches * most * k), y(2 * batches * most * n);
@@ -391,7 +426,8 @@ TEST(LowerMatmul, SubviewsOfPanels) {
   packPanels(place, matrix, packed.data());
   std::vector<double> weights(n * k);
   dequantize(matrix, weights.data());
-  auto kernel = Kernel::compile(R"(
+  auto kernel =
+      Kernel::compile(R"(
     func.func @f(%x: memref<?x64xf32>, %w: memref<7x576xi8>, %y: memref<?x100xf32>) attributes {llvm.emit_c_interface} {
       %c0 = arith.constant 0 : index
       %c100 = arith.constant 100 : index
@@ -412,7 +448,7 @@ TEST(LowerMatmul, SubviewsOfPanels) {
       }
       return
     })",
-                                "func.func(whit-lower-matmul,whit-lower-dot)", machinesOfHost().front());
+                      "func.func(whit-lower-matmul,whit-lower-dot),whit-lower-lookup", machinesOfHost().front());
   ASSERT_TRUE(kernel);
   Guarded<float> x(m * k), y(m * n);
   for (int64_t i = 0; i < m * k; ++i)

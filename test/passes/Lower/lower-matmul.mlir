@@ -8,8 +8,8 @@ module attributes {whit.target = {cpu = "znver4", features = "+avx2,+avx512f,+f1
 // CHECK-SAME: %[[C:[a-z0-9]+]]: memref<1x2x32xi8>, %[[S:[a-z0-9]+]]: memref<1x2xf32>, %[[T:[a-z0-9]+]]: memref<1x2xi32>, %[[W:[a-z0-9]+]]: memref<1x576xi8>
 // CHECK-DAG: %[[MASK:.*]] = arith.constant dense<252645135> : vector<16xi32>
 // CHECK: scf.for %[[G:.*]] = %c0 to %c2 step %c1 iter_args(%[[ACC:.*]] = %{{.*}}) -> (vector<16xf32>)
-// CHECK: %[[BLOCK:.*]] = arith.muli %[[G]], %c288
 // CHECK: %[[SUM:.*]] = memref.load %[[T]][%c0, %[[G]]]
+// CHECK: %[[BLOCK:.*]] = arith.muli %[[G]], %c288
 // CHECK: %[[START:.*]] = arith.muli %[[SUM]], %c-8_i32
 // CHECK: %[[LINE:.*]] = vector.load %[[W]][%c0, %[[BLOCK]]] : memref<1x576xi8>, vector<64xi8>
 // CHECK: %[[LANES:.*]] = vector.bitcast %[[LINE]] : vector<64xi8> to vector<16xi32>
@@ -158,6 +158,30 @@ func.func @widened(%x: memref<1x32xbf16>, %w: memref<1x320xi8>, %y: memref<1x16x
 func.func @batches(%x: memref<?x?x4xf32, strided<[?, 4, 1], offset: ?>>, %w: memref<1x256xi8>, %y: memref<?x?x16xf32, strided<[?, 16, 1]>>) {
   whit.matmul ins(%x, %w : memref<?x?x4xf32, strided<[?, 4, 1], offset: ?>>, memref<1x256xi8>)
     outs(%y : memref<?x?x16xf32, strided<[?, 16, 1]>>) at <<f32>, 16 by 4>
+  return
+}
+
+// Codes that stand for numbers of a table are looked up; with int8 activations by the bytes that carry them, twice e2m1 from
+// -12 on, and the 12 is part of what the sums start from. The scale is a product: one factor in the block, one in the header.
+// CHECK-LABEL: @looked_up
+// CHECK-SAME: %[[W:[a-z0-9]+]]: memref<1x640xi8>
+// CHECK-DAG: arith.constant -12 : i32
+// CHECK: whit.lookup %{{.*}} in dense<[12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0]> : tensor<16xi8>
+// CHECK: whit.dot
+// CHECK-DAG: vector.load %[[W]][%c0, %{{.*}}] : memref<1x640xi8>, vector<16xi8>
+// CHECK-DAG: vector.load %[[W]][%c0, %c0] : memref<1x640xi8>, vector<64xi8>
+func.func @looked_up(%w: memref<1x640xi8>, %codes: memref<1x4x16xi8>, %scales: memref<1x4xf32>, %sums: memref<1x4xi32>, %y: memref<1x16xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<1x4x16xi8>, memref<1x4xf32>, memref<1x4xi32>, memref<1x640xi8>)
+    outs(%y : memref<1x16xf32>) at <<"float<e2m1> * e4m3/16 * f32/tensor">, 16 by 64>
+  return
+}
+
+// A float of eight bits is decoded by arithmetic: exponent and fraction move up, and one exact product corrects the bias.
+// CHECK-LABEL: @small_floats
+// CHECK: arith.constant dense<1.329228{{.*}}+36> : vector<16xf32>
+// CHECK-NOT: whit.lookup
+func.func @small_floats(%x: memref<1x32xf32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.matmul ins(%x, %w : memref<1x32xf32>, memref<1x576xi8>) outs(%y : memref<1x16xf32>) at <<"float<e4m3 fn> * f32/32">, 16 by 32>
   return
 }
 }
