@@ -22,7 +22,7 @@ struct PipelineOptions {
   std::string formatMap;                   ///< 'GLOB=FORMAT,...' for single weights
   std::string keep;                        ///< glob of weights that stay as they are
   std::string quantizer = "least-squares"; ///< how the scales of quantized weights are found, or nearest
-  std::string activations = "auto";        ///< auto, f32 or int8
+  std::string activations = "auto";        ///< as QuantizeActivations.td lists them
   std::string kv = "f32";                  ///< format of keys and values
   bool kvHadamard = false;                 ///< multiply keys by a Hadamard matrix before they are quantized
   int64_t context = 2048;                  ///< capacity of caches, in tokens

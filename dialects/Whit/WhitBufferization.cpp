@@ -74,6 +74,7 @@ struct ConstantBufferization : BufferizableOpInterface::ExternalModel<ConstantBu
 void mlir::whit::registerBufferization(DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, WhitDialect *) {
     QuantizeOp::attachInterface<ComputeOpBufferization<QuantizeOp>>(*context);
+    QuantizeFloatOp::attachInterface<ComputeOpBufferization<QuantizeFloatOp>>(*context);
     DequantizeOp::attachInterface<ComputeOpBufferization<DequantizeOp>>(*context);
     MatmulOp::attachInterface<ComputeOpBufferization<MatmulOp>>(*context);
     QuantizedMatmulOp::attachInterface<ComputeOpBufferization<QuantizedMatmulOp>>(*context);

@@ -138,6 +138,8 @@ LogicalResult QuantizeOp::verify() {
     return emitOpError() << "x has rank 0; it must have rank 1 or more";
   if (group < 1)
     return emitOpError() << "group is " << group << "; it must be at least 1";
+  if (getBits() < 2 || getBits() > 8)
+    return emitOpError() << "bits is " << getBits() << "; it must be from 2 to 8";
   int64_t groups = ShapedType::isDynamic(k) ? k : (k + group - 1) / group;
   if (failed(verifyRows(*this, getX(), getCodes(), "codes", 2)) ||
       failed(verifyRows(*this, getX(), getScales(), "scales")) ||
@@ -151,6 +153,15 @@ LogicalResult QuantizeOp::verify() {
     return emitOpError() << "codes has size " << padded
                          << " in its last dimension; it must be static and at least the group, " << group;
   return success();
+}
+
+LogicalResult QuantizeFloatOp::verify() {
+  if (shapeOf(getX()).empty())
+    return emitOpError() << "x has rank 0; it must have rank 1 or more";
+  if (failed(verifyRows(*this, getX(), getNumbers(), "numbers")) ||
+      failed(verifyDim(*this, getNumbers(), "numbers", -1, shapeOf(getX()).back())))
+    return failure();
+  return verifyRows(*this, getX(), getScales(), "scales", /*trailing=*/0);
 }
 
 LogicalResult DequantizeOp::verify() {

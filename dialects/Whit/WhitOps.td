@@ -20,6 +20,7 @@ def Whit_F32 : Whit_ShapedOf<[F32]>;
 def Whit_Float : Whit_ShapedOf<[F32, F16, BF16]>;
 /// Activations of a matmul.
 def Whit_Activations : Whit_ShapedOf<[F32, BF16]>;
+def Whit_BF16 : Whit_ShapedOf<[BF16]>;
 def Whit_I8 : Whit_ShapedOf<[I8]>;
 def Whit_I32 : Whit_ShapedOf<[I32]>;
 def Whit_Index : Whit_ShapedOf<[I32, I64]>;
@@ -88,16 +89,46 @@ def Whit_ConstantOp : Whit_Op<"constant", [Pure, DeclareOpInterfaceMethods<Symbo
 // --------------------------------------------------------------------------------------------------- quantizing
 
 def Whit_QuantizeOp : Whit_ComputeOp<"quantize"> {
-  let summary = "quantizes activations to int8, per row and group along K";
+  let summary = "quantizes activations to int8 or fewer bits, per row and group along K or per row";
   let description = [{
     x [rows..., K] f32 -> codes [rows..., GROUPS, PADDED] i8, scales [rows..., GROUPS] f32, sums [rows..., GROUPS] i32, with
     scale = max|x| / 127, code = round-to-nearest-even(x / scale) (0 where the scale is 0), sum = sum of the group's codes.
-    GROUPS = ceil(K / group); PADDED >= group, codes past the group or past K are 0.
+    GROUPS = ceil(K / group); PADDED >= group, codes past the group or past K are 0. With `bits` the largest code is
+    2^(bits-1) - 1 instead of 127. `per_row` takes the maximum over the row: its groups, which are those of a weight and its zero
+    points, have one scale, which stands in all of `scales`.
   }];
-  let arguments = (ins Whit_F32:$x, Whit_I8:$codes, Whit_F32:$scales, Whit_I32:$sums, I64Attr:$group);
+  let arguments = (ins Whit_F32:$x, Whit_I8:$codes, Whit_F32:$scales, Whit_I32:$sums, I64Attr:$group,
+                       DefaultValuedAttr<I64Attr, "8">:$bits, UnitAttr:$perRow);
   let assemblyFormat = [{`ins` `(` $x `:` type($x) `)` `outs` `(` $codes `,` $scales `,` $sums `:` type($codes) `,`
-    type($scales) `,` type($sums) `)` `group` `=` $group attr-dict (`->` type($results)^)?}];
-  let extraClassDeclaration = [{ MutableOperandRange getDpsInitsMutable() { return {getOperation(), 1, 3}; } }];
+    type($scales) `,` type($sums) `)` `group` `=` $group (`bits` `=` $bits^)? (`per_row` $perRow^)? attr-dict
+    (`->` type($results)^)?}];
+  let extraClassDeclaration = [{
+    MutableOperandRange getDpsInitsMutable() { return {getOperation(), 1, 3}; }
+    int64_t getLargestCode() { return (int64_t(1) << (getBits() - 1)) - 1; }
+  }];
+}
+
+def Whit_QuantizeFloatOp : Whit_ComputeOp<"quantize_float"> {
+  let summary = "rounds activations to floats of 8 bits, with a scale for each row";
+  let description = [{
+    x [rows..., K] f32 -> numbers [rows..., K] bf16, scales [rows...] f32, with scale = max|x| / 448 and number = x / scale, clamped
+    to [-448, 448] and rounded to nearest even to 4 significant bits, and to a multiple of 2^-9 below 2^-6; 0 where the scale is 0.
+    These are the finite numbers with 4 bits of exponent and 3 of fraction ("FP8 Formats for Deep Learning", 2022). bf16 holds them
+    exactly, so that products of bf16 are products of theirs.
+
+    ```mlir
+    %v, %s = whit.quantize_float ins(%x : tensor<?x576xf32>) outs(%a, %b : tensor<?x576xbf16>, tensor<?xf32>)
+      -> tensor<?x576xbf16>, tensor<?xf32>
+    ```
+  }];
+  let arguments = (ins Whit_F32:$x, Whit_BF16:$numbers, Whit_F32:$scales);
+  let assemblyFormat = [{`ins` `(` $x `:` type($x) `)` `outs` `(` $numbers `,` $scales `:` type($numbers) `,` type($scales) `)`
+    attr-dict (`->` type($results)^)?}];
+  let extraClassDeclaration = [{
+    MutableOperandRange getDpsInitsMutable() { return {getOperation(), 1, 2}; }
+    /// The largest number.
+    static constexpr float kLargest = 448;
+  }];
 }
 
 def Whit_DequantizeOp : Whit_ComputeOp<"dequantize"> {

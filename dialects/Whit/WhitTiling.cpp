@@ -42,6 +42,12 @@ Uses QuantizeOp::getDimUses() {
   return uses;
 }
 
+int64_t QuantizeFloatOp::getLoopCount() { return rankOf(getX()) - 1; }
+Uses QuantizeFloatOp::getDimUses() {
+  return {rowsThenWhole(getX(), getLoopCount()), rowsThenWhole(getNumbers(), getLoopCount()),
+          rowsThenWhole(getScales(), getLoopCount())};
+}
+
 int64_t DequantizeOp::getLoopCount() { return 1; }
 Uses DequantizeOp::getDimUses() {
   return {{{.loop = 0, .divide = ::whit::kPanelColumns}, {}}, rowsThenWhole(getY(), 1)};
@@ -277,6 +283,7 @@ static void effectsOf(DestinationStyleOpInterface op,
   }
 
 WHIT_TILED_OP(QuantizeOp)
+WHIT_TILED_OP(QuantizeFloatOp)
 WHIT_TILED_OP(DequantizeOp)
 WHIT_TILED_OP(MatmulOp)
 WHIT_TILED_OP(QuantizedMatmulOp)

@@ -34,7 +34,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
-  --activations=TYPE       auto (default), f32, bf16 or int8
+  --activations=TYPE       auto (default), f32, bf16, int8, int4; int8_token, int4_token, fp8_token: one scale for each row
   --kv=FORMAT              format of keys and values, f32 by default: f16, int8, uint4_min ...
   --kv-hadamard            spread each key over all its features before it is quantized
   --context=N              tokens that the caches hold, 2048 by default
@@ -227,7 +227,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--format-map", formatMap)->allow_extra_args(false);
   app.add_option("--keep", keep)->allow_extra_args(false);
   app.add_option("--quantizer", options.quantizer)->check(CLI::IsMember({"nearest", "least-squares"}));
-  app.add_option("--activations", options.activations)->check(CLI::IsMember({"auto", "f32", "bf16", "int8"}));
+  app.add_option("--activations", options.activations)
+      ->check(CLI::IsMember({"auto", "f32", "bf16", "int8", "int8_token", "int4", "int4_token", "fp8_token"}));
   app.add_option("--kv", options.kv);
   app.add_flag("--kv-hadamard", options.kvHadamard);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));

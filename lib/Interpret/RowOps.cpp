@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Operations that work on one row at a time: quantize, dequantize, gather, the norms, softmax and rotary.
+// Operations that work on one row at a time: quantize, quantize_float, dequantize, gather, the norms, softmax and rotary.
 //
 // Sums over a row are kept in 16 lanes by compiled code; the longest chain of additions is then ceil(K / 16) in a lane
 // and 4 to add the lanes.
@@ -42,21 +42,27 @@ static Code codeOf(double x, double xBound, double scale, double scaleBound, dou
   return {int64_t(code), bound};
 }
 
+/// The largest of `count` magnitudes, as a part of `limit`.
+static Scalar scaleFor(const Tensor &x, int64_t from, int64_t count, double limit, double unit) {
+  double largest = 0, largestBound = 0;
+  for (int64_t i = from; i < from + count; ++i) {
+    largest = std::max(largest, std::fabs(x.floats[i]));
+    largestBound = std::max(largestBound, x.bound(i));
+  }
+  return Scalar{largest / limit, 0, largestBound / limit + unit * largest / limit};
+}
+
 static LogicalResult runQuantize(QuantizeOp op, Frame &frame) {
   const Tensor &x = frame.tensor(op.getX());
   Tensor codes = likeInit(op.getCodes(), frame), scales = likeInit(op.getScales(), frame),
          sums = likeInit(op.getSums(), frame);
   int64_t k = x.last(), group = op.getGroup(), groups = (k + group - 1) / group, padded = codes.last();
-  double unit = frame.interpreter.unit;
+  double unit = frame.interpreter.unit, limit = std::exp2(op.getBits() - 1) - 1;
   for (int64_t block = 0, count = scales.count(); block < count; ++block) {
     int64_t first = block % groups * group, size = std::min(group, k - first), at = block / groups * k + first;
-    double largest = 0, largestBound = 0;
-    for (int64_t i = 0; i < size; ++i) {
-      largest = std::max(largest, std::fabs(x.floats[at + i]));
-      largestBound = std::max(largestBound, x.bound(at + i));
-    }
-    double scale = largest / 127, scaleBound = largestBound / 127 + unit * scale;
-    scales.set(block, Scalar{scale, 0, scaleBound});
+    Scalar range = op.getPerRow() ? scaleFor(x, at - first, k, limit, unit) : scaleFor(x, at, size, limit, unit);
+    double scale = range.f, scaleBound = range.bound;
+    scales.set(block, range);
     Scalar sum;
     for (int64_t i = 0; i < padded; ++i) {
       Code code{0, 0};
@@ -71,6 +77,39 @@ static LogicalResult runQuantize(QuantizeOp op, Frame &frame) {
   frame.set(op.getResult(0), std::move(codes));
   frame.set(op.getResult(1), std::move(scales));
   frame.set(op.getResult(2), std::move(sums));
+  return success();
+}
+
+/// The nearest float of 8 bits, 3 of them fraction: the distance of two neighbours is 2^-3 of the power of two below, and 2^-9 at
+/// least.
+static double nearestFloat8(double x) {
+  int exponent = 0;
+  std::frexp(x, &exponent); // |x| < 2^exponent
+  double step = std::ldexp(1.0, std::max(exponent - 4, -9));
+  return std::clamp(std::nearbyint(x / step) * step, -448.0, 448.0);
+}
+
+static LogicalResult runQuantizeFloat(QuantizeFloatOp op, Frame &frame) {
+  const Tensor &x = frame.tensor(op.getX());
+  Tensor numbers = likeInit(op.getNumbers(), frame), scales = likeInit(op.getScales(), frame);
+  int64_t k = x.last();
+  double unit = frame.interpreter.unit;
+  for (int64_t row = 0, rows = scales.count(); row < rows; ++row) {
+    Scalar scale = scaleFor(x, row * k, k, 448, unit);
+    scales.set(row, scale);
+    for (int64_t i = row * k; i < (row + 1) * k; ++i) {
+      if (scale.f == 0) {
+        numbers.set(i, Scalar{0, 0, 0});
+        continue;
+      }
+      double quotient = x.floats[i] / scale.f, number = nearestFloat8(quotient);
+      double slack = x.bound(i) / scale.f + std::fabs(quotient) * (scale.bound / scale.f + 3 * unit);
+      double bound = std::max(nearestFloat8(quotient + slack) - number, number - nearestFloat8(quotient - slack));
+      numbers.set(i, Scalar{number, 0, bound});
+    }
+  }
+  frame.set(op.getResult(0), std::move(numbers));
+  frame.set(op.getResult(1), std::move(scales));
   return success();
 }
 
@@ -244,6 +283,7 @@ static LogicalResult runRotary(RotaryOp op, Frame &frame) {
 
 void addRowOps(Interpreter &interpreter) {
   interpreter.add(runQuantize);
+  interpreter.add(runQuantizeFloat);
   interpreter.add(runDequantize);
   interpreter.add(runGather);
   interpreter.add(runRmsNorm);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-quantize-activations: int8 activations where the weight is made of integers, bf16 ones where its numbers are bf16 before
-// they are scaled. Quantizing and rounding are operations of their own, so that fusion can put them behind the norm or the
+// whit-quantize-activations: int8 or int4 activations where the weight is made of integers, bf16 or fp8 ones where its numbers are
+// bf16 before they are scaled. Quantizing and rounding are operations of their own, so that fusion can put them behind the norm or the
 // product that makes the activations, and so that everybody who reads the module rounds at the same place.
 
 #include "Whit/Whit.h"
@@ -44,6 +44,27 @@ static Value storedBfloats(Value x) {
   return isStored ? op.getInputs()[0] : Value();
 }
 
+namespace {
+/// What a value of the option asks for.
+struct Activations {
+  StringLiteral name;
+  enum Kind { AsTheyAre, Integers, Bfloats, Floats8 } kind;
+  int64_t bits = 8;
+  bool perRow = false;
+};
+} // namespace
+
+static constexpr Activations kActivations[] = {
+    {"auto", Activations::Integers},
+    {"f32", Activations::AsTheyAre},
+    {"bf16", Activations::Bfloats},
+    {"int8", Activations::Integers},
+    {"int8_token", Activations::Integers, 8, true},
+    {"int4", Activations::Integers, 4},
+    {"int4_token", Activations::Integers, 4, true},
+    {"fp8_token", Activations::Floats8},
+};
+
 static bool hasBfloatNumbers(MatmulOp op) {
   auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
   return weight && ::whit::hasBfloatNumbers(weight.getFormat().getEncoding());
@@ -54,29 +75,43 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
   using QuantizeActivationsPassBase::QuantizeActivationsPassBase;
 
   void runOnOperation() override {
-    if (activations != "auto" && activations != "f32" && activations != "bf16" && activations != "int8") {
-      getOperation().emitError() << "activations is '" << activations << "'; it must be auto, f32, bf16 or int8";
+    const Activations *found = llvm::find_if(kActivations, [&](const Activations &a) { return a.name == activations; });
+    if (found == std::end(kActivations)) {
+      // Floats of 8 bits have one scale for each row only: sums of bf16 products go through all of K, which scales would cut.
+      getOperation().emitError() << "activations is '" << activations
+                                 << "'; it must be auto, f32, bf16, int8, int8_token, int4, int4_token or fp8_token";
       return signalPassFailure();
     }
-    if (activations == "f32")
-      return;
+    wanted = *found;
     SmallVector<MatmulOp> matmuls;
     getOperation().walk([&](MatmulOp op) { matmuls.push_back(op); });
-    for (MatmulOp op : matmuls)
-      activations == "bf16" ? round(op) : quantize(op);
+    for (MatmulOp op : matmuls) {
+      if (wanted.kind == Activations::Integers)
+        quantize(op);
+      else if (wanted.kind == Activations::Bfloats)
+        round(op);
+      else if (wanted.kind == Activations::Floats8)
+        quantizeFloat(op);
+    }
   }
 
-  void round(MatmulOp op) {
+  /// Whether x is f32 and becomes bf16 for this weight; a remark says why it does not.
+  bool takesBfloats(MatmulOp op) {
     auto weight = dyn_cast<EncodedTensorType>(op.getW().getType());
     auto x = dyn_cast<RankedTensorType>(op.getX().getType());
     if (!x || !x.getElementType().isF32())
+      return false;
+    if (hasBfloatNumbers(op))
+      return true;
+    StringRef name = weight ? weight.getFormat().getName() : "no weight format";
+    remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
+        << ("activations stay f32: the numbers of " + name + " do not fit in bf16").str();
+    return false;
+  }
+
+  void round(MatmulOp op) {
+    if (!takesBfloats(op))
       return;
-    if (!hasBfloatNumbers(op)) {
-      StringRef name = weight ? weight.getFormat().getName() : "no weight format";
-      remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
-          << ("activations stay f32: the numbers of " + name + " do not fit in bf16").str();
-      return;
-    }
     if (Value stored = storedBfloats(op.getX()))
       return op.getXMutable().assign(stored);
     Value &copy = rounded[op.getX()];
@@ -84,9 +119,10 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
       OpBuilder b(op);
       b.setInsertionPointAfterValue(op.getX());
       Location loc = op.getLoc();
+      int64_t rank = cast<RankedTensorType>(op.getX().getType()).getRank();
       Value empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, op.getX()), b.getBF16Type());
-      SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(x.getRank()));
-      SmallVector<utils::IteratorType> loops(x.getRank(), utils::IteratorType::parallel);
+      SmallVector<AffineMap> maps(2, b.getMultiDimIdentityMap(rank));
+      SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
       copy = linalg::GenericOp::create(b, loc, empty.getType(), op.getX(), empty, maps, loops,
                                        [](OpBuilder &b, Location loc, ValueRange values) {
                                          Value half = arith::TruncFOp::create(b, loc, b.getBF16Type(), values[0]);
@@ -150,8 +186,45 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
     Value codes = destination({groups, padded}, b.getI8Type()), scales = destination({groups}, b.getF32Type()),
           sums = destination({groups}, b.getI32Type());
     return QuantizeOp::create(b, loc, TypeRange{codes.getType(), scales.getType(), sums.getType()}, x, codes, scales,
-                              sums, ::whit::groupSize(encoding, k));
+                              sums, ::whit::groupSize(encoding, k), wanted.bits, wanted.perRow);
   }
+
+  /// The scale of a row is a factor of its sums: an elementwise operation behind the matmul, for fusion to find.
+  void quantizeFloat(MatmulOp op) {
+    if (!takesBfloats(op))
+      return;
+    OpBuilder b(op);
+    Location loc = op.getLoc();
+    QuantizeFloatOp &quantize = floats8[op.getX()];
+    if (!quantize) {
+      b.setInsertionPointAfterValue(op.getX());
+      SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getX());
+      Value numbers = tensor::EmptyOp::create(b, loc, sizes, b.getBF16Type());
+      Value scales = tensor::EmptyOp::create(b, loc, ArrayRef(sizes).drop_back(), b.getF32Type());
+      quantize =
+          QuantizeFloatOp::create(b, loc, TypeRange{numbers.getType(), scales.getType()}, op.getX(), numbers, scales);
+    }
+    b.setInsertionPoint(op);
+    Value empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, op.getY()), b.getF32Type());
+    Value sums = MatmulOp::create(b, loc, empty.getType(), quantize->getResult(0), op.getW(), empty,
+                                  /*place=*/PlaceAttr(), /*schedule=*/ScheduleAttr())
+                     ->getResult(0);
+    int64_t rank = cast<RankedTensorType>(op.getY().getType()).getRank();
+    AffineMap all = b.getMultiDimIdentityMap(rank), row = all.dropResult(rank - 1);
+    SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+    auto scaled =
+        linalg::GenericOp::create(b, loc, op->getResultTypes(), ValueRange{sums, quantize->getResult(1)}, op.getY(),
+                                  ArrayRef{all, row, all}, loops, [](OpBuilder &b, Location loc, ValueRange values) {
+                                    Value product = arith::MulFOp::create(b, loc, values[0], values[1]);
+                                    linalg::YieldOp::create(b, loc, product);
+                                  });
+    op->replaceAllUsesWith(scaled);
+    op.erase();
+  }
+
+  Activations wanted = kActivations[0];
+  /// One copy of a value in floats of 8 bits for all matmuls.
+  DenseMap<Value, QuantizeFloatOp> floats8;
 
   /// One rounded copy of a value for all matmuls.
   DenseMap<Value, Value> rounded;

@@ -13,7 +13,13 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
 
     With `bf16`, activations are rounded to nearest even, once per value, where the stored values of the weight, or its codes
     less their zero, are bf16 numbers; sums stay f32. Other weights (f32, f16, float zeros and minimums) keep f32 activations:
-    rounding these would lose digits and save nothing. Activations that a model has in bf16 and widens are taken as they are
+    rounding these would lose digits and save nothing.
+
+    `int4` is like `int8` with codes from -7 to 7. `int8_token` and `int4_token` have one scale for each row, a token, instead of one
+    for each group of the weight. With `fp8_token` a row is scaled to reach 448 and rounded to floats of 8 bits, which bf16 holds
+    exactly; the product is that of bf16 activations, takes the same weights, and is multiplied with the scale of its row.
+
+    Activations that a model has in bf16 and widens are taken as they are
     stored, by `auto` too if the weight is bf16.
 
     ```mlir
@@ -23,7 +29,8 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
     %y = whit.quantized_matmul ins(%c, %s, %t, %w : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>, ...) outs(%e : ...)
     ```
   }];
-  let options = [Option<"activations", "activations", "std::string", "\"auto\"", "auto, f32, bf16 or int8">];
+  let options = [Option<"activations", "activations", "std::string", "\"auto\"", 
+    "auto, f32, bf16, int8, int8_token, int4, int4_token or fp8_token">];
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect"];
 }
 #endif

@@ -83,7 +83,7 @@ Shape shapeOf(Operation *op) {
     return Shape::Elementwise;
   if (isSums(op))
     return Shape::Sums;
-  if (isa<RmsNormOp, LayerNormOp, SoftmaxOp, QuantizeOp, GatherOp>(op))
+  if (isa<RmsNormOp, LayerNormOp, SoftmaxOp, QuantizeOp, QuantizeFloatOp, GatherOp>(op))
     return Shape::Rows;
   if (isa<MatmulOp, QuantizedMatmulOp>(op))
     return Shape::Columns;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Kernels of quantize, dequantize, gather, rms_norm, layer_norm, softmax and rotary. One function per operation; what they share
+// Kernels of quantize, quantize_float, dequantize, gather, rms_norm, layer_norm, softmax and rotary. One function per operation; what they share
 // is in LaneBuilder. The reference for every format is runtime/encoding.
 
 #include "Lower/CodeNumbers.h"
@@ -46,24 +46,33 @@ static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).
 
 static Value magnitude(LaneBuilder &b, Value x) { return math::AbsFOp::create(b, x); }
 
-/// The codes of one group: [begin, begin + count) of x, then zeros up to the padded size.
-static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value group, Value begin, Value count) {
-  // NaN in a group makes its scale NaN; infinity makes it infinite. Codes stay in range in any case.
+/// The scale with which [begin, begin + count) of a row reaches `limit`. NaN in there makes it NaN, infinity infinite; codes stay
+/// in range in any case.
+static Value scaleOf(LaneBuilder &b, Value x, ValueRange row, Value begin, Value count, float limit) {
   Value largest = b.lanes(count, {b.splat(0.0f)}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
-    Value x = b.load(op.getX(), with(row, {b.add(begin, at)}), mask);
-    return {arith::MaximumFOp::create(b, carried[0], magnitude(b, x))};
+    return {arith::MaximumFOp::create(b, carried[0], magnitude(b, b.load(x, with(row, {b.add(begin, at)}), mask)))};
   })[0];
   Value extreme = b.reduce(largest, [&](Value a, Value c) { return arith::MaximumFOp::create(b, a, c); });
-  Value scale = b.divf(extreme, b.f32(127.0f));
-  b.write(scale, op.getScales(), with(row, {group}));
-  Value isZero = b.cmp(arith::CmpFPredicate::OEQ, scale, b.f32(0.0f));
-  Value divisor = b.splat(b.select(isZero, b.f32(std::numeric_limits<float>::infinity()), scale));
+  return b.divf(extreme, b.f32(limit));
+}
 
-  auto encode = [&](Value x) {
-    // A quotient can pass 127 only where the scale is subnormal.
-    Value quotient = b.greater(b.lesser(b.divf(x, divisor), b.splat(127.0f)), b.splat(-127.0f));
-    return b.toInt(quotient);
-  };
+/// By what elements are divided: infinity, which gives 0, where the scale is 0.
+static Value divisorOf(LaneBuilder &b, Value scale) {
+  Value isZero = b.cmp(arith::CmpFPredicate::OEQ, scale, b.f32(0.0f));
+  return b.splat(b.select(isZero, b.f32(std::numeric_limits<float>::infinity()), scale));
+}
+
+/// x / divisor. It can pass the limit only where the scale is subnormal.
+static Value quotientOf(LaneBuilder &b, Value x, Value divisor, float limit) {
+  return b.greater(b.lesser(b.divf(x, divisor), b.splat(limit)), b.splat(-limit));
+}
+
+/// The codes of one group: [begin, begin + count) of x, then zeros up to the padded size.
+static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value group, Value begin, Value count,
+                          Value scale) {
+  b.write(scale, op.getScales(), with(row, {group}));
+  Value divisor = divisorOf(b, scale);
+  auto encode = [&](Value x) { return b.toInt(quotientOf(b, x, divisor, op.getLargestCode())); };
   Value codes = op.getCodes();
   Type i8 = b.getI8Type();
   Value padded = b.dim(codes, rankOf(codes) - 1);
@@ -89,10 +98,49 @@ static void lower(LaneBuilder &b, QuantizeOp op) {
   int64_t rows = rankOf(x) - 1, group = op.getGroup();
   Value k = b.dim(x, rows), groups = b.dim(op.getScales(), rows);
   std::optional<int64_t> knownK = getConstantIntValue(k);
-  b.loops(with(leadingSizes(b, x, rows), {groups}), [&](ValueRange at) {
-    Value begin = b.mul(at.back(), group);
+  float limit = op.getLargestCode();
+  auto quantize = [&](ValueRange row, Value at, Value scale) {
+    Value begin = b.mul(at, group);
     Value count = knownK && *knownK % group == 0 ? b.index(group) : b.min(b.index(group), b.sub(k, begin));
-    quantizeGroup(b, op, at.drop_back(), at.back(), begin, count);
+    quantizeGroup(b, op, row, at, begin, count, scale ? scale : scaleOf(b, x, row, begin, count, limit));
+  };
+  if (!op.getPerRow())
+    return b.loops(with(leadingSizes(b, x, rows), {groups}),
+                   [&](ValueRange at) { quantize(at.drop_back(), at.back(), nullptr); });
+  b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
+    Value scale = scaleOf(b, x, row, b.index(0), k, limit);
+    b.loop(b.index(0), groups, [&](Value at) { quantize(row, at, scale); });
+  });
+}
+
+/// To nearest even: to 3 bits of fraction, and to a multiple of 2^-9 where a number is below 2^-6. |x| <= 448.
+static Value roundToFloat8(LaneBuilder &b, Value x) {
+  constexpr int32_t dropped = 23 - 3;
+  Type i32 = b.getI32Type();
+  auto constant = [&](int64_t value) { return b.splatInt(value, i32); };
+  Value bits = arith::BitcastOp::create(b, b.vectorOf(i32), x);
+  Value last = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(dropped)), constant(1));
+  Value nudged = b.add(bits, b.add(last, constant((1 << (dropped - 1)) - 1)));
+  Value cut = arith::AndIOp::create(b, nudged, constant(-(int64_t(1) << dropped)));
+  Value normal = arith::BitcastOp::create(b, b.vectorOf(b.getF32Type()), cut);
+  // The last digit of a float next to this one is 2^-9.
+  Value base = b.splat(0x1.8p14f), small = b.subf(b.addf(x, base), base);
+  return b.select(b.cmp(arith::CmpFPredicate::OLT, magnitude(b, x), b.splat(0x1p-6f)), small, normal);
+}
+
+static void lower(LaneBuilder &b, QuantizeFloatOp op) {
+  Value x = op.getX();
+  int64_t rows = rankOf(x) - 1;
+  Value k = b.dim(x, rows);
+  constexpr float limit = QuantizeFloatOp::kLargest;
+  b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
+    Value scale = scaleOf(b, x, row, b.index(0), k, limit);
+    b.write(scale, op.getScales(), row);
+    Value divisor = divisorOf(b, scale);
+    b.lanes(k, [&](Value at, Value mask) {
+      Value quotient = quotientOf(b, b.load(x, with(row, {at}), mask), divisor, limit);
+      b.storeFloat(roundToFloat8(b, quotient), op.getNumbers(), with(row, {at}), mask);
+    });
   });
 }
 
@@ -407,7 +455,7 @@ struct LowerRowwisePass : mlir::whit::impl::LowerRowwisePassBase<LowerRowwisePas
     SmallVector<Operation *> ops;
     getOperation().walk([&](Operation *op) { ops.push_back(op); });
     for (Operation *op : ops)
-      lowerOneOf<QuantizeOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp>(op);
+      lowerOneOf<QuantizeOp, QuantizeFloatOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp>(op);
   }
 };
 } // namespace

@@ -8,7 +8,7 @@
 include "mlir/Pass/PassBase.td"
 
 def LowerRowwisePass : Pass<"whit-lower-rowwise", "mlir::func::FuncOp"> {
-  let summary = "lowers quantize, dequantize, gather, norms, softmax and rotary on memrefs to loops over vectors";
+  let summary = "lowers quantize, quantize_float, dequantize, gather, norms, softmax and rotary on memrefs to loops over vectors";
   let description = [{
     Every row is computed alone: loops over the leading dimensions, then vectors of 16 along the last one, its tail masked.
 

@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--folder", type=Path, help="where everything is kept (default: whit/smollm2 in the user's cache)")
     p.add_argument("--question", default="What is the capital of France?")
     p.add_argument("--target", default="host", help="CPU to compile for (default: this one)")
-    p.add_argument("--activations", choices=("auto", "f32", "bf16", "int8"))
+    p.add_argument("--activations", choices=("auto", "f32", "bf16", "int8", "int8_token", "int4", "int4_token", "fp8_token"))
     p.add_argument("--threads", type=int, default=0, metavar="N")
     p.set_defaults(call=_demo)
     return parser

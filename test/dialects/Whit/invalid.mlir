@@ -161,6 +161,31 @@ func.func @f(%x: tensor<2x32xf32>, %c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %
 
 // -----
 
+func.func @f(%x: tensor<2x32xf32>, %c: tensor<2x1x32xi8>, %s: tensor<2x1xf32>, %m: tensor<2x1xi32>) {
+  // expected-error@+1 {{'whit.quantize' op bits is 9; it must be from 2 to 8}}
+  %0:3 = whit.quantize ins(%x : tensor<2x32xf32>) outs(%c, %s, %m : tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>) group = 32
+    bits = 9 -> tensor<2x1x32xi8>, tensor<2x1xf32>, tensor<2x1xi32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %n: tensor<2x32xbf16>, %s: tensor<2x1xf32>) {
+  // expected-error@+1 {{'whit.quantize_float' op scales has rank 2; it must have rank 1}}
+  %0:2 = whit.quantize_float ins(%x : tensor<2x32xf32>) outs(%n, %s : tensor<2x32xbf16>, tensor<2x1xf32>) -> tensor<2x32xbf16>, tensor<2x1xf32>
+  return
+}
+
+// -----
+
+func.func @f(%x: tensor<2x32xf32>, %n: tensor<2x31xbf16>, %s: tensor<2xf32>) {
+  // expected-error@+1 {{'whit.quantize_float' op numbers has size 31 in dimension 1; it must be 32}}
+  %0:2 = whit.quantize_float ins(%x : tensor<2x32xf32>) outs(%n, %s : tensor<2x31xbf16>, tensor<2xf32>) -> tensor<2x31xbf16>, tensor<2xf32>
+  return
+}
+
+// -----
+
 func.func @f(%x: tensor<2x32xf32>, %c: tensor<2x2x8xi8>, %s: tensor<2x2xf32>, %m: tensor<2x2xi32>) {
   // expected-error@+1 {{'whit.quantize' op codes has size 8 in its last dimension; it must be static and at least the group, 16}}
   %0:3 = whit.quantize ins(%x : tensor<2x32xf32>) outs(%c, %s, %m : tensor<2x2x8xi8>, tensor<2x2xf32>, tensor<2x2xi32>) group = 16

@@ -53,7 +53,8 @@ func.func @weights() -> (!whit.tensor<8x32xf32, #whit.format<int4_g32_f32>>, ten
 
 // CHECK-LABEL: func.func @matmuls
 func.func @matmuls(%x: tensor<?x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format<int4_g32>>, %p: tensor<1x288xi8>,
-                   %e: tensor<?x8xf32>, %c: tensor<?x1x32xi8>, %s: tensor<?x1xf32>, %m: tensor<?x1xi32>) {
+                   %e: tensor<?x8xf32>, %c: tensor<?x1x32xi8>, %s: tensor<?x1xf32>, %m: tensor<?x1xi32>,
+                   %h: tensor<?x32xbf16>, %l: tensor<?xf32>) {
   // CHECK: whit.matmul ins(%{{.*}}, %{{.*}} : tensor<?x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>)
   // CHECK-SAME: outs(%{{.*}} : tensor<?x8xf32>) -> tensor<?x8xf32>
   %0 = whit.matmul ins(%x, %w : tensor<?x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<?x8xf32>)
@@ -65,6 +66,11 @@ func.func @matmuls(%x: tensor<?x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format
   // CHECK: whit.quantize ins(%{{.*}} : tensor<?x32xf32>) outs(%{{.*}}, %{{.*}}, %{{.*}} : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>) group = 32
   %q:3 = whit.quantize ins(%x : tensor<?x32xf32>) outs(%c, %s, %m : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>) group = 32
     -> tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>
+  // CHECK: whit.quantize ins(%{{.*}} : tensor<?x32xf32>) {{.*}} group = 32 bits = 4 per_row ->
+  %r:3 = whit.quantize ins(%x : tensor<?x32xf32>) outs(%c, %s, %m : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>) group = 32
+    bits = 4 per_row -> tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>
+  // CHECK: whit.quantize_float ins(%{{.*}} : tensor<?x32xf32>) outs(%{{.*}}, %{{.*}} : tensor<?x32xbf16>, tensor<?xf32>) -> tensor<?x32xbf16>, tensor<?xf32>
+  %f:2 = whit.quantize_float ins(%x : tensor<?x32xf32>) outs(%h, %l : tensor<?x32xbf16>, tensor<?xf32>) -> tensor<?x32xbf16>, tensor<?xf32>
   // CHECK: whit.quantized_matmul ins(%{{.*}} : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>)
   %2 = whit.quantized_matmul ins(%q#0, %q#1, %q#2, %w : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>,
     !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<?x8xf32>) -> tensor<?x8xf32>

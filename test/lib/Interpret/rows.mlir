@@ -18,6 +18,35 @@ func.func @quantize() {
   return
 }
 
+// One scale for a row of two groups, and 7 as the largest code: 254 makes all of the first group but its last element 0.
+func.func @quantize_rows() {
+  %x = arith.constant dense<[[0.0, 1.5, -2.5, 7.0, -3.5, 0.0], [4.0, -18.0, 0.0, 19.0, 254.0, -127.0]]> : tensor<2x6xf32>
+  %codes = tensor.empty() : tensor<2x2x4xi8>
+  %scales = tensor.empty() : tensor<2x2xf32>
+  %sums = tensor.empty() : tensor<2x2xi32>
+  %q:3 = whit.quantize ins(%x : tensor<2x6xf32>) outs(%codes, %scales, %sums : tensor<2x2x4xi8>, tensor<2x2xf32>, tensor<2x2xi32>)
+    group = 4 bits = 4 per_row -> tensor<2x2x4xi8>, tensor<2x2xf32>, tensor<2x2xi32>
+  check.expect_eq_const %q#0, dense<[[[0, 2, -2, 7], [-4, 0, 0, 0]], [[0, 0, 0, 1], [7, -4, 0, 0]]]> : tensor<2x2x4xi8>
+  check.expect_eq_const %q#2, dense<[[7, -4], [1, 3]]> : tensor<2x2xi32>
+  %wanted = arith.constant dense<[[1.0, 1.0], [36.285714285714286, 36.285714285714286]]> : tensor<2x2xf32>
+  check.expect_close %q#1, %wanted ulps = 1 : tensor<2x2xf32>
+  return
+}
+
+// Four significant bits: 17 lies between 16 and 18 and goes to the even one, 19 to 20; below 2^-6 = 0.015625 there are only
+// multiples of 2^-9 = 0.001953125. A row of zeros has scale 0.
+func.func @quantize_float() {
+  %x = arith.constant dense<[[448.0, -17.0, 19.0, 0.0029296875, 0.0009765625, -0.0146484375], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                             [-896.0, 1.0, 3.0, 0.5, 34.5, 800.0]]> : tensor<3x6xf32>
+  %n = tensor.empty() : tensor<3x6xbf16>
+  %s = tensor.empty() : tensor<3xf32>
+  %q:2 = whit.quantize_float ins(%x : tensor<3x6xf32>) outs(%n, %s : tensor<3x6xbf16>, tensor<3xf32>) -> tensor<3x6xbf16>, tensor<3xf32>
+  check.expect_eq_const %q#0, dense<[[448.0, -16.0, 20.0, 0.00390625, 0.0, -0.015625], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                                     [-448.0, 0.5, 1.5, 0.25, 18.0, 384.0]]> : tensor<3x6xbf16>
+  check.expect_eq_const %q#1, dense<[1.0, 0.0, 2.0]> : tensor<3xf32>
+  return
+}
+
 // mean(x^2) = (4 + 4 + 0 + 8) / 4 = 4; with epsilon 0 the root is 2.
 func.func @rms_norm() {
   %x = arith.constant dense<[[2.0, -2.0, 0.0, 2.8284271247461903]]> : tensor<1x4xf32>

@@ -2,7 +2,12 @@
 // RUN: whit-opt %s -whit-quantize-activations=activations=int8 -split-input-file | FileCheck %s
 // RUN: whit-opt %s -whit-quantize-activations=activations=f32 -split-input-file | FileCheck %s --check-prefix=F32
 // RUN: not whit-opt %s -whit-quantize-activations=activations=int9 -split-input-file 2>&1 | FileCheck %s --check-prefix=BAD
-// BAD: error: activations is 'int9'; it must be auto, f32, bf16 or int8
+// BAD: error: activations is 'int9'; it must be auto, f32, bf16, int8, int8_token, int4, int4_token or fp8_token
+// RUN: whit-opt %s -whit-quantize-activations=activations=int8_token -split-input-file | FileCheck %s --check-prefix=TOKEN
+// RUN: whit-opt %s -whit-quantize-activations=activations=int4 -split-input-file | FileCheck %s --check-prefix=INT4
+// RUN: whit-opt %s -whit-quantize-activations=activations=int4_token -split-input-file | FileCheck %s --check-prefix=INT4TOKEN
+// RUN: whit-opt %s -whit-quantize-activations=activations=fp8_token -split-input-file | FileCheck %s --check-prefix=FP8
+// RUN: whit-opt %s -whit-quantize-activations=activations=fp8_token -split-input-file --remarks-filter-missed=.* --remark-format=emitRemark -o %t 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: whit-opt %s -whit-quantize-activations=activations=int8 -split-input-file --remarks-filter-missed=.* --remark-format=emitRemark -o %t 2>&1 | FileCheck %s --check-prefix=MISSED
 // RUN: whit-opt %s -whit-quantize-activations=activations=bf16 -split-input-file | FileCheck %s --check-prefix=BF16
 
@@ -19,6 +24,21 @@
 // BF16-NOT: linalg.generic
 // BF16: whit.matmul ins(%[[X]], %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>)
 // BF16: whit.matmul ins(%[[X]], %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<uint3_g32>>)
+// TOKEN-LABEL: func @shared
+// TOKEN: whit.quantize {{.*}} group = 32 per_row
+// INT4-LABEL: func @shared
+// INT4: whit.quantize {{.*}} group = 32 bits = 4 ->
+// INT4TOKEN-LABEL: func @shared
+// INT4TOKEN: whit.quantize {{.*}} group = 32 bits = 4 per_row ->
+// Floats of 8 bits are scaled and rounded once; each product of bf16 numbers is multiplied with the scale of its row.
+// FP8-LABEL: func @shared
+// FP8: %[[Q:.*]]:2 = whit.quantize_float ins(%{{.*}} : tensor<?x64xf32>) outs({{.*}} : tensor<?x64xbf16>, tensor<?xf32>)
+// FP8-NOT: whit.quantize_float
+// FP8: %[[Y:.*]] = whit.matmul ins(%[[Q]]#0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>)
+// FP8: linalg.generic {{.*}} ins(%[[Y]], %[[Q]]#1 : tensor<?x32xf32>, tensor<?xf32>) outs(%{{.*}} : tensor<?x32xf32>)
+// FP8: arith.mulf
+// FP8: whit.matmul ins(%[[Q]]#0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<uint3_g32>>)
+// FP8: linalg.generic
 func.func @shared(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   // CHECK: %[[Q:.*]]:3 = whit.quantize ins(%{{.*}} : tensor<?x64xf32>) outs({{.*}} : tensor<?x2x32xi8>, tensor<?x2xf32>, tensor<?x2xi32>) group = 32
   // CHECK-NOT: whit.quantize
@@ -55,6 +75,10 @@ whit.weight @a : !whit.tensor<32x64xf32, #whit.format<bf16>> = [#whit.source<"ro
 // CHECK-LABEL: func @wider
 // F32-LABEL: func @wider
 // BF16-LABEL: func @wider
+// FP8-LABEL: func @wider
+// FP8-NOT: whit.quantize_float
+// REMARK: activations stay f32: the numbers of f32 do not fit in bf16
+// REMARK: activations stay f32: the numbers of uint4_g32_min do not fit in bf16
 func.func @wider(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
   // BF16-NOT: truncf
   // BF16: whit.matmul ins(%{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<f32>>)

@@ -51,21 +51,23 @@ template <typename T> struct SameBits {
 // ---------------------------------------------------------------------------------------------------- quantize
 
 namespace {
-void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::vector<float> x, bool dynamic = false) {
+void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::vector<float> x, bool dynamic = false,
+                   int bits = 8, bool perRow = false) {
   int64_t groups = (k + group - 1) / group;
   std::string size = dynamic ? "?" : str(k), count = dynamic ? "?" : str(groups);
   std::string xType = "memref<?x" + size + "xf32, strided<[?, 1], offset: ?>>",
               codeType = "memref<?x" + count + "x" + str(padded) + "xi8>";
   std::string scaleType = "memref<?x" + count + "xf32>", sumType = "memref<?x" + count + "xi32>";
+  const float limit = (1 << (bits - 1)) - 1;
   SameBits<int8_t> codeBits;
   SameBits<float> scaleBits;
   for (const Machine &machine : machinesWithoutByteDots()) {
     SCOPED_TRACE(machine.name + " K " + str(k) + " group " + str(group) + (dynamic ? " dynamic" : ""));
-    auto kernel =
-        Kernel::compile(function("%x: " + xType + ", %c: " + codeType + ", %s: " + scaleType + ", %u: " + sumType,
-                                 "whit.quantize ins(%x : " + xType + ") outs(%c, %s, %u : " + codeType + ", " +
-                                     scaleType + ", " + sumType + ") group = " + str(group)),
-                        kPasses, machine);
+    auto kernel = Kernel::compile(
+        function("%x: " + xType + ", %c: " + codeType + ", %s: " + scaleType + ", %u: " + sumType,
+                 "whit.quantize ins(%x : " + xType + ") outs(%c, %s, %u : " + codeType + ", " + scaleType + ", " +
+                     sumType + ") group = " + str(group) + " bits = " + str(bits) + (perRow ? " per_row" : "")),
+        kPasses, machine);
     ASSERT_TRUE(kernel);
     std::vector<int8_t> codes(rows * groups * padded + 1, 55);
     std::vector<float> scales(rows * groups, -1);
@@ -78,14 +80,14 @@ void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::
         const float *from = &x[r * (k + 3) + 1 + g * group];
         int64_t length = std::min(group, k - g * group);
         float largest = 0;
-        for (int64_t i = 0; i < length; ++i)
-          largest = std::max(largest, std::fabs(from[i]));
-        float scale = largest / 127.0f;
+        const float *row = &x[r * (k + 3) + 1];
+        for (const float *at = perRow ? row : from; at < (perRow ? row + k : from + length); ++at)
+          largest = std::max(largest, std::fabs(*at));
+        float scale = largest / limit;
         ASSERT_EQ(scales[r * groups + g], scale) << r << " " << g;
         int32_t sum = 0;
         for (int64_t i = 0; i < padded; ++i) {
-          int expected =
-              i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -127.0f, 127.0f))) : 0;
+          int expected = i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -limit, limit))) : 0;
           ASSERT_EQ(codes[(r * groups + g) * padded + i], expected) << r << " " << g << " " << i;
           sum += expected;
         }
@@ -96,7 +98,7 @@ void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::
   }
 }
 
-void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded) {
+void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, int bits = 8, bool perRow = false) {
   std::vector<float> x = randomFloats(rows * (k + 3), 1);
   for (int64_t i = 0; i < k; ++i) {
     x[i + 1] = 0;                            // a row of zeros
@@ -104,8 +106,8 @@ void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded) {
     if (rows > 2)
       x[2 * (k + 3) + 1 + i] *= 0x1p-140f; // subnormal
   }
-  checkQuantize(rows, k, group, padded, x);
-  checkQuantize(rows, k, group, padded, x, true);
+  checkQuantize(rows, k, group, padded, x, false, bits, perRow);
+  checkQuantize(rows, k, group, padded, x, true, bits, perRow);
 }
 } // namespace
 
@@ -116,6 +118,71 @@ TEST(LowerQuantize, PaddedByFour) { checkQuantize(3, 63, 21, 24); }
 TEST(LowerQuantize, WholeRow) { checkQuantize(3, 200, 200, 200); }
 TEST(LowerQuantize, LongRow) { checkQuantize(2, 1537, 1537, 1544); }
 TEST(LowerQuantize, GroupOfOne) { checkQuantize(2, 5, 1, 4); }
+
+TEST(LowerQuantize, FourBits) { checkQuantize(3, 100, 32, 32, 4); }
+TEST(LowerQuantize, OneScaleForARow) { checkQuantize(3, 100, 20, 32, 8, true); }
+TEST(LowerQuantize, FourBitsAndOneScaleForARow) { checkQuantize(3, 576, 32, 32, 4, true); }
+
+namespace {
+/// The nearest number of the codec, the one with an even code where two are equally near.
+float nearest(const std::vector<float> &table, float x) {
+  size_t best = 0;
+  for (size_t code = 0; code < table.size(); ++code) {
+    double distance = std::fabs(double(table[code]) - x), least = std::fabs(double(table[best]) - x);
+    if (distance < least || (distance == least && code % 2 == 0)) // never where the entry is NaN
+      best = code;
+  }
+  return table[best];
+}
+
+void checkQuantizeFloat(int64_t rows, int64_t k, std::vector<float> x, bool dynamic) {
+  std::vector<float> table = whit::parseEncoding("float<e4m3 fn> * f32/channel", nullptr)->codec().table();
+  std::string size = dynamic ? "?" : str(k);
+  std::string xType = "memref<?x" + size + "xf32, strided<[?, 1], offset: ?>>", nType = "memref<?x" + size + "xbf16>";
+  SameBits<uint16_t> bits;
+  for (const Machine &machine : machinesWithoutByteDots()) {
+    SCOPED_TRACE(machine.name + " K " + str(k) + (dynamic ? " dynamic" : ""));
+    auto kernel = Kernel::compile(
+        function("%x: " + xType + ", %n: " + nType + ", %s: memref<?xf32>",
+                 "whit.quantize_float ins(%x : " + xType + ") outs(%n, %s : " + nType + ", memref<?xf32>)"),
+        kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<uint16_t> numbers(rows * k + 1, 55);
+    std::vector<float> scales(rows, -1);
+    kernel->call("f", {MemRef(x.data(), {rows, k}, {k + 3, 1}, 1), MemRef(numbers.data(), {rows, k}),
+                       MemRef(scales.data(), {rows})});
+    ASSERT_EQ(numbers.back(), 55);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float *from = &x[r * (k + 3) + 1];
+      float largest = 0;
+      for (int64_t i = 0; i < k; ++i)
+        largest = std::max(largest, std::fabs(from[i]));
+      ASSERT_EQ(scales[r], largest / 448.0f) << r;
+      for (int64_t i = 0; i < k; ++i) {
+        float quotient = scales[r] ? std::clamp(from[i] / scales[r], -448.0f, 448.0f) : 0;
+        ASSERT_EQ(whit::bfloatToFloat(numbers[r * k + i]), nearest(table, quotient))
+            << r << " " << i << " " << quotient;
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(bits.check(numbers));
+  }
+}
+} // namespace
+
+TEST(LowerQuantizeFloat, NearestNumbers) {
+  for (int64_t k : {5, 64, 576}) {
+    std::vector<float> x = randomFloats(4 * (k + 3), 1);
+    for (int64_t i = 0; i < k; ++i) {
+      x[i + 1] = 0;
+      x[2 * (k + 3) + 1 + i] *= 0x1p-140f; // subnormal
+      // Numbers, the middles between them, and what is next to these, down to less than the smallest; the scale is 1.
+      float magnitude = std::ldexp(float(32 + i % 32), 3 - int(i / 24)) * (i % 3 == 2 ? 1 + 0x1p-20f : 1);
+      x[(k + 3) + 1 + i] = i == 0 ? 448 : std::min(magnitude, 448.0f) * (i % 5 == 1 ? -1 : 1);
+    }
+    checkQuantizeFloat(4, k, x, false);
+    checkQuantizeFloat(4, k, x, true);
+  }
+}
 
 TEST(LowerQuantize, NotANumber) {
   for (const Machine &machine : machinesWithoutByteDots()) {

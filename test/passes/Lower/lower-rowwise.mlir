@@ -57,6 +57,40 @@ func.func @quantize(%x: memref<?x64xf32>, %codes: memref<?x2x32xi8>, %scales: me
 
 // -----
 
+// With one scale for a row, all of it is read before the first code is made, and each group repeats the scale.
+// CHECK-LABEL: @quantize_rows
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: arith.maximumf {{.*}} : vector<16xf32>
+// CHECK: %[[SCALE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
+// CHECK: scf.for
+// CHECK: memref.store %[[SCALE]]
+// CHECK-NOT: maximumf
+// CHECK: return
+func.func @quantize_rows(%x: memref<?x64xf32>, %codes: memref<?x2x32xi8>, %scales: memref<?x2xf32>, %sums: memref<?x2xi32>) {
+  whit.quantize ins(%x : memref<?x64xf32>) outs(%codes, %scales, %sums : memref<?x2x32xi8>, memref<?x2xf32>, memref<?x2xi32>) group = 32 bits = 4 per_row
+  return
+}
+
+// -----
+
+// Integer additions round to 3 bits of fraction; small numbers are rounded by what they are added to.
+// CHECK-LABEL: @quantize_float
+// CHECK-DAG: %[[HALF:.*]] = arith.constant dense<524287> : vector<16xi32>
+// CHECK-DAG: %[[BASE:.*]] = arith.constant dense<2.457600e+04> : vector<16xf32>
+// CHECK: %[[SCALE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
+// CHECK: memref.store %[[SCALE]]
+// CHECK: arith.divf %{{.*}} : vector<16xf32>
+// CHECK: arith.addi %{{.*}}, %[[HALF]]
+// CHECK: arith.addf %{{.*}}, %[[BASE]]
+// CHECK: arith.select
+func.func @quantize_float(%x: memref<?x64xf32>, %n: memref<?x64xbf16>, %s: memref<?xf32>) {
+  whit.quantize_float ins(%x : memref<?x64xf32>) outs(%n, %s : memref<?x64xbf16>, memref<?xf32>)
+  return
+}
+
+// -----
+
 // A negative index counts from the end; then one unsigned comparison decides between a row and zeros. Three-bit codes come
 // from a plane of two bits and one of one.
 // CHECK-LABEL: @gather(
