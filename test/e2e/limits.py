@@ -8,6 +8,13 @@ against the bound of its schedule (whit-check), and beside f64 against the error
 HIDDEN = 1e-5  # an element of MiniLM's last hidden state; they reach 6, where one unit in the last place is 4.8e-7
 LOGIT = 1e-3  # a logit of SmolLM2 in f32; they reach 30, behind 30 layers
 EMBEDDING = 1e-4  # an element of a pooled embedding of length 1, between two forms of one model
+
+# How far `--activations` may take a model that was not trained for it, beside f32 activations and the same weights: about twice what is
+# measured. Eight bits keep two digits of the largest value of a group or row; what is small beside it loses digits, and four bits keep
+# one digit at most.
+ACTIVATIONS_COSINE = {"int8_token": 8e-3, "int4": 0.07, "int4_token": 0.5, "fp8_token": 3e-3}  # 1 - cosine of MiniLM embeddings
+ACTIVATIONS_KL = {"int8": 0.01, "int8_token": 0.07, "int4": 1.5}  # mean KL of SmolLM2's next token, with weights of 4 bits
+
 QUANTIZED = 1e-4  # of the largest logit of SmolLM2 with weights of 4 bits and activations of f32: as LOGIT, without a unit
 
 # Models whose weights are quantized while compiling.

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from limits import ACTIVATIONS_COSINE
 from real import model_path
 from stablehlo_models import flags, program
 
@@ -72,6 +73,18 @@ def test_bf16_is_within_its_bound_and_close(tools, minilm, compiled, tmp_path):
     text = tools.run("whit-compile", minilm, "-o", tmp_path / "m.mlir", "--weights=bf16", "--activations=bf16", "--stop-after=fused", "--quiet")
     matmuls = [line for line in (tmp_path / "m.mlir").read_text().splitlines() if " whit.matmul " in line]
     assert matmuls and all("xbf16>, !whit.tensor" in line for line in matmuls), text.out
+
+
+@pytest.mark.parametrize("activations", ACTIVATIONS_COSINE)
+def test_quantized_activations_are_within_their_bound_and_close(tools, minilm, compiled, tmp_path, activations):
+    exact = embed(tools, compiled(minilm, "--weights=int8_g32", "--activations=f32")[0])
+    artifact, _ = compiled(minilm, "--weights=int8_g32", f"--activations={activations}")
+    np.savez(tmp_path / "in.npz", **feeds())
+    done = tools.run("whit-check", minilm, artifact, "--inputs", tmp_path / "in.npz")
+    assert "regions within their bounds" in done.out
+    lost = 1 - cosine(exact, embed(tools, artifact))
+    print(f"1 - cosine {lost:.2g}")
+    assert lost <= ACTIVATIONS_COSINE[activations]
 
 
 def test_bf16_rows_do_not_depend_on_their_batch(tools, minilm, compiled):

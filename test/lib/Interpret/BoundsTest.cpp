@@ -190,6 +190,21 @@ TEST_F(Bounds, CodesNextToATieMayMoveByOne) {
   EXPECT_EQ(codes.bounds, (std::vector<double>{0, 1, 1, 0}));
 }
 
+TEST_F(Bounds, Float8NextToATieMayMoveByOneStep) {
+  const char *text = R"(func.func @f(%x: tensor<1x4xf32>, %w: tensor<1x4xf32>) -> tensor<1x4xbf16> {
+    %y = arith.mulf %x, %w : tensor<1x4xf32>
+    %n = tensor.empty() : tensor<1x4xbf16>
+    %s = tensor.empty() : tensor<1xf32>
+    %q:2 = whit.quantize_float ins(%y : tensor<1x4xf32>) outs(%n, %s : tensor<1x4xbf16>, tensor<1xf32>)
+      -> tensor<1x4xbf16>, tensor<1xf32>
+    return %q#0 : tensor<1x4xbf16>
+  })";
+  // 17 lies between 16 and 18, and 2^-10 between 0 and 2^-9; 17.5 lies between nothing.
+  Tensor numbers = run(text, {tensor({1, 4}, {448, 17, 0x1p-10f, -17.5}), tensor({1, 4}, {1, 1, 1, 1})});
+  EXPECT_EQ(numbers.floats, (std::vector<double>{448, 16, 0, -18}));
+  EXPECT_EQ(numbers.bounds, (std::vector<double>{0, 2, 0x1p-9, 0}));
+}
+
 /// One row of attention over 200 tokens, in the order of a running maximum; a mask of numbers, infinities and lowest floats.
 class AttentionBounds : public Bounds, public ::testing::WithParamInterface<bool> {};
 

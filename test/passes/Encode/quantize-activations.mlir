@@ -103,6 +103,8 @@ whit.weight @b : !whit.tensor<32x64xf32, #whit.format<uint4_g32_min>> = [#whit.s
 // BF16: whit.matmul ins(%arg0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
 // F32-LABEL: func @stored
 // F32: whit.matmul ins(%{{.*}} : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<bf16>>)
+// FP8-LABEL: func @stored
+// FP8: whit.quantize_float ins(%{{.*}} : tensor<?x64xf32>)
 func.func @stored(%x: tensor<?x64xbf16>, %m: index) -> tensor<?x32xf32> {
   %s = tensor.empty(%m) : tensor<?x64xf32>
   %wide = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}

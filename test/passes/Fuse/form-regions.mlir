@@ -43,6 +43,36 @@ func.func @softmax(%x: tensor<?x64xf32>, %m: index) -> tensor<?x64xf32> {
 
 // -----
 
+// Floats of 8 bits come out of the region of the norm; the scale of a row meets the sums of a matmul where these are made.
+// CHECK-LABEL: func @float8
+func.func @float8(%x: tensor<?x64xf32>, %v: tensor<64xf32>, %m: index) -> tensor<?x64xf32> {
+  // CHECK: %[[Q:.*]]:2 = whit.region "quantize_float"
+  // CHECK: whit.rms_norm
+  // CHECK: whit.quantize_float
+  // CHECK: whit.region
+  // CHECK: whit.matmul
+  // CHECK-NOT: whit.region
+  // CHECK: linalg.generic {{.*}} ins(%{{.*}}, %[[Q]]#1
+  // CHECK-NOT: whit.region
+  %w = whit.constant @w : !whit.tensor<64x64xf32, #whit.format<int4_g32>>
+  %e = tensor.empty(%m) : tensor<?x64xf32>
+  %h = tensor.empty(%m) : tensor<?x64xbf16>
+  %s = tensor.empty(%m) : tensor<?xf32>
+  %n = whit.rms_norm ins(%x, %v : tensor<?x64xf32>, tensor<64xf32>) outs(%e : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+  %q:2 = whit.quantize_float ins(%n : tensor<?x64xf32>) outs(%h, %s : tensor<?x64xbf16>, tensor<?xf32>) -> tensor<?x64xbf16>, tensor<?xf32>
+  %y = whit.matmul ins(%q#0, %w : tensor<?x64xbf16>, !whit.tensor<64x64xf32, #whit.format<int4_g32>>) outs(%e : tensor<?x64xf32>) -> tensor<?x64xf32>
+  %z = linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+      ins(%y, %q#1 : tensor<?x64xf32>, tensor<?xf32>) outs(%e : tensor<?x64xf32>) {
+  ^bb0(%l: f32, %r: f32, %o: f32):
+    %p = arith.mulf %l, %r : f32
+    linalg.yield %p : f32
+  } -> tensor<?x64xf32>
+  return %z : tensor<?x64xf32>
+}
+whit.weight @w : !whit.tensor<64x64xf32, #whit.format<int4_g32>> = [#whit.source<"blocks", 64, [#whit.blob<"m", 0 : 2048 x ui8, "0">, #whit.blob<"m", 0 : 256 x f16, "0">]>]
+
+// -----
+
 // Two matmuls and the product behind them share tiles of columns; a matmul behind that needs whole rows and stands alone.
 // CHECK-LABEL: func @gate_up_down
 // WHY: not fused: a matmul reads its whole input for every tile
