@@ -9,6 +9,7 @@
 #include "runtime/encoding/Carrier.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -205,21 +206,38 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
           QuantizeFloatOp::create(b, loc, TypeRange{numbers.getType(), scales.getType()}, op.getX(), numbers, scales);
     }
     b.setInsertionPoint(op);
-    Value empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, op.getY()), b.getF32Type());
+    Value y = op.getY(), empty = tensor::EmptyOp::create(b, loc, tensor::getMixedSizes(b, loc, y), b.getF32Type());
     Value sums = MatmulOp::create(b, loc, empty.getType(), quantize->getResult(0), op.getW(), empty,
                                   /*place=*/PlaceAttr(), /*schedule=*/ScheduleAttr())
                      ->getResult(0);
-    int64_t rank = cast<RankedTensorType>(op.getY().getType()).getRank();
+    int64_t rank = cast<RankedTensorType>(y.getType()).getRank();
     AffineMap all = b.getMultiDimIdentityMap(rank), row = all.dropResult(rank - 1);
     SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
     auto scaled =
-        linalg::GenericOp::create(b, loc, op->getResultTypes(), ValueRange{sums, quantize->getResult(1)}, op.getY(),
+        linalg::GenericOp::create(b, loc, empty.getType(), ValueRange{sums, quantize->getResult(1)}, empty,
                                   ArrayRef{all, row, all}, loops, [](OpBuilder &b, Location loc, ValueRange values) {
                                     Value product = arith::MulFOp::create(b, loc, values[0], values[1]);
                                     linalg::YieldOp::create(b, loc, product);
                                   });
     op->replaceAllUsesWith(scaled);
+    if (!y.getDefiningOp<tensor::EmptyOp>())
+      writeTo(y, scaled.getResult(0));
     op.erase();
+  }
+
+  /// An output of the function is written as other elementwise results are, which forget their destination when they are fused.
+  static void writeTo(Value destination, Value made) {
+    auto collapse = destination.getDefiningOp<tensor::CollapseShapeOp>();
+    auto expand = made.hasOneUse() ? dyn_cast<tensor::ExpandShapeOp>(*made.user_begin()) : nullptr;
+    if (collapse && expand && expand.getType() == collapse.getSrcType()) {
+      destination = collapse.getSrc();
+      made = expand;
+    }
+    OpBuilder b(made.getContext());
+    b.setInsertionPointAfterValue(made);
+    auto copy =
+        bufferization::MaterializeInDestinationOp::create(b, made.getLoc(), destination.getType(), made, destination);
+    made.replaceAllUsesExcept(copy.getResult(), copy);
   }
 
   Activations wanted = kActivations[0];

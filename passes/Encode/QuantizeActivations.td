@@ -31,6 +31,6 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
   }];
   let options = [Option<"activations", "activations", "std::string", "\"auto\"", 
     "auto, f32, bf16, int8, int8_token, int4, int4_token or fp8_token">];
-  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect"];
+  let dependentDialects = ["mlir::arith::ArithDialect", "mlir::bufferization::BufferizationDialect", "mlir::linalg::LinalgDialect", "mlir::tensor::TensorDialect"];
 }
 #endif

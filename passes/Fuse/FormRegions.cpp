@@ -184,7 +184,9 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
   void writeToOutputs(Block &block) {
     for (auto copy : llvm::make_early_inc_range(block.getOps<bufferization::MaterializeInDestinationOp>())) {
       Value value = copy.getSource(), destination = copy.getDest();
-      if (!isa<BlockArgument>(destination) || !destination.hasOneUse() || !copy->getNumResults())
+      bool isWrittenHere = llvm::all_of(destination.getUsers(),
+                                        [&](Operation *user) { return user == copy || isa<tensor::DimOp>(user); });
+      if (!isa<BlockArgument>(destination) || !isWrittenHere || !copy->getNumResults())
         continue;
       auto expand = value.getDefiningOp<tensor::ExpandShapeOp>();
       if (expand && !expand->hasOneUse())
