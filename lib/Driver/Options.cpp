@@ -31,18 +31,15 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
   --weights=FORMAT         quantize float weights, for example to int4_g32
   --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
-  --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
   --activations=TYPE       auto (default), f32, bf16, int8, int4; int8_token, int4_token, fp8_token: one scale for each row
   --kv=FORMAT              format of keys and values, f32 by default: f16, int8, uint4_min ...
-  --kv-hadamard            spread each key over all its features before it is quantized
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
   --params=FILE            .safetensors or .npz whose tensors are arguments of a StableHLO program
                            .gguf beside an .onnx model: its tensors take the place of the model's weights
   --param-names=FILE       JSON list: the tensor that each argument is, in order
-                           JSON object, for .gguf: from weights of the model to tensors of the file
   --embed-weights          one file: weights inside OUT.so
   --explain[=FILE]         why each choice was made, as text
   --report=FILE            what each weight cost and lost, stages, times and choices: .html, .txt or .json
@@ -53,6 +50,11 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
 )";
 
 constexpr StringLiteral kHelpAll = R"(
+More about formats:
+  --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
+  --kv-hadamard            spread each key over all its features before it is quantized
+  --param-names=FILE       for .gguf: a JSON object from weights of the model to tensors of the file
+
 Looking inside:
   --stop-after=STAGE       print the module after a stage: imported raised encoded fused laid-out tiled lowered
   --start-from=STAGE       MODEL is an .mlir file that has passed this stage (default imported)

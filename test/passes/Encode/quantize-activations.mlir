@@ -129,7 +129,7 @@ whit.weight @a : !whit.tensor<32x64xf32, #whit.format<bf16>> = [#whit.source<"ro
 // F32-LABEL: func @carried
 // BF16-LABEL: func @carried
 func.func @carried(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<?x32xf32>) {
-  // CHECK: whit.quantized_matmul {{.*}} #whit.format<"float<e2m1> * e8m0/16">
+  // CHECK: whit.quantized_matmul {{.*}} #whit.format<zqfp4_m1_g16>
   // CHECK: whit.matmul {{.*}} #whit.format<"float<e3m2> * e8m0/16">
   %a = whit.constant @a : !whit.tensor<32x64xf32, #whit.format<"float<e2m1> * e8m0/16">>
   %b = whit.constant @b : !whit.tensor<32x64xf32, #whit.format<"float<e3m2> * e8m0/16">>
