@@ -275,21 +275,9 @@ void checkShapes(const std::string &format, int64_t group, Activations activatio
 
 /// Every row of the table, its groups and types of scales in turn, and a formula of every kind.
 std::vector<std::string> formats() {
-  const char *groupings[] = {"_g32", "_channel", "_g16", "_tensor", "_g6", "_g128", "_g20", "_g64"};
-  const char *types[] = {"_f32", "", "_bf16"};
-  std::vector<std::string> names = formulasOfEveryKind();
-  int64_t i = 0;
-  for (const std::string &stem : formatStems()) {
-    if (parseEncoding(stem, nullptr)) { // it has one grouping, or none
-      names.push_back(stem);
-      continue;
-    }
-    size_t cut = stem.find('_');
-    std::string suffix = cut == std::string::npos ? "" : stem.substr(cut);
-    std::string name = stem.substr(0, cut) + groupings[i % 8] + suffix;
-    names.push_back(name + (parseEncoding(name + types[i % 3], nullptr) ? types[i % 3] : "")); // not all have a type
-    ++i;
-  }
+  std::vector<std::string> names = oneOfEachRow({"g32", "channel", "g16", "tensor", "g6", "g128", "g20", "g64"});
+  for (const std::string &formula : formulasOfEveryKind())
+    names.push_back(formula);
   return names;
 }
 

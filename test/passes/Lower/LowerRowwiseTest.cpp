@@ -208,25 +208,11 @@ TEST(LowerQuantize, NotANumber) {
 namespace {
 /// Every stem of Formats.def, with groups that divide K, do not, or are the whole row, and each scale type; then other formulas.
 std::vector<std::string> formats() {
-  std::vector<std::string> names;
-  int i = 0;
-  for (const std::string &stem : whit::formatStems()) {
-    size_t bar = stem.find('_');
-    if (whit::parseEncoding(stem, nullptr)) { // it has one grouping, or none
-      names.push_back(stem);
-      continue;
-    }
-    const char *groupings[] = {"_g32", "_channel", "_g20", "_tensor"}, *scales[] = {"", "_f32", "_bf16"};
-    std::string suffix = bar == std::string::npos ? "" : stem.substr(bar);
-    std::string name = stem.substr(0, bar) + groupings[i % 4] + suffix;
-    names.push_back(name +
-                    (whit::parseEncoding(name + scales[i % 3], nullptr) ? scales[i % 3] : "")); // not all have a type
-    ++i;
-  }
+  std::vector<std::string> names = whit::oneOfEachRow({"g32", "channel", "g20", "tensor"});
   for (const std::string &formula : whit::formulasOfEveryKind())
     names.push_back(formula);
   std::mt19937 random(9);
-  for (i = 0; i < 30; ++i)
+  for (int i = 0; i < 30; ++i)
     names.push_back(whit::randomFormula(random));
   return names;
 }

@@ -42,9 +42,26 @@ inline std::vector<std::string> formulasOfEveryKind() {
       "(int<3> - 3.5) * f16/32",                                                    // a zero between the codes
       "(int<4> - u4/64) * shift/32 * f32/channel",                                  // a zero with a block of its own
       "table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128",                          // planes
-      "int<4> * f16/32 + table<-1 0.5 2 3> * u3/16 + f16/64", // terms of two kinds and widths, and a minimum
+      "int<4> * f16/32 + table<-1 0.5 2 3> * u3/16 * f16/64 + f16/64", // terms of two kinds and widths, and a minimum
       "(int<2> - 2) * f16/32 + float<e4m3 fn> * e8m0/64 + int<1> * bf16/channel", // three
   };
+}
+
+/// A name for each row of the table; families take the groupings and the types of scales in turn.
+inline std::vector<std::string> oneOfEachRow(const std::vector<std::string> &groupings) {
+  const char *types[] = {"", "_f32", "_bf16"};
+  std::vector<std::string> names;
+  size_t i = 0;
+  for (const FormatRow &row : formatRows()) {
+    std::string name(row.stem);
+    if (row.isFamily) {
+      bool hasTypes = row.formula.find("$T") != row.formula.npos;
+      name += "_" + groupings[i % groupings.size()] + std::string(row.suffix) + (hasTypes ? types[i % 3] : "");
+      ++i;
+    }
+    names.push_back(name);
+  }
+  return names;
 }
 
 namespace random_encodings {
