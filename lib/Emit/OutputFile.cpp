@@ -138,13 +138,26 @@ Error OutputFile::append(const OutputFile &other) {
 Error OutputFile::commit() { return commitAll(std::ref(*this)); }
 
 Error OutputFile::commitAll(ArrayRef<std::reference_wrapper<OutputFile>> files) {
-  // The slow part first: between the first new name and the last, nothing waits for the disk.
+  // The slow parts first: between the first new name and the last, nothing waits for the disk.
   for (OutputFile &file : files)
     if (!file.folder.empty() && fsync(file.descriptor) != 0)
       return file.failed("write");
   for (OutputFile &file : files)
-    if (Error error = file.place())
+    if (Error error = file.giveName())
       return error;
+  // What is replaced stays open until all is in place: to free the blocks of a large file takes long.
+  SmallVector<int> replaced;
+  for (OutputFile &file : files)
+    replaced.push_back(file.folder.empty() ? -1 : open(file.target.c_str(), O_PATH | O_CLOEXEC));
+  Error error = Error::success();
+  for (OutputFile &file : files)
+    if (!error)
+      error = file.place();
+  for (int old : replaced)
+    if (old >= 0)
+      close(old);
+  if (error)
+    return error;
   // The new names themselves must survive a power cut; a file system that cannot do that still has the files.
   for (OutputFile &file : files) {
     int directory = file.folder.empty() ? -1 : open(file.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -156,13 +169,8 @@ Error OutputFile::commitAll(ArrayRef<std::reference_wrapper<OutputFile>> files) 
   return Error::success();
 }
 
-Error OutputFile::place() {
-  if (folder.empty()) { // standard output, devices
-    if (close(std::exchange(descriptor, -1)) != 0)
-      return failed("write");
-    return Error::success();
-  }
-  if (temporary.empty()) {
+Error OutputFile::giveName() {
+  if (!folder.empty() && temporary.empty()) {
     std::string name = temporaryName(target);
     std::string self = "/proc/self/fd/" + std::to_string(descriptor);
     sys::RemoveFileOnSignal(name);
@@ -175,6 +183,12 @@ Error OutputFile::place() {
   }
   if (close(std::exchange(descriptor, -1)) != 0)
     return failed("write");
+  return Error::success();
+}
+
+Error OutputFile::place() {
+  if (temporary.empty()) // standard output, devices
+    return Error::success();
   if (rename(temporary.c_str(), target.c_str()) != 0)
     return failed("rename the finished file");
   sys::DontRemoveFileOnSignal(temporary);

@@ -38,6 +38,7 @@ public:
 private:
   OutputFile() = default;
   void discard();
+  llvm::Error giveName(); ///< writing is over
   llvm::Error place();
   llvm::Error failed(llvm::StringRef action) const;
 
