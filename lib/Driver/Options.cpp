@@ -5,6 +5,7 @@
 #include "Driver/Options.h"
 
 #include "Emit/Artifact.h"
+#include "Encode/FormatRules.h"
 #include "Pipeline.h"
 
 #include "runtime/encoding/CacheBlock.h"
@@ -107,15 +108,12 @@ Error readFormats(const std::string &path) {
 }
 
 Error checkFormatMap(StringRef map) {
-  while (!map.empty()) {
-    StringRef entry;
-    std::tie(entry, map) = map.split(',');
-    auto [glob, format] = entry.rsplit('=');
-    if (glob.empty() || format.empty())
-      return usage("--format-map: '" + entry + "' is not GLOB=FORMAT");
+  auto entries = mlir::whit::FormatRules::split(map);
+  if (!entries)
+    return usage(toString(entries.takeError()));
+  for (auto [glob, format] : *entries)
     if (Error error = checkFormat("--format-map", format))
       return error;
-  }
   return Error::success();
 }
 

@@ -21,21 +21,42 @@ llvm::Error FormatRules::add(StringRef flag, StringRef pattern, StringRef format
   return llvm::Error::success();
 }
 
+llvm::Expected<std::vector<std::pair<StringRef, StringRef>>> FormatRules::split(StringRef formatMap) {
+  std::vector<std::pair<StringRef, StringRef>> entries;
+  size_t begin = 0, equals = StringRef::npos;
+  int depth = 0; // of brackets behind the first equal sign: those of a name may stand alone
+  for (size_t i = 0; i <= formatMap.size(); ++i) {
+    char letter = i < formatMap.size() ? formatMap[i] : ',';
+    bool isEnd = i == formatMap.size() || (letter == ',' && depth <= 0);
+    if (letter == '=' && depth <= 0)
+      equals = i;
+    else if (equals != StringRef::npos)
+      depth += (letter == '<' || letter == '(') - (letter == '>' || letter == ')');
+    if (!isEnd)
+      continue;
+    StringRef entry = formatMap.slice(begin, i);
+    bool isWhole = equals != StringRef::npos && equals > begin && equals + 1 < i;
+    if (!entry.empty() && !isWhole)
+      return llvm::createStringError("--format-map: '" + entry + "' is not GLOB=FORMAT");
+    if (!entry.empty())
+      entries.emplace_back(formatMap.slice(begin, equals), formatMap.slice(equals + 1, i));
+    begin = i + 1, equals = StringRef::npos, depth = 0;
+  }
+  return entries;
+}
+
 llvm::Expected<FormatRules> FormatRules::read(StringRef keep, StringRef formatMap, StringRef weights) {
   FormatRules result;
   for (StringRef pattern : llvm::split(keep, ','))
     if (!pattern.empty())
       if (llvm::Error error = result.add("--keep", pattern, ""))
         return std::move(error);
-  for (StringRef entry : llvm::split(formatMap, ',')) {
-    if (entry.empty())
-      continue;
-    auto [pattern, format] = entry.rsplit('=');
-    if (pattern.empty() || format.empty())
-      return llvm::createStringError("--format-map: '" + entry + "' is not GLOB=FORMAT");
+  auto entries = split(formatMap);
+  if (!entries)
+    return entries.takeError();
+  for (auto [pattern, format] : *entries)
     if (llvm::Error error = result.add("--format-map", pattern, format))
       return std::move(error);
-  }
   if (!weights.empty())
     if (llvm::Error error = result.add("--weights", "*", weights))
       return std::move(error);

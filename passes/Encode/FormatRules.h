@@ -31,6 +31,9 @@ public:
   /// keep would lose its bits in silence.
   std::string firstUnused(ModuleOp module) const;
 
+  /// The entries of --format-map, as GLOB and FORMAT. Commas and equal signs inside the brackets of a formula are part of it.
+  static llvm::Expected<std::vector<std::pair<StringRef, StringRef>>> split(StringRef formatMap);
+
 private:
   llvm::Error add(StringRef flag, StringRef pattern, StringRef format);
 

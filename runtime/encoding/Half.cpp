@@ -92,6 +92,15 @@ int encodePower(float value) {
   return std::clamp(exponent - (fraction == 0.5f) + 127, 0, 254);
 }
 
+/// ZeroQuant-FP (2023): 2^-ceil(log2(1 / value)). The codes above 149 are 0.
+int encodeShift(float value) {
+  if (!(value > 0))
+    return 255;
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  return std::clamp(1 - exponent, 0, 149);
+}
+
 } // namespace
 
 float loadScale(ScaleType type, const uint8_t *bytes) {
@@ -141,8 +150,7 @@ void storeScale(ScaleType type, float value, uint8_t *bytes) {
     *bytes = std::isnan(value) ? 0xff : uint8_t(encodeSmall(kUE5M3, value));
     return;
   case ScaleType::Shift:
-    // ZeroQuant-FP (2023): 2^-ceil(log2(1 / value)).
-    *bytes = value > 0 && value < 1 ? uint8_t(encodePower(1 / value) - 127) : 0;
+    *bytes = uint8_t(encodeShift(value));
     return;
   default:
     *bytes = uint8_t(encodeInteger(type, value));

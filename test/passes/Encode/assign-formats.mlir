@@ -20,6 +20,10 @@ whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"
 // RUN: whit-opt %s "-whit-assign-formats=format-map=/layers/0/*=int3_g16 quantizer=nearest" | FileCheck %s --check-prefix=NODE
 // NODE: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int3_g16>> ={{.*}} by "nearest"
 // NODE: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>>
+// Equal signs and commas inside a formula belong to it.
+// RUN: whit-opt %s "-whit-assign-formats=format-map='pr*=float<e4m3 fnuz bias=11> * f16/32,he*=(int<4> - 7) * f16/64x1'" | FileCheck %s --check-prefix=FORMULA
+// FORMULA: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<fp8_e4m3b11fnuz_g32>>
+// FORMULA: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<"(int<4> - 7) * f16/64x1">>
 // CHECK: whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>>
 whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 // What the model has quantized stays as it is.

@@ -218,6 +218,21 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PackTest,
                                          std::pair{17, 100}, std::pair{33, 5}, std::pair{2, 0}));
 
 /// All 2^bits codes against all zero codes and several scales, decoded by the formula written out again.
+/// Repacking keeps what a stored scale means, whichever of its codes says it.
+TEST(EncodingScales, EveryByteRoundTrips) {
+  for (ScaleType type = ScaleType::E8M0; type <= ScaleType::I8; type = ScaleType(int(type) + 1))
+    for (int code = 0; code < 256; ++code) {
+      uint8_t byte = uint8_t(code), again = 0;
+      float value = loadScale(type, &byte);
+      bool isCode =
+          scaleBits(type) == 8 || (value < 0 ? -value <= largestScale(type) + 1 : value <= largestScale(type));
+      if (std::isnan(value) || !isCode)
+        continue;
+      storeScale(type, value, &again);
+      EXPECT_EQ(loadScale(type, &again), value) << nameOf(type) << " code " << code;
+    }
+}
+
 TEST(EncodingDecode, EveryCodeOfEveryFormat) {
   for (const Encoding &encoding : integerEncodings({"channel"})) {
     if (encoding.isPlain())
