@@ -11,6 +11,7 @@
 // the caches hold, they come from memory. A few outputs are checked against plain loops. Time is that of the thread, so that other
 // work on the machine disturbs little.
 
+#include "runtime/encoding/Carrier.h"
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
 
@@ -43,7 +44,7 @@ struct Problem {
     if (!parsed)
       fail(why);
     encoding = *parsed;
-    isInteger = activations == "int8" || (activations == "auto" && whit::hasIntegerCodes(encoding));
+    isInteger = activations == "int8" || (activations == "auto" && whit::integerCarriers(encoding).has_value());
     int64_t panel = whit::solvePlace(encoding, whit::kPanelColumns, k).panelBytes;
     bool isFilled = columns.back() == 'M';
     n = isFilled ? std::max<int64_t>(1, (atoll(columns.c_str()) << 20) / panel) * whit::kPanelColumns

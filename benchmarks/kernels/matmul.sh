@@ -24,7 +24,7 @@ features=${FEATURES:-$(sed -n '/^flags/{s/^[^:]*: //p;q}' /proc/cpuinfo | tr ' '
 kernel() {
   "$work/matmul" describe "$1" "$n" "$k" "$activations" "$features" "${SCHEDULE:-}" > "$work/kernel.mlir" &&
   "$build/bin/whit-opt" "$work/kernel.mlir" -o "$work/llvm.mlir" --pass-pipeline='builtin.module(
-    func.func(whit-lower-matmul,whit-lower-dot),canonicalize,cse,expand-strided-metadata,convert-scf-to-cf,
+    func.func(whit-lower-matmul,whit-lower-dot),whit-lower-lookup,canonicalize,cse,expand-strided-metadata,convert-scf-to-cf,
     convert-math-to-llvm,convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,convert-cf-to-llvm,
     convert-func-to-llvm,reconcile-unrealized-casts)' &&
   "$llvm/mlir-translate" --mlir-to-llvmir "$work/llvm.mlir" -o "$work/kernel.ll" &&
