@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Weights of a GGUF file in an ONNX model: `whit-compile model.onnx --params=weights.gguf` beside ONNX Runtime in f32 on the values that
-the `gguf` package gives the same blocks. (llama.cpp itself is not needed: the file's numbers and the graph define its perplexity, up to
-how activations are rounded.)"""
+the `gguf` package gives the same blocks, and, in a long run where it is installed (llama_cpp.py), beside llama.cpp on the same file."""
+import collections
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import llama_cpp
 import reference
+from ledger import record
 
 gguf = pytest.importorskip("gguf")
 onnx = pytest.importorskip("onnx")
@@ -53,8 +56,7 @@ class Model:
         with open(folder / location, "wb") as file:  # a hole: nothing of it may be used
             file.truncate((source.parent / location).stat().st_size)
         self.writer = gguf.GGUFWriter(str(self.gguf), "llama")
-        self.writer.add_uint32("llama.attention.head_count", HEADS)
-        self.writer.add_uint32("llama.attention.head_count_kv", KEY_HEADS)
+        self.describe(stored["model.embed_tokens.weight"].dims)
 
         def value(name):
             tensor = onnx.TensorProto()
@@ -81,6 +83,21 @@ class Model:
         self.writer.write_kv_data_to_file()
         self.writer.write_tensors_to_file()
         self.writer.close()
+
+    def describe(self, embedding):
+        """What the converter's reader takes (heads), and all else that llama.cpp asks for."""
+        writer = self.writer
+        writer.add_head_count(HEADS)
+        writer.add_head_count_kv(KEY_HEADS)
+        writer.add_block_count(LAYERS)
+        writer.add_context_length(8192)
+        writer.add_embedding_length(embedding[1])
+        writer.add_feed_forward_length(1536)
+        writer.add_layer_norm_rms_eps(1e-5)
+        writer.add_rope_freq_base(1e5)
+        writer.add_rope_dimension_count(64)
+        writer.add_vocab_size(embedding[0])
+        writer.add_tokenizer_model("none")
 
     def add(self, name: str, kind, initializer: str, rows: np.ndarray, heads: int | None = None, transposed: bool = False):
         rows = np.ascontiguousarray(rows, np.float32)
@@ -110,7 +127,7 @@ def text() -> str:
        for name in ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "IQ4_NL")],
 )  # fmt: skip
 def test_perplexity_of_smollm2(tools, optimum_fp32, tokens, tmp_path, name, count, activations, bound):
-    ort = pytest.importorskip("onnxruntime")
+    ort, start = pytest.importorskip("onnxruntime"), time.monotonic()
     model = Model(optimum_fp32, gguf.GGMLQuantizationType[name], tmp_path)
     tools.run("whit-compile", model.onnx, f"--params={model.gguf}", f"--activations={activations}", "-o", tmp_path / "m.so")
     whole = onnx.load(str(optimum_fp32))
@@ -118,18 +135,27 @@ def test_perplexity_of_smollm2(tools, optimum_fp32, tokens, tmp_path, name, coun
         if tensor.name in model.values:
             tensor.CopyFrom(onnx.numpy_helper.from_array(model.values[tensor.name], tensor.name))
     session = ort.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
+    llama = llama_cpp.LlamaCpp(model.gguf, CHUNK) if llama_cpp.is_there() and count == LONG else None
     ids = np.array(tokens.encode(text())[:count], np.int64)
     assert len(ids) == count
-    ours, theirs = [], []
+    found = collections.defaultdict(list)
     for begin in range(0, count, CHUNK):
         chunk = ids[begin:begin + CHUNK]
         feeds = {"input_ids": chunk[None], "attention_mask": np.ones((1, len(chunk)), np.int64), "position_ids": np.arange(len(chunk))[None]}
         past = {i.name: np.zeros((1, KEY_HEADS, 0, 64), np.float32) for i in session.get_inputs() if i.name.startswith("past")}
-        theirs.append(losses(session.run(["logits"], feeds | past)[0], chunk))
-        ours.append(losses(tools.infer(tmp_path / "m.so", feeds | past)["logits"], chunk))
-    found, expected = (np.exp(np.concatenate(part).mean()) for part in (ours, theirs))
-    print(f"{name}: perplexity {found:.4f} beside {expected:.4f} over {count} tokens, {100 * (found / expected - 1):+.3f} %")
-    assert abs(found / expected - 1) < bound
+        found["Whit"].append(losses(tools.infer(tmp_path / "m.so", feeds | past)["logits"], chunk))
+        found["ONNX Runtime in f32"].append(losses(session.run(["logits"], feeds | past)[0], chunk))
+        if llama:
+            found["llama.cpp"].append(losses(llama.logits(chunk), chunk))
+    if llama:
+        llama.close()
+    perplexity = {who: np.exp(np.concatenate(part).mean()) for who, part in found.items()}
+    ours = perplexity.pop("Whit")
+    far = {who: ours / theirs - 1 for who, theirs in perplexity.items()}
+    wrong = sum(abs(ratio) >= bound for ratio in far.values())
+    beside = "".join(f", {100 * far[who]:+.3f} % of {theirs:.4f} by {who}" for who, theirs in perplexity.items())
+    record(f"perplexity in {name.lower()}", time.monotonic() - start, f"{count} tokens of SmolLM2: {ours:.4f}{beside}", wrong)
+    assert not wrong
 
 
 def write_product(folder: Path, kind, n: int, k: int, blocks: np.ndarray) -> tuple[Path, Path]:
