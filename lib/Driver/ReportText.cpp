@@ -33,12 +33,14 @@ std::string Report::text(const CompileOptions &options) const {
   std::string result;
   raw_string_ostream out(result);
   out << options.model << " -> " << options.output << ", " << join(targets, " ") << formatv(", {0:F1} s\n", seconds());
-  size_t width = 6;
-  for (const WeightLoss &loss : losses())
+  size_t width = 6, formatWidth = 20;
+  for (const WeightLoss &loss : losses()) {
     width = std::max(width, loss.name.size());
+    formatWidth = std::max(formatWidth, loss.after.size() + 2); // a formula may be long
+  }
   auto line = [&](StringRef name, StringRef shape, StringRef format, StringRef bits, StringRef snr, StringRef relative,
                   StringRef largest, StringRef before, StringRef after) {
-    out << left_justify(name, width) << "  " << left_justify(shape, 13) << left_justify(format, 20)
+    out << left_justify(name, width) << "  " << left_justify(shape, 13) << left_justify(format, formatWidth)
         << right_justify(bits, 6) << right_justify(snr, 10) << right_justify(relative, 10) << right_justify(largest, 10)
         << right_justify(before, 10) << right_justify(after, 10) << "\n";
   };

@@ -9,6 +9,7 @@ as its 16 bits.
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ except ImportError as error:  # the package also works from a source tree in whi
 _NUMPY_NAMES = {"bool": "bool", "bf16": "uint16"}
 
 
+def _numpy_dtype(name: str) -> np.dtype:
+    kind, bits = {"f": "float", "i": "int", "u": "uint"}.get(name[0]), name[1:]
+    return np.dtype(_NUMPY_NAMES.get(name) or f"{kind}{bits}")
+
+
 @dataclass(frozen=True)
 class Value:
     """One input or output: `shape` holds numbers, and names where the size is chosen by the call."""
@@ -37,11 +43,32 @@ class Value:
 
     @property
     def numpy_dtype(self) -> np.dtype:
-        kind, bits = {"f": "float", "i": "int", "u": "uint"}.get(self.dtype[0]), self.dtype[1:]
-        return np.dtype(_NUMPY_NAMES.get(self.dtype) or f"{kind}{bits}")
+        return _numpy_dtype(self.dtype)
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}[{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One constant of an artifact: `format` as `whit.Format` takes it (the element type of plain tensors), `layout` "panel16" where it is
+    packed and "" where it is not, `bytes` as packed. Several weights of the model may be joined into one."""
+
+    name: str
+    shape: tuple
+    format: str
+    layout: str
+    bytes: int
+
+    @property
+    def bits_per_weight(self) -> float:
+        """With scales, zeros and padding."""
+        return 8 * self.bytes / (math.prod(self.shape) or 1)
+
+
+def _weights(manifest: dict) -> list[Weight]:
+    return [Weight(a["name"], tuple(a["logical"]), a["format"] or a["dtype"], a["place"],
+                   math.prod(a["shape"]) * _numpy_dtype(a["dtype"]).itemsize) for a in manifest["arguments"] if a["kind"] == "constant"]
 
 
 def _array(value: Value, given):
@@ -60,6 +87,11 @@ def _array(value: Value, given):
 def inspect(path) -> dict:
     """The manifest of an artifact: signature, formats, variants. Maps no code, so the file need not be trusted."""
     return json.loads(_runtime.inspect(os.fspath(path)))
+
+
+def weights(path) -> list[Weight]:
+    """What an artifact stores its weights in. Maps no code."""
+    return _weights(inspect(path))
 
 
 def trust(path) -> None:
@@ -97,6 +129,11 @@ class Module:
     @property
     def manifest(self) -> dict:
         return json.loads(self._handle.manifest)
+
+    @property
+    def weights(self) -> list[Weight]:
+        """What each weight is stored in: format, layout, bytes, bits per weight."""
+        return _weights(self.manifest)
 
     @property
     def target(self) -> str:

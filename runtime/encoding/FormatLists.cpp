@@ -11,8 +11,9 @@
 namespace whit {
 namespace {
 
+/// What is longer than its column moves the others.
 std::string cell(std::string text, size_t width) {
-  text.resize(std::max(text.size(), width), ' ');
+  text.resize(std::max(text.size() + 2, width), ' ');
   return text;
 }
 

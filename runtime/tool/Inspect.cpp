@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// whit-run --inspect: the manifest, as it is or for people. The artifact's code is not mapped.
+// whit-run --inspect: the manifest with the sizes that follow from it, as JSON or for people. The artifact's code is not mapped.
 #include "runtime/tool/RunCommand.h"
 
 #include "runtime/core/CpuFeatures.h"
 #include "runtime/trust/Manifest.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
+
+#include <nlohmann/json.hpp>
 
 namespace whit {
 namespace {
@@ -61,6 +64,22 @@ void printCaches(const Manifest &manifest) {
   }
 }
 
+/// What a constant stores, and in how many bytes.
+struct Stored {
+  std::string format;
+  int64_t values = 1, bytes;
+
+  explicit Stored(const Argument &constant)
+      : format(constant.format.empty() ? std::string(elementName(constant.type)) : constant.format),
+        bytes(elementBytes(constant.type)) {
+    for (int64_t size : constant.logical)
+      values *= size;
+    for (const Dimension &dim : constant.shape)
+      bytes *= dim.size;
+  }
+  double bits() const { return values ? 8.0 * double(bytes) / double(values) : 0.0; }
+};
+
 /// One line per format: how many constants, elements and bytes.
 void printConstants(const Manifest &manifest) {
   struct Sum {
@@ -70,15 +89,11 @@ void printConstants(const Manifest &manifest) {
   for (const Argument &argument : manifest.arguments) {
     if (argument.kind != ArgumentKind::Constant)
       continue;
-    Sum &sum = formats[argument.format.empty() ? std::string(elementName(argument.type)) : argument.format];
-    int64_t elements = 1, bytes = elementBytes(argument.type);
-    for (int64_t dim : argument.logical)
-      elements *= dim;
-    for (const Dimension &dim : argument.shape)
-      bytes *= dim.size;
+    Stored stored(argument);
+    Sum &sum = formats[stored.format];
     sum.tensors += 1;
-    sum.elements += elements;
-    sum.bytes += bytes;
+    sum.elements += stored.values;
+    sum.bytes += stored.bytes;
   }
   bool first = true;
   for (const auto &[name, sum] : formats) {
@@ -87,6 +102,53 @@ void printConstants(const Manifest &manifest) {
                 sum.elements ? 8.0 * double(sum.bytes) / double(sum.elements) : 0.0);
     first = false;
   }
+}
+
+/// One line per packed matrix. Formats come last: a formula may be long.
+void printMatrices(const Manifest &manifest) {
+  size_t width = 0;
+  for (const Argument &argument : manifest.arguments)
+    if (!argument.place.empty())
+      width = std::max(width, argument.name.size());
+  bool first = true;
+  for (const Argument &argument : manifest.arguments) {
+    if (argument.place.empty())
+      continue;
+    std::string logical, physical;
+    for (int64_t size : argument.logical)
+      logical += (logical.empty() ? "" : " x ") + std::to_string(size);
+    for (const Dimension &dim : argument.shape)
+      physical += (physical.empty() ? "" : " x ") + std::to_string(dim.size);
+    Stored stored(argument);
+    std::printf("%-10s %-*s  %-14s %6.2f bits  %s %s %s  %s\n", first ? "matrices" : "", int(width),
+                argument.name.c_str(), logical.c_str(), stored.bits(), argument.place.c_str(), physical.c_str(),
+                std::string(elementName(argument.type)).c_str(), stored.format.c_str());
+    first = false;
+  }
+}
+
+/// The manifest, and beside what each constant stores, in how many bytes.
+std::string jsonOf(const std::string &text, const Manifest &manifest) {
+  nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
+  for (size_t i = 0; i < manifest.arguments.size(); ++i)
+    if (const Argument &argument = manifest.arguments[i]; argument.kind == ArgumentKind::Constant) {
+      Stored stored(argument);
+      json["arguments"][i]["bytes"] = stored.bytes;
+      json["arguments"][i]["bits_per_weight"] = stored.bits();
+    }
+  // An argument, a region a line, as the manifest itself.
+  std::string result;
+  for (const auto &[key, value] : json.items()) {
+    result += (result.empty() ? "{" : ",\n ") + nlohmann::json(key).dump() + ":";
+    if (!value.is_array() || value.empty() || !value.front().is_object()) {
+      result += value.dump();
+      continue;
+    }
+    for (size_t i = 0; i < value.size(); ++i)
+      result += (i ? ",\n  " : "[\n  ") + value[i].dump();
+    result += "]";
+  }
+  return result + "}\n";
 }
 
 } // namespace
@@ -101,7 +163,7 @@ whit_status inspect(const RunOptions &options) {
   if (!parseManifest(text, manifest, &why))
     return fail(WHIT_REFUSED, "%s", why.c_str());
   if (options.json) {
-    std::fputs(text.c_str(), stdout);
+    std::fputs(jsonOf(text, manifest).c_str(), stdout);
     return WHIT_OK;
   }
   std::printf("%-10s %s, by %s, function %s\n", "model", manifest.model.c_str(), manifest.producer.c_str(),
@@ -119,6 +181,7 @@ whit_status inspect(const RunOptions &options) {
                 missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
   }
   std::printf("%-10s %zu\n", "regions", manifest.regions.size());
+  printMatrices(manifest);
   return WHIT_OK;
 }
 

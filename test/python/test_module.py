@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Loading, running and sessions over the real runtime, with a tiny language model whose logits are known in f64."""
+import subprocess
 import threading
 import time
 
@@ -147,6 +148,25 @@ def test_inspect_maps_no_code(tiny_so):
 
     manifest = whit.inspect(tiny_so)
     assert manifest["context"] == 64 and {a["kind"] for a in manifest["arguments"]} >= {"input", "output", "state", "constant"}
+
+
+def test_weights_say_how_they_are_stored(tiny_so, module):
+    import json
+
+    import whit
+    from real import BUILD
+
+    weights = whit.weights(tiny_so)
+    assert weights == module.weights and len({w.name for w in weights}) == len(weights)
+    packed = [w for w in weights if w.layout]
+    assert packed and all(w.layout == "panel16" and len(w.shape) == 2 for w in packed)
+    for weight in packed:
+        assert weight.bits_per_weight >= whit.Format(weight.format).bits_per_weight(*weight.shape)
+    assert all(w.bits_per_weight == 32 for w in weights if w.format == "f32")
+    # The tool says the same.
+    done = subprocess.run([BUILD / "bin/whit-run", tiny_so, "--inspect", "--json"], capture_output=True, check=True)
+    told = [a for a in json.loads(done.stdout)["arguments"] if a["kind"] == "constant"]
+    assert [(a["name"], a["bytes"], a["bits_per_weight"]) for a in told] == [(w.name, w.bytes, w.bits_per_weight) for w in weights]
 
 
 def test_other_threads_run_meanwhile(module):

@@ -157,6 +157,7 @@ TEST_F(ToolTest, ProfilesAndInspects) {
   std::vector<uint8_t> bytes = readBytes(trace);
   EXPECT_NE(std::string(bytes.begin(), bytes.end()).find("/lm_head/MatMul"), std::string::npos);
   expect(whitRun({model, "--inspect"}), 0, "caches     f32  2 tensors for 40 tokens");
+  expect(whitRun({model, "--inspect"}), 0, "\nmatrices   ");
   EXPECT_EQ(nlohmann::json::parse(whitRun({model, "--inspect", "--json"}).out)["context"], kContext);
 }
 
