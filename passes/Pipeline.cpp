@@ -50,7 +50,8 @@ static void raise(OpPassManager &manager, const PipelineOptions &) {
 
 static void encode(OpPassManager &manager, const PipelineOptions &options) {
   manager.addPass(createRefuseDoublesPass());
-  manager.addPass(createAssignFormatsPass({options.weights, options.formatMap, options.keep, options.quantizer}));
+  manager.addPass(createAssignFormatsPass(
+      {options.weights, options.formatMap, options.keep, options.quantizer, options.requantize}));
   manager.addNestedPass<func::FuncOp>(createInsertPartsPass());
   // States first: they take names away from the outputs, the others get destinations.
   std::optional<::whit::Encoding> kv = ::whit::parseCacheFormat(options.kv, nullptr);

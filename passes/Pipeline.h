@@ -26,6 +26,7 @@ struct PipelineOptions {
   std::string kv = "f32";                  ///< format of keys and values
   bool kvHadamard = false;                 ///< multiply keys by a Hadamard matrix before they are quantized
   int64_t context = 2048;                  ///< capacity of caches, in tokens
+  bool requantize = false;                 ///< give formats also to what a GGUF file has quantized
 };
 
 /// Adds the passes that lead from the stage before `stage` (raised, encoded, fused, laid-out, tiled or lowered) to it, its verifier

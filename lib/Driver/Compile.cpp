@@ -120,8 +120,9 @@ Exit Compiler::runStage(size_t stage) {
   if (name == "encoded")
     if (Exit exit = checkPatterns(); exit != Exit::Done)
       return exit;
-  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,       options.quantizer,
-                                      options.activations, options.kv,        options.kvHadamard, options.context};
+  mlir::whit::PipelineOptions choices{options.weights,    options.formatMap,   options.keep,
+                                      options.quantizer,  options.activations, options.kv,
+                                      options.kvHadamard, options.context,     options.requantize};
   for (auto [index, module] : enumerate(modules)) {
     progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
     mlir::PassManager passes(context.get());

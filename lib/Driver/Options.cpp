@@ -54,6 +54,7 @@ constexpr StringLiteral kHelpAll = R"(
 More about formats:
   --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
   --kv-hadamard            spread each key over all its features before it is quantized
+  --requantize             --weights and --format-map also for tensors that their .gguf file has quantized
   --param-names=FILE       for .gguf: a JSON object from weights of the model to tensors of the file
 
 Looking inside:
@@ -138,7 +139,13 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   bool isGguf = sys::path::extension(options.params) == ".gguf";
   if (isGguf && extension != ".onnx")
     return usage("--params with a .gguf file takes the place of the weights of an .onnx model; '" + options.model +
-                 "' is none");
+                     "' is none",
+                 extension == ".mlir" ? "arguments of a StableHLO program are floats: bind .safetensors or .npz, and "
+                                        "quantize with --weights"
+                                      : "whit-compile --help prints the options");
+  if (options.requantize && (!isGguf || (options.weights.empty() && options.formatMap.empty())))
+    return usage("--requantize is for --params=FILE.gguf together with --weights or --format-map",
+                 "what other files have quantized stays as it is");
   if (!options.params.empty() && !isGguf && (extension != ".mlir" || hasStart))
     return usage("--params binds the arguments of a StableHLO program; '" + options.model + "' is none");
   if (hasStart && extension != ".mlir")
@@ -182,6 +189,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
   add("--keep", options.keep);
   if (!options.weights.empty() || !options.formatMap.empty())
     add("--quantizer", options.quantizer);
+  if (options.requantize)
+    flags.push_back("--requantize");
   add("--activations", options.activations);
   add("--kv", options.kv);
   if (options.kvHadamard)
@@ -227,6 +236,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--format-map", formatMap)->allow_extra_args(false);
   app.add_option("--keep", keep)->allow_extra_args(false);
   app.add_option("--quantizer", options.quantizer)->check(CLI::IsMember({"nearest", "least-squares"}));
+  app.add_flag("--requantize", options.requantize);
   app.add_option("--activations", options.activations)
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8", "int8_token", "int4", "int4_token", "fp8_token"}));
   app.add_option("--kv", options.kv);

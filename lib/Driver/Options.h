@@ -22,7 +22,7 @@ struct CompileOptions {
   std::vector<std::string> targets; ///< none: this machine
   std::string formatsFile, weights, formatMap, keep, quantizer = "least-squares";
   std::string activations = "auto", kv = "f32";
-  bool kvHadamard = false;
+  bool kvHadamard = false, requantize = false;
   int64_t context = 2048;
   std::vector<DimBound> dims;
   bool embedWeights = false;

@@ -4,6 +4,8 @@
 
 #include "Encode/FormatRules.h"
 
+#include "runtime/encoding/GgufSource.h"
+
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 
@@ -43,7 +45,20 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     for (auto weight : module.getOps<WeightOp>())
       if (const FormatRules::Rule *rule = rules->find(names[weight.getSymNameAttr()]))
         assign(weight, uses[weight.getSymNameAttr()], *rule);
+    if (!stays.empty() && !assigned)
+      module.emitWarning() << "no weight gets a format: the model has quantized all " << stays.size() << ", such as '"
+                           << stays.front().getSymName() << "'" << help(stays.front());
     mergeEqual(uses);
+  }
+
+  static bool isGguf(WeightOp weight) {
+    return llvm::all_of(weight.getParts().getAsRange<SourceAttr>(),
+                        [](SourceAttr source) { return ::whit::isGgufLayout(source.getLayout()); });
+  }
+
+  /// What somebody can do who wants another format than that of the model.
+  StringRef help(WeightOp weight) const {
+    return isGguf(weight) && !requantize ? "; --requantize decodes and quantizes it again" : "";
   }
 
   /// An embedding that is also the output head came as rows for the one and as panels for the other; in the same format they are
@@ -92,16 +107,23 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     if (rule.format.empty() || !type)
       return;
     bool isNamed = rule.pattern != "*";
-    if (!type.getFormat().getEncoding().isPlain()) {
-      std::string message =
-          ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() + ": the model has quantized it")
-              .str();
+    ::whit::Encoding encoding = *::whit::parseEncoding(rule.format, nullptr);
+    const ::whit::Encoding &before = type.getFormat().getEncoding();
+    // Of other files' codes only their format says how they are to be read.
+    if (!before.isPlain() && before != encoding && !(requantize && isGguf(weight))) {
+      std::string message = ("weight '" + weight.getSymName() + "' stays " + type.getFormat().getName() +
+                             ": the model has quantized it" + help(weight))
+                                .str();
       if (isNamed)
         weight.emitWarning() << message;
+      else
+        stays.push_back(weight);
       remark::missed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument())) << message;
       return;
     }
-    ::whit::Encoding encoding = *::whit::parseEncoding(rule.format, nullptr);
+    ++assigned;
+    if (!before.isPlain() && before == encoding)
+      return;
     auto format = FormatAttr::get(&getContext(), ::whit::nameOf(encoding));
     auto assigned = EncodedTensorType::get(&getContext(), type.getShape(), type.getElementType(), format);
     weight.setType(assigned);
@@ -112,5 +134,8 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     remark::passed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
         << ("weight '" + weight.getSymName() + "' becomes " + format.getName() + " by " + rule.flag).str();
   }
+
+  size_t assigned = 0;            ///< weights that have the format of their rule
+  SmallVector<WeightOp, 0> stays; ///< weights that keep the model's, although --weights names another
 };
 } // namespace

@@ -12,6 +12,8 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
     that then have one format and the same bytes become one, such as an embedding that is also the output head. The values are quantized once, when the
     artifact is written, by `quantizer`.
 
+    With `requantize`, tensors of a GGUF file that are quantized in it are decoded and quantized again, like floats.
+
     ```mlir
     // whit-assign-formats{weights=int4_g32}
     whit.weight @w : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", ...>]
@@ -23,6 +25,8 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
                  Option<"formatMap", "format-map", "std::string", "\"\"", "GLOB=FORMAT,...: formats by name, the first match counts">,
                  Option<"keep", "keep", "std::string", "\"\"", "GLOB,...: weights that stay as they are">,
                  Option<"quantizer", "quantizer", "std::string", "\"least-squares\"",
-                        "how scales are found: nearest or least-squares">];
+                        "how scales are found: nearest or least-squares">,
+                 Option<"requantize", "requantize", "bool", "false",
+                        "also give formats to tensors that their GGUF file has quantized">];
 }
 #endif

@@ -2,6 +2,7 @@
 """Weights of a GGUF file in an ONNX model: `whit-compile model.onnx --params=weights.gguf` beside ONNX Runtime in f32 on the values that
 the `gguf` package gives the same blocks, and, in a long run where it is installed (llama_cpp.py), beside llama.cpp on the same file."""
 import collections
+import json
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import pytest
 
 import llama_cpp
 import reference
+import whit
 from ledger import record
 
 gguf = pytest.importorskip("gguf")
@@ -253,3 +255,38 @@ def test_the_report_and_inspect_say_the_formats(tools, tmp_path):
     model, weights = q4_0_file(tmp_path)
     tools.run("whit-compile", model, f"--params={weights}", f"--param-names={tmp_path / 'names.json'}", "-o", tmp_path / "m.so")
     assert "int4_g32  1 tensors, 2048 values, 0.00 MiB, 4.50 bits a value" in tools.run("whit-run", tmp_path / "m.so", "--inspect").out
+
+
+def test_weights_that_the_file_has_quantized_are_quantized_again_only_when_told(tools, tmp_path):
+    kind, (n, k) = gguf.GGMLQuantizationType.Q8_0, (48, 64)
+    blocks = gguf.quants.quantize(np.random.default_rng(5).normal(0, 1, (n, k)).astype(np.float32), kind)
+    values = gguf.quants.dequantize(blocks, kind)
+    model, weights = write_product(tmp_path, kind, n, k, blocks)
+    report = tmp_path / "report.json"
+    flags = (model, f"--params={weights}", f"--param-names={tmp_path / 'names.json'}", "--activations=f32", "-o", tmp_path / "m.so", f"--report={report}")
+
+    def stored():
+        return tools.infer(tmp_path / "m.so", {"x": np.eye(k, dtype=np.float32)})["y"].T
+
+    done = tools.run("whit-compile", *flags, "--weights=int4_g32")
+    assert "no weight gets a format: the model has quantized all 1, such as 'W'; --requantize decodes and quantizes it again" in done.err
+    assert np.abs(stored() - values).max() <= 2.0**-20 * np.abs(values).max()
+    done = tools.run("whit-compile", *flags, "--format-map=W=nf4")
+    assert "weight 'W' stays int8_g32: the model has quantized it; --requantize" in done.err
+    for choice, name in (("--weights=int4_g32", "int4_g32"), ("--format-map=W=nf4", "nf4"), ("--weights=f16", "f16")):
+        tools.run("whit-compile", *flags, choice, "--requantize", "--quantizer=nearest")
+        expected = whit.Format(name).quantize(values, "nearest").dequantize()
+        assert np.abs(stored() - expected).max() <= 2.0**-20 * np.abs(values).max()
+        (told,) = json.loads(report.read_text())["weights"]
+        noise = ((expected - values).astype(np.float64) ** 2).sum() / (values.astype(np.float64) ** 2).sum()
+        assert (told["before"], told["format"]) == ("int8_g32", whit.Format(name).name) and told["snr_db"] == pytest.approx(-10 * np.log10(noise), abs=0.01)
+    for wrong in (flags + ("--requantize",), (model, "-o", tmp_path / "m.so", "--weights=nf4", "--requantize")):
+        done = tools.call("whit-compile", *wrong)
+        assert done.code == 2 and "--requantize is for --params=FILE.gguf together with --weights or --format-map" in done.err
+
+
+def test_programs_of_stablehlo_take_no_blocks(tools, tmp_path):
+    _, weights = q4_0_file(tmp_path)
+    (tmp_path / "p.mlir").write_text("func.func @main(%a: tensor<64x32xf32>) -> tensor<64x32xf32> { return %a : tensor<64x32xf32> }\n")
+    done = tools.call("whit-compile", tmp_path / "p.mlir", f"--params={weights}", "-o", tmp_path / "m.so")
+    assert done.code == 2 and "arguments of a StableHLO program are floats: bind .safetensors or .npz" in done.err

@@ -29,6 +29,14 @@ whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.sou
 // What the model has quantized stays as it is.
 // CHECK: whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>>
 whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>> = [#whit.source<"blocks", 32, [#whit.blob<"m", 0 : 1024 x ui8, "0">, #whit.blob<"m", 0 : 128 x f16, "0">, #whit.blob<"m", 0 : 32 x ui8, "0">]>]
+// So do blocks of a GGUF file, unless they are to be decoded for it.
+// RUN: whit-opt %s "-whit-assign-formats=weights=nf4 requantize" | FileCheck %s --check-prefix=AGAIN
+// RUN: whit-opt %s "-whit-assign-formats=format-map=blocks=nf4" 2>&1 | FileCheck %s --check-prefix=HELP
+// HELP: warning: weight 'blocks' stays int4_g32: the model has quantized it; --requantize decodes and quantizes it again
+// CHECK: whit.weight @blocks : !whit.tensor<32x64xf32, #whit.format<int4_g32>>
+// AGAIN: whit.weight @quantized : !whit.tensor<32x64xf32, #whit.format<uint4_g32>>
+// AGAIN: whit.weight @blocks : !whit.tensor<32x64xf32, #whit.format<nf4_g64_f32>>{{.*}} by "least-squares"
+whit.weight @blocks : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = [#whit.source<"gguf:2", 32, [#whit.blob<"m", 0 : 1152 x i8, "0">]>]
 // A table of rows that only gathers read may have any format; a plain tensor that anybody else reads keeps its type.
 // CHECK: whit.weight @table : !whit.tensor<10x64xf32, #whit.format<int4_g32>>
 whit.weight @table : tensor<10x64xf32> = [#whit.source<"rows", 10, [#whit.blob<"m", 0 : 2560 x f32, "0">]>]
