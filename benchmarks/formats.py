@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What each number format costs: bits, accuracy of a model and time of its kernel, for every row of the table.
 
-usage: ./dev bench formats [--formats int4_g32,nf4,...] [--cold-mib 1024] [--turns 7] [--keep FILE] [--write]
+usage: ./dev bench formats [--formats int4_g32,nf4,...] [--only accuracy|speed] [--again] [--cold-mib 1024] [--turns 7] [--write]
 
 The rows are those of `whit-opt --list-formats`; families stand for themselves with the grouping that their short name means, else with
 groups of 32. For each of them
@@ -12,7 +12,10 @@ groups of 32. For each of them
                   medians. Hot weights fill 16 MiB, cold ones are as many copies as --cold-mib (benchmarks/kernels/matmul.sh)
   bytes           packed bytes for each weight, relative to those of int4_g32: what `cold` would be if only memory counted
 
---keep FILE holds what was measured, as JSON, and what it has of an earlier run is not measured again.
+What was measured, and on what, is kept as JSON in docs/performance/formats.json (or --keep FILE) after each step, and not measured again
+but with --again. So the two parts can be measured apart, accuracy on a busy machine and speed on a quiet one:
+
+  ./dev bench formats --only accuracy --write && ./dev bench formats --only speed --again --write
 
 Activations are int8 where the format allows it. --write puts the table into docs/performance/formats.md and its picture beside it.
 """
@@ -34,7 +37,7 @@ import accuracy
 from accuracy import BUILD, MODELS, ROOT
 
 PAGE = ROOT / "docs/performance/formats.md"
-PICTURE = PAGE.with_suffix(".svg")
+PICTURE, KEPT = PAGE.with_suffix(".svg"), PAGE.with_suffix(".json")
 BASE = "int4_g32"
 AT_ONCE = 6  # kernels in one process: so many times --cold-mib of memory
 Row = collections.namedtuple("Row", "name kind formula")
@@ -109,6 +112,7 @@ def accuracies(measure, names, found, log):
 
 
 def table(rows, accurate, fast):
+    """Of what was measured, and the names of what was not."""
     lines = [["format", "kind", "bits", "MB", "SNR, dB", "cosine (least)", "hot", "cold", "bytes"]]
     for row in rows:
         a, s = accurate.get(row.name), fast.get(row.name)
@@ -118,8 +122,12 @@ def table(rows, accurate, fast):
         lines.append([f"`{row.name}`", row.kind, *([f"{a.bits:.2f}", f"{a.bytes / 1e6:.1f}", snr, f"{a.mean:.5f} ({a.least:.4f})"] if a
                                                    else [""] * 4),
                       *([f"{x:.2f}" for x in s] if s else [""] * 3)])
-    missing = [f"`{row.name}`" for row in rows if row.name not in accurate and row.name not in fast]
-    return accuracy.markdown(lines) + (f"\n\nNot measured: {', '.join(missing)}." if missing else "")
+    text = accuracy.markdown(lines)
+    for what, found in (("accuracy", accurate), ("speed", fast)):
+        missing = [f"`{row.name}`" for row in rows if row.name not in found]
+        if missing:
+            text += f"\n\nNot measured, {what}: {', '.join(missing)}."
+    return text
 
 
 COLOURS = {"integer": "#4477aa", "float": "#ee6677", "table": "#228833", "choice": "#ccbb44", "several terms": "#aa3377", "plain": "#777777", "formula": "#777777"}
@@ -205,9 +213,9 @@ def main():
     parser.add_argument("--formats", help="comma-separated names instead of all rows")
     parser.add_argument("--cold-mib", type=int, default=1024, help="weights that a cold run passes over (default %(default)s)")
     parser.add_argument("--turns", type=int, default=7, help="rounds of each kernel (default %(default)s)")
-    parser.add_argument("--no-model", action="store_true", help="kernels only")
-    parser.add_argument("--no-kernels", action="store_true", help="the model only")
-    parser.add_argument("--keep", type=pathlib.Path, metavar="FILE", help="what was measured, to be added to")
+    parser.add_argument("--only", choices=("accuracy", "speed"), help="one of the two parts; the other stays as it was measured")
+    parser.add_argument("--again", action="store_true", help="measure also what was measured before")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FILE", default=KEPT, help="what was measured, to be added to (default %(default)s)")
     parser.add_argument("--write", action="store_true", help="put the table and its picture into docs/performance")
     options = parser.parse_args()
     rows = all_rows()
@@ -220,25 +228,30 @@ def main():
         if text:
             print(text, file=sys.stderr, flush=True)
 
-    accurate, fast = {}, {}
-    if options.keep and options.keep.exists():
-        kept = json.loads(options.keep.read_text())
-        accurate = {name: Accuracy(*values) for name, values in kept["accurate"].items()}
-        fast = {name: Speed(*values) for name, values in kept["fast"].items()}
+    kept = json.loads(options.keep.read_text()) if options.keep.exists() else {}
+    accurate = {name: Accuracy(*values) for name, values in kept.get("accurate", {}).items()}
+    fast = {name: Speed(*values) for name, values in kept.get("fast", {}).items()}
+    notes = kept.get("notes", {})
 
-    def keep(steps):
+    def keep(part, found, steps, how):
+        if options.again:
+            for name in names:
+                found.pop(name, None)
+        before = dict(found)
         for _ in steps:
-            if options.keep:
-                options.keep.write_text(json.dumps({"accurate": accurate, "fast": fast}))
+            if found != before:
+                notes[part] = f"{datetime.date.today()} on {machine()}{how}"
+            options.keep.write_text(json.dumps({"notes": notes, "accurate": accurate, "fast": fast}, indent=1) + "\n")
 
-    if not options.no_kernels:
-        keep(speeds(names, options.cold_mib << 20, options.turns, fast, log))
-    if not options.no_model:
+    if options.only != "speed":
         inputs = accuracy.read_inputs(MODELS / "minilm.onnx", accuracy.find_tokenizer(None))
         with tempfile.TemporaryDirectory() as folder:
-            keep(accuracies(accuracy.Measure(MODELS / "minilm.onnx", inputs, folder, "host"), names, accurate, log))
-    text = (f"Measured {datetime.date.today()} on {machine()}; cold weights fill {options.cold_mib} MiB, medians of {options.turns} rounds.\n\n"
-            + table(rows, accurate, fast))
+            measure = accuracy.Measure(MODELS / "minilm.onnx", inputs, folder, "host")
+            keep("accuracy", accurate, accuracies(measure, names, accurate, log), "")
+    if options.only != "accuracy":
+        keep("speed", fast, speeds(names, options.cold_mib << 20, options.turns, fast, log),
+             f", cold weights of {options.cold_mib} MiB, medians of {options.turns} rounds")
+    text = "".join(f"{part.capitalize()}: {note}.\n\n" for part, note in sorted(notes.items())) + table(rows, accurate, fast)
     print(text)
     if options.write:
         PICTURE.write_text(picture(rows, accurate, fast))

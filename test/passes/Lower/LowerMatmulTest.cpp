@@ -19,6 +19,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <sys/mman.h>
@@ -320,6 +322,60 @@ TEST(LowerMatmul, IntegerFormats) { checkFormats(formats(), Activations::Int8, f
 TEST(LowerMatmul, FloatFormats) { checkFormats(formats(), Activations::F32, false); }
 TEST(LowerMatmul, IntegerFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::Int8, true); }
 TEST(LowerMatmul, FloatFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::F32, true); }
+
+/// What `./dev test --long` adds (test/e2e/test_kernel_sweep.py): a kernel of its own for each shape, on the machines in turn.
+struct Sweep {
+  int64_t kernels = 0;
+
+  /// Both kinds of data, where the format can be exact.
+  void add(const std::string &format, int64_t n, int64_t k, const std::vector<int64_t> &rows,
+           const std::string &schedule) {
+    const std::vector<Machine> machines = machinesOfHost();
+    Encoding encoding = parseEncoding(format, nullptr).value();
+    for (Activations activations : {Activations::Int8, Activations::F32, Activations::Bf16}) {
+      if (activations == Activations::Int8 && !integerCarriers(encoding))
+        continue;
+      // Each activation meets another machine at the next shape.
+      const Machine &machine = machines[(size_t(kernels) + size_t(kernels) / machines.size()) % machines.size()];
+      for (bool isExact : {false, true})
+        if (!isExact || canBeExact(encoding)) {
+          check({format, n, k, isExact, schedule}, machine, activations, rows);
+          if (testing::Test::HasFatalFailure())
+            return;
+        }
+      ++kernels;
+    }
+  }
+  ~Sweep() { std::printf("%lld kernels\n", (long long)kernels); }
+};
+
+bool isLongRun() { return std::getenv("WHIT_LONG"); }
+
+TEST(LowerMatmul, SweepOfRows) {
+  if (!isLongRun())
+    GTEST_SKIP() << "set WHIT_LONG=1";
+  Sweep sweep;
+  for (const std::string &format : oneOfEachRow({"g32"}))
+    for (auto [n, k] : {std::pair(1, 1), {3, 31}, {16, 33}, {17, 93}, {40, 256}, {23, 519}}) {
+      sweep.add(format, n, k, {1, 5}, "schedule <tile = [0, 0], rows = 2, panels = 1>");
+      if (HasFatalFailure())
+        return;
+    }
+}
+
+/// Group before, on and behind the ends of lines and rows.
+TEST(LowerMatmul, SweepOfShapes) {
+  if (!isLongRun())
+    GTEST_SKIP() << "set WHIT_LONG=1";
+  Sweep sweep;
+  for (const char *format : {"int4_g32", "uint3_g32", "nf4_g32", "mxfp4"})
+    for (int64_t k : {1, 31, 32, 33, 93, 1234, 2880, 4095, 4096})
+      for (int64_t n : {1, 3, 8, 17, 288}) {
+        sweep.add(format, n, k, {0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 33}, "");
+        if (HasFatalFailure())
+          return;
+      }
+}
 
 /// Drawn from all formulas there are; what fails is named by its formula.
 TEST(LowerMatmul, RandomFormulas) {

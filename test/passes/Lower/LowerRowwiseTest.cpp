@@ -11,6 +11,8 @@
 #include "whit/Encoding.h"
 
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <limits>
@@ -295,6 +297,18 @@ void checkDecoding(const std::string &name, int64_t n, int64_t k) {
 TEST(LowerGather, EveryFormat) {
   for (const std::string &name : formats())
     ASSERT_NO_FATAL_FAILURE(checkDecoding(name, 21, 72));
+}
+/// As the sweep of LowerMatmul.
+TEST(LowerGather, SweepOfRows) {
+  if (!std::getenv("WHIT_LONG"))
+    GTEST_SKIP() << "set WHIT_LONG=1";
+  int64_t kernels = 0;
+  for (const std::string &name : whit::oneOfEachRow({"g32"}))
+    for (auto [n, k] : {std::pair(1, 1), {3, 31}, {16, 33}, {17, 93}, {40, 256}, {23, 519}}) {
+      ASSERT_NO_FATAL_FAILURE(checkDecoding(name, n, k));
+      ++kernels;
+    }
+  std::printf("%lld kernels\n", (long long)kernels);
 }
 TEST(LowerGather, OneRowOneGroup) {
   for (const std::string &name : {"int4_g32", "uint3_g32_min", "f16"})
