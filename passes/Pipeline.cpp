@@ -54,10 +54,11 @@ static void encode(OpPassManager &manager, const PipelineOptions &options) {
       {options.weights, options.formatMap, options.keep, options.quantizer, options.requantize}));
   manager.addNestedPass<func::FuncOp>(createInsertPartsPass());
   // States first: they take names away from the outputs, the others get destinations.
-  std::optional<::whit::Encoding> kv = ::whit::parseCacheFormat(options.kv, nullptr);
-  bool codes = kv && !kv->isPlain();
-  manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, codes ? "f32" : options.kv}));
-  if (codes)
+  std::optional<::whit::CacheFormats> kv = ::whit::parseCacheFormats(options.kv, nullptr);
+  bool isOneType = kv && kv->keys.isPlain() && kv->keys == kv->values;
+  std::string stored = isOneType ? ::whit::nameOf(kv->keys) : "f32";
+  manager.addNestedPass<func::FuncOp>(createMakeCachesInPlacePass({options.context, stored}));
+  if (!isOneType)
     manager.addNestedPass<func::FuncOp>(createQuantizeCachesPass({options.kv, options.kvHadamard}));
   manager.addPass(createAddDestinationsPass());
   // Before anything is quantized or fused: a row is a row, whichever batch it comes from.

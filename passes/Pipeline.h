@@ -23,7 +23,7 @@ struct PipelineOptions {
   std::string keep;                        ///< glob of weights that stay as they are
   std::string quantizer = "least-squares"; ///< how the scales of quantized weights are found, or nearest
   std::string activations = "auto";        ///< as QuantizeActivations.td lists them
-  std::string kv = "f32";                  ///< format of keys and values
+  std::string kv = "f32";                  ///< format of keys and values: "int8", "int8,uint4_min"
   bool kvHadamard = false;                 ///< multiply keys by a Hadamard matrix before they are quantized
   int64_t context = 2048;                  ///< capacity of caches, in tokens
   bool requantize = false;                 ///< give formats also to what a GGUF file has quantized

@@ -35,7 +35,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
   --activations=TYPE       auto (default), f32, bf16, int8, int4; int8_token, int4_token, fp8_token: one scale for each row
-  --kv=FORMAT              format of keys and values, f32 by default: f16, int8, uint4_min ...
+  --kv=FORMAT[,FORMAT]     format of keys and values, or of keys and of values; f32 by default: f16, int8, uint4_min ...
   --context=N              tokens that the caches hold, 2048 by default
   --dim NAME=N|LO..HI      fixes or bounds a dimension of the model
   --params=FILE            .safetensors or .npz whose tensors are arguments of a StableHLO program
@@ -129,9 +129,11 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
       return error;
   if (Error error = checkFormatMap(options.formatMap))
     return error;
-  if (std::string why; !parseCacheFormat(options.kv, &why))
+  std::string why;
+  std::optional<CacheFormats> kv = parseCacheFormats(options.kv, &why);
+  if (!kv)
     return usage("--kv: " + why, "whit-opt --list-formats prints all");
-  if (options.kvHadamard && parseCacheFormat(options.kv, nullptr)->isPlain())
+  if (options.kvHadamard && kv->keys.isPlain())
     return usage("--kv-hadamard is for keys in a low-bit format; --kv is " + options.kv, "add for example --kv=int4");
   StringRef extension = sys::path::extension(options.model);
   if (!options.paramNames.empty() && options.params.empty())

@@ -33,20 +33,21 @@ struct QuantizeCachesPass : mlir::whit::impl::QuantizeCachesPassBase<QuantizeCac
   void runOnOperation() override {
     func::FuncOp func = getOperation();
     std::string why;
-    std::optional<::whit::Encoding> encoding = ::whit::parseCacheFormat(kv, &why);
-    if (!encoding || encoding->isPlain()) {
-      func.emitError() << "kv is '" << kv << "': " << (why.empty() ? "plain floats are no format for this pass" : why);
+    std::optional<::whit::CacheFormats> formats = ::whit::parseCacheFormats(kv, &why);
+    if (!formats) {
+      func.emitError() << "kv is '" << kv << "': " << why;
       return signalPassFailure();
     }
     if (func.isExternal())
       return;
-    auto format = FormatAttr::get(&getContext(), ::whit::nameOf(*encoding));
     for (BlockArgument argument : func.getArguments())
       if (func.getArgAttr(argument.getArgNumber(), "whit.state"))
-        quantize(argument, format);
+        quantize(argument, *formats);
+    auto results = func.getBody().front().getTerminator()->getOperandTypes();
+    func.setFunctionType(FunctionType::get(&getContext(), func.getBody().getArgumentTypes(), results));
   }
 
-  void quantize(BlockArgument state, FormatAttr format) {
+  void quantize(BlockArgument state, const ::whit::CacheFormats &formats) {
     Uses uses;
     collect(state, uses);
     if (uses.appends.empty())
@@ -64,6 +65,10 @@ struct QuantizeCachesPass : mlir::whit::impl::QuantizeCachesPassBase<QuantizeCac
           << "cache stays in floats: " << why;
       return;
     }
+    const ::whit::Encoding &encoding = uses.asKeys.empty() ? formats.values : formats.keys;
+    if (encoding.isPlain())
+      return narrow(state, uses, encoding.scaleType());
+    auto format = FormatAttr::get(&getContext(), ::whit::nameOf(encoding));
     bool rotated = hadamard && !uses.asKeys.empty() && llvm::isPowerOf2_64(depth);
     if (hadamard && !uses.asKeys.empty() && !rotated)
       remark::missed(uses.appends[0].getLoc(), remark::RemarkOpts::name("hadamard").category(getArgument()))
@@ -79,6 +84,17 @@ struct QuantizeCachesPass : mlir::whit::impl::QuantizeCachesPassBase<QuantizeCac
     }
     for (AttentionOp attention : uses.asValues)
       attention.setValueFormatAttr(format);
+  }
+
+  /// Plain floats beside a cache of codes: their type says all.
+  void narrow(BlockArgument state, Uses &uses, ::whit::ScaleType type) {
+    Type element = type == ::whit::ScaleType::F16    ? Type(Float16Type::get(&getContext()))
+                   : type == ::whit::ScaleType::BF16 ? Type(BFloat16Type::get(&getContext()))
+                                                     : Type(Float32Type::get(&getContext()));
+    Type stored = cast<RankedTensorType>(state.getType()).clone(element);
+    state.setType(stored);
+    for (CacheAppendOp append : uses.appends)
+      append.getResult(0).setType(stored);
   }
 
   /// Follows a cache through the appends that hand it on.

@@ -20,7 +20,7 @@ def QuantizeCachesPass : Pass<"whit-quantize-caches", "mlir::func::FuncOp"> {
 
     A cache that is used in any other way stays as it is, and a remark says why.
   }];
-  let options = [Option<"kv", "kv", "std::string", "\"int8\"", "format of keys and values; the grouping may be left out">,
+  let options = [Option<"kv", "kv", "std::string", "\"int8\"", "format of keys and values, or of keys, then `,` and of values; the grouping may be left out">,
                  Option<"hadamard", "hadamard", "bool", "false", "multiply keys and queries by a Hadamard matrix">];
 }
 #endif

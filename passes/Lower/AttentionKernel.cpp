@@ -416,7 +416,7 @@ void AttentionKernel::outputChunk(const Tile &tile, Value from, Value chunk, int
       if (valueHead)
         packed = valueHead->rowOf(t);
       for (int64_t j = 0; j < width; ++j)
-        values.push_back(valueHead ? valueHead->codes(packed, b.add(b.div(chunk, kLanes), j))
+        values.push_back(valueHead ? valueHead->numbers(packed, b.add(b.div(chunk, kLanes), j))
                                    : b.loadFloat(op.getV(), {tile.batch, tile.kvHead, t, b.add(chunk, j * kLanes)},
                                                  j == width - 1 ? lastMask : Value()));
       Accumulators next;

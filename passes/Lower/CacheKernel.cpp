@@ -5,6 +5,7 @@
 
 #include "Lower/CacheKernel.h"
 
+#include "runtime/encoding/CodeBook.h"
 #include "runtime/encoding/Place.h"
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -84,7 +85,8 @@ namespace {
 /// A row of a token on its way into a cache.
 class RowQuantizer {
 public:
-  RowQuantizer(LaneBuilder &b, CacheBlock block) : b(b), block(std::move(block)) {}
+  RowQuantizer(LaneBuilder &b, CacheBlock block)
+      : b(b), block(std::move(block)), book(this->block.encoding.codec(), this->block.encoding.constant) {}
 
   /// Scale, zero and codes of `row`, vectors of 16 features.
   void quantize(ArrayRef<Value> row);
@@ -99,6 +101,8 @@ private:
   Value extremeOf(ArrayRef<Value> row);
   void solveRange(ArrayRef<Value> row);
   Value encode(Value x);
+  void solveScale(ArrayRef<Value> row);
+  Value nearestCode(Value quotient);
   void writePanel(Value cache, ArrayRef<Value> at, Value token);
   void writeRow(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token);
   void writeNumber(Value number, int64_t offset, Value cache, ArrayRef<Value> at, Value token);
@@ -108,6 +112,7 @@ private:
 
   LaneBuilder &b;
   CacheBlock block;
+  ::whit::CodeBook book;
   Value scale, zero, divisor;
   SmallVector<Value> codes;
 };
@@ -165,7 +170,37 @@ void RowQuantizer::solveRange(ArrayRef<Value> row) {
   zero = b.select(isZero, none, quotient);
 }
 
+/// Of numbers without a zero: the element of largest magnitude meets the largest number.
+void RowQuantizer::solveScale(ArrayRef<Value> row) {
+  Value extreme = extremeOf(row), most = b.f32(book.extreme());
+  if (book.highest() == -book.lowest())
+    extreme = b.greater(extreme, b.subf(b.f32(0.0f), extreme));
+  scale = rounded(b.divf(extreme, most), block.scaleType);
+}
+
+/// A search in halves: how many ceilings are below the quotient, then the code of the number that stands there.
+Value RowQuantizer::nearestCode(Value quotient) {
+  auto lookUp = [&](Value at, ArrayRef<float> numbers) -> Value {
+    SmallVector<float> table(numbers);
+    table.resize(llvm::PowerOf2Ceil(table.size()), std::numeric_limits<float>::infinity());
+    auto type = RankedTensorType::get({int64_t(table.size())}, b.getF32Type());
+    return LookupOp::create(b, b.vectorOf(b.getF32Type()), at, DenseElementsAttr::get(type, ArrayRef<float>(table)));
+  };
+  Type i32 = b.getI32Type();
+  Value at = b.splatInt(0, i32);
+  for (int64_t step = int64_t(book.tree().size() + 1) / 2; step; step /= 2) {
+    Value below = lookUp(b.add(at, b.splatInt(step - 1, i32)), book.tree());
+    Value isAbove = b.cmp(arith::CmpFPredicate::OLT, below, quotient);
+    at = b.add(at, b.select(isAbove, b.splatInt(step, i32), b.splatInt(0, i32)));
+  }
+  SmallVector<float> codes(book.ascendingCodes().begin(), book.ascendingCodes().end());
+  bool isInOrder = llvm::all_of(llvm::enumerate(codes), [](auto code) { return float(code.index()) == code.value(); });
+  return isInOrder ? at : b.toInt(lookUp(at, codes));
+}
+
 Value RowQuantizer::encode(Value x) {
+  if (!block.hasIntegers())
+    return nearestCode(b.divf(x, divisor));
   Value least = b.splat(0.0f), most = b.splat(levels()), code;
   switch (block.encoding.zero) {
   case ZeroKind::Constant:
@@ -195,7 +230,9 @@ Value RowQuantizer::encode(Value x) {
 }
 
 void RowQuantizer::quantize(ArrayRef<Value> row) {
-  if (block.encoding.zero == ZeroKind::Constant)
+  if (!block.hasIntegers())
+    solveScale(row);
+  else if (block.encoding.zero == ZeroKind::Constant)
     scale = rounded(b.divf(extremeOf(row), b.f32(-half())), block.scaleType);
   else
     solveRange(row);
@@ -319,13 +356,24 @@ static Value headOf(LaneBuilder &b, Value cache, Value batch, Value head) {
   return memref::SubViewOp::create(b, result, cache, from, sizes, strides);
 }
 
+/// Tokens that nobody has written may hold any codes, and what they stand for is multiplied by 0. No row gets a code that is no
+/// number, so that one may as well be read as the number that its bits would be.
+static ::whit::Encoding readable(::whit::Encoding encoding) {
+  ::whit::Codec &codec = encoding.terms.front().codec;
+  codec.rule = ::whit::FloatRule::Finite;
+  if (codec.kind == ::whit::CodecKind::Table)
+    codec.values.resize(size_t(1) << codec.bits, 0.0f);
+  return encoding;
+}
+
 PackedHead::PackedHead(LaneBuilder &b, FormatAttr format, CacheOrder order, int64_t depth, Value cache, Value batch,
                        Value head)
-    : b(b), block(format.getEncoding(), order, depth),
+    : b(b), block(readable(format.getEncoding()), order, depth),
       place(::whit::solvePlace(format.getEncoding(), ::whit::kBlockTokens, depth)), kernel(b, b.getLoc(), b.facts),
       bytes(headOf(b, cache, batch, head)),
-      decoder(kernel, block.encoding, place, /*term=*/0, bytes, /*prefetchDistance=*/0),
-      bias(decoder.biasOf(hasOffsets() ? 0 : 1 << (block.encoding.bits() - 1))) {}
+      decoder(kernel, block.encoding, place, /*term=*/0, bytes, /*prefetchDistance=*/0) {
+  group.bias = decoder.biasOf(int32_t(block.encoding.constant));
+}
 
 Value PackedHead::scales(Value at) { return decoder.storedFloats(block.scaleType, at, b.index(block.scaleOffset)); }
 
@@ -367,7 +415,7 @@ Value PackedHead::planeOf(const RowPlane &plane, std::pair<Value, Value> row, Va
   return shiftRight(b, spread, laneInts(b, kLanes, [&](int64_t i) { return i * plane.bits % width; }));
 }
 
-Value PackedHead::codes(std::pair<Value, Value> row, Value vector) {
+Value PackedHead::numbers(std::pair<Value, Value> row, Value vector) {
   Value code;
   for (const RowPlane &plane : block.planes) {
     Value part = planeOf(plane, row, vector);
@@ -377,6 +425,8 @@ Value PackedHead::codes(std::pair<Value, Value> row, Value vector) {
       part = shiftLeft(b, part, b.splatInt(plane.shift, b.getI32Type()));
     code = code ? bitOr(b, code, part) : part;
   }
+  if (!block.hasIntegers())
+    return CodeNumbers(b, b.getLoc(), b.facts).ofCodes(block.encoding.codec(), block.encoding.constant, code);
   // biasOf(zeros) sets the bits of a float whose integer value is the code; the bias takes them away again, exactly.
-  return b.subf(decoder.biasOf(code), bias);
+  return b.subf(decoder.biasOf(code), group.bias);
 }

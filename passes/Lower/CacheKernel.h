@@ -18,8 +18,8 @@ void emitHadamard(LaneBuilder &b, SmallVectorImpl<Value> &row, int64_t depth);
 /// Emits an append to a cache of packed bytes.
 void emitPackedAppend(LaneBuilder &b, CacheAppendOp op);
 
-/// Blocks of one head of a packed cache. Values of a token t are scale[t] * code + offset[t], where code is a number around zero
-/// for formats with a constant zero, and offset[t] then is nothing.
+/// Blocks of one head of a packed cache. Values of a token t are scale[t] * number + offset[t], where number is what a code stands
+/// for, a number around zero for formats with a constant zero, and offset[t] then is nothing.
 class PackedHead {
 public:
   /// `cache` is [B, H, BLOCKS, BYTES].
@@ -37,14 +37,14 @@ public:
   /// Features that are read together.
   int64_t unitFeatures() { return decoder.elementsPerUnit(); }
   PanelDecoder::Unit loadUnit(Value at, Value unit);
-  /// The codes of feature `feature` of a unit for 16 tokens.
-  Value feature(const PanelDecoder::Unit &unit, int64_t feature) { return decoder.element(unit, feature, bias); }
+  /// The numbers of feature `feature` of a unit for 16 tokens.
+  Value feature(const PanelDecoder::Unit &unit, int64_t feature) { return decoder.number(unit, feature, group); }
 
   // Rows: tokens one after the other, 16 features in the lanes.
   /// Where the row of a token begins: its block and the byte in it.
   std::pair<Value, Value> rowOf(Value token);
-  /// The codes of features [16 * vector, 16 * vector + 16) of a row.
-  Value codes(std::pair<Value, Value> row, Value vector);
+  /// The numbers of features [16 * vector, 16 * vector + 16) of a row.
+  Value numbers(std::pair<Value, Value> row, Value vector);
 
 private:
   Value planeOf(const ::whit::RowPlane &plane, std::pair<Value, Value> row, Value vector);
@@ -55,7 +55,7 @@ private:
   KernelBuilder kernel;
   Value bytes; ///< [BLOCKS, BYTES]
   PanelDecoder decoder;
-  Value bias;
+  PanelDecoder::Group group;
 };
 
 } // namespace mlir::whit

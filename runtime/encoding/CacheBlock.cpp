@@ -84,28 +84,48 @@ CacheBlock::CacheBlock(const Encoding &encoding, CacheOrder order, int64_t depth
 }
 
 bool checkCacheFormat(const Encoding &encoding, std::string *why) {
-  bool fits = encoding.isPlain();
-  for (ScaleType type : {ScaleType::F16, ScaleType::F32, ScaleType::BF16})
-    fits |= encoding.codec().kind == CodecKind::Int && encoding.bits() >= 2 &&
-            encoding == intEncoding(encoding.bits(), encoding.zero, type, {1, 0});
+  if (encoding.isPlain())
+    return true;
+  const Codec &codec = encoding.codec();
+  bool isHalf = encoding.scaleType() == ScaleType::F16 || encoding.scaleType() == ScaleType::BF16;
+  bool fits = encoding.isSimple() && (isHalf || encoding.scaleType() == ScaleType::F32) && codec.bits >= 2 &&
+              encoding.terms.front().scale.front().block == BlockShape{1, 0};
+  if (encoding.zero != ZeroKind::Constant)
+    fits &= encoding == intEncoding(codec.bits, encoding.zero, encoding.scaleType(), {1, 0});
+  // The scale of fewer numbers is a mean, in f64 and in the order of the features: no work for lanes.
+  fits &= codec.kind != CodecKind::Choice && (codec.kind != CodecKind::Table || codec.values.size() > 3);
   if (!fits && why)
     *why = "format '" + nameOf(encoding) +
-           "' cannot store keys and values; they need f32, f16, bf16, or integers of 2 to 8 bits with one scale per "
-           "channel (a token of a head), as in int8_channel or uint4_channel_min";
+           "' cannot store keys and values; they need f32, f16, bf16, or integers, floats or a table of 4 and more "
+           "numbers "
+           "of 2 to 8 bits with one scale (f16, bf16 or f32) per channel (a token of a head), as in int8_channel, "
+           "uint4_channel_min, fp8_e4m3_channel or nf4_channel";
   return fits;
 }
 
 std::optional<Encoding> parseCacheFormat(std::string_view name, std::string *why) {
-  std::optional<Encoding> encoding = parseEncoding(name, nullptr);
-  if (!encoding) {
-    size_t stem = std::min(name.find('_'), name.size());
-    encoding = parseEncoding(std::string(name.substr(0, stem)) + "_channel" + std::string(name.substr(stem)), nullptr);
+  std::optional<Encoding> given = parseEncoding(name, why);
+  if (given && checkCacheFormat(*given, why))
+    return given;
+  // The grouping stands behind the stem, which may have a part of its own: uint4_channel_min, fp8_e4m3_channel.
+  for (size_t at = name.find('_');; at = name.find('_', at + 1)) {
+    at = std::min(at, name.size());
+    std::string whole = std::string(name.substr(0, at)) + "_channel" + std::string(name.substr(at));
+    if (std::optional<Encoding> encoding = parseEncoding(whole, nullptr))
+      if (checkCacheFormat(*encoding, given ? nullptr : why))
+        return encoding;
+    if (at == name.size())
+      return std::nullopt;
   }
-  if (!encoding)
-    return parseEncoding(name, why);
-  if (!checkCacheFormat(*encoding, why))
+}
+
+std::optional<CacheFormats> parseCacheFormats(std::string_view text, std::string *why) {
+  size_t comma = text.find(',');
+  std::optional<Encoding> keys = parseCacheFormat(text.substr(0, comma), why);
+  std::optional<Encoding> values = keys && comma != text.npos ? parseCacheFormat(text.substr(comma + 1), why) : keys;
+  if (!values)
     return std::nullopt;
-  return encoding;
+  return CacheFormats{*keys, *values};
 }
 
 // Neighbours at a distance of 1, 2, 4, ...: x[i] + x[j] and x[i] - x[j]. The compiled kernel adds in the same order.

@@ -44,13 +44,22 @@ struct CacheBlock {
   int64_t bytes;
 
   bool hasZeros() const { return encoding.zero != ZeroKind::Constant; }
+  /// Codes are integers around the middle of their range, or with a zero or a minimum: no table is needed for them.
+  bool hasIntegers() const { return encoding == intEncoding(encoding.bits(), encoding.zero, scaleType, {1, 0}); }
 };
 
-/// Whether keys and values can be stored so: integers of 2 to 8 bits, one scale per channel; or plain.
+/// Whether keys and values can be stored so: integers, floats or a table of 2 to 8 bits, one scale per channel; or plain.
 bool checkCacheFormat(const Encoding &encoding, std::string *why);
 
 /// Reads the name of a format for caches. The grouping may be left out: "int8" is "int8_channel".
 std::optional<Encoding> parseCacheFormat(std::string_view name, std::string *why);
+
+/// Formats of keys and of values.
+struct CacheFormats {
+  Encoding keys, values;
+};
+/// Reads "FORMAT" or "FORMAT OF KEYS,FORMAT OF VALUES".
+std::optional<CacheFormats> parseCacheFormats(std::string_view text, std::string *why);
 
 /// Multiplies x by the Hadamard matrix of size `size`, a power of two, over its square root. Its own inverse.
 template <typename Number> void multiplyByHadamard(Number *x, int64_t size);

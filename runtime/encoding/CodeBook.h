@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// The numbers that a codec has, in order, and which of them is nearest to a value. Internal to the room.
+// The numbers that a codec has, in order, and which of them is nearest to a value.
 #ifndef WHIT_RUNTIME_ENCODING_CODEBOOK_H
 #define WHIT_RUNTIME_ENCODING_CODEBOOK_H
 
@@ -25,6 +25,9 @@ public:
   /// Distinct numbers, ascending, and for each but the last the largest x to which it or a lower one is nearest.
   const std::vector<float> &ascending() const { return values; }
   const std::vector<float> &ceilings() const { return bounds; }
+  /// The code of each of them; `nearest` finds its place in `tree`, a search in halves: ceilings, then infinity up to 2^n - 1.
+  const std::vector<uint8_t> &ascendingCodes() const { return codes; }
+  const std::vector<float> &tree() const { return padded; }
   /// The number of largest magnitude; the positive one of two.
   float extreme() const { return highest() >= -lowest() ? highest() : lowest(); }
 

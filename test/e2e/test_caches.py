@@ -57,6 +57,15 @@ def test_eight_bits_are_as_good_as_sixteen(predictions, english):
         assert abs(codes - halves) <= WITHIN * halves
 
 
+def test_other_numbers_than_integers(predictions):
+    """As many bits lose about as much, whatever the numbers; values are less delicate than keys."""
+    exact = predictions("--kv=f32")
+    lost = {kv: divergence(exact, predictions("--kv=" + kv)) for kv in ("int4", "nf4", "int8", "fp8_e4m3", "int8,int4")}
+    print(f"KL {lost}")
+    assert lost["nf4"] < lost["int4"] and lost["fp8_e4m3"] < lost["int4"] / 10
+    assert lost["int8"] < lost["int8,int4"] < lost["int4"] / 2
+
+
 def test_more_bits_are_better_and_a_rotation_helps(predictions):
     exact = predictions("--kv=f32")
     lost = {bits: divergence(exact, predictions(f"--kv=uint{bits}_min")) for bits in (2, 4, 8)}
@@ -66,7 +75,7 @@ def test_more_bits_are_better_and_a_rotation_helps(predictions):
     assert turned < lost[4] * 0.75
 
 
-@pytest.mark.parametrize("kv", [*(zero.format(4) for zero in ZEROS), "int8"])
+@pytest.mark.parametrize("kv", [*(zero.format(4) for zero in ZEROS), "int8", "fp8_e4m3,nf4"])
 def test_decodes_one_by_one_as_all_at_once(tools, compiled, genai_int4, english, kv):
     """What a token leaves in the cache does not depend on how many came with it."""
     artifact, _ = compiled(genai_int4, F32, "--kv=" + kv)
@@ -128,6 +137,7 @@ def test_refuses_a_past_that_is_no_number(tools, compiled, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("flags", [("--kv=int8",), ("--kv=uint3", "--kv-hadamard"), ("--kv=uint5_float",),
+                                   ("--kv=fp8_e5m2,nf4",), ("--kv=f16,int4",),
                                    ("--kv=uint4_min", "--kv-hadamard", "--target=x86-64")], ids=" ".join)
 def test_every_region_is_within_its_bound(tools, compiled, tiny, tmp_path, flags):
     pytest.importorskip("onnxruntime")
@@ -141,7 +151,7 @@ def test_every_region_is_within_its_bound(tools, compiled, tiny, tmp_path, flags
 
 def test_refuses_formats_that_are_for_weights(tools, tiny, tmp_path):
     for kv, why in (("int4_g32", "format 'int4_g32' cannot store keys and values"), ("int1", "cannot store keys and values"),
-                    ("int9", "format 'int9'")):
+                    ("int9", "format 'int9'"), ("int8,mxfp4", "format 'mxfp4' cannot store keys and values")):
         done = tools.call("whit-compile", tiny, "-o", tmp_path / "m.so", "--kv=" + kv)
         assert done.code == 2 and why in done.err
     done = tools.call("whit-compile", tiny, "-o", tmp_path / "m.so", "--kv-hadamard")

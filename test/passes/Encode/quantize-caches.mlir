@@ -2,15 +2,20 @@
 // RUN: whit-opt %s "-whit-quantize-caches=kv=int4 hadamard=true" -split-input-file | FileCheck %s
 // RUN: whit-opt %s "-whit-quantize-caches=kv=int4 hadamard=true" -split-input-file -o /dev/null --remarks-filter-missed=.* --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=WHY
 // RUN: not whit-opt %s -whit-quantize-caches=kv=int4_g32 -split-input-file 2>&1 | FileCheck %s --check-prefix=GROUPS
-// RUN: not whit-opt %s -whit-quantize-caches=kv=f16 -split-input-file 2>&1 | FileCheck %s --check-prefix=PLAIN
+// RUN: whit-opt %s "-whit-quantize-caches=kv=f16,nf4" -split-input-file | FileCheck %s --check-prefix=MIXED
 // GROUPS: error: kv is 'int4_g32': format 'int4_g32' cannot store keys and values
-// PLAIN: error: kv is 'f16': plain floats are no format for this pass
 
 // Keys are rotated, values are not. The grouping of the format is one channel for each token and head.
 // CHECK-LABEL: func @attend
 // CHECK: %[[K:.*]] = whit.cache_append {{.*}} outs(%arg0 : tensor<?x2x64x16xf32>) as <int4_channel> hadamard
 // CHECK: %[[V:.*]] = whit.cache_append {{.*}} outs(%arg1 : tensor<?x2x64x16xf32>) as <int4_channel> ->
 // CHECK: whit.attention ins(%{{.*}}, %[[K]], %[[V]] {{.*}} scale = {{.*}} keys <int4_channel> values <int4_channel> hadamard
+// Keys and values each in a format of their own; plain floats are the type of the cache.
+// MIXED-LABEL: func @attend
+// MIXED: %[[K:.*]] = whit.cache_append {{.*}} outs(%arg0 : tensor<?x2x64x16xf16>) -> tensor<?x2x64x16xf16>
+// MIXED: %[[V:.*]] = whit.cache_append {{.*}} outs(%arg1 : tensor<?x2x64x16xf32>) as <nf4_channel> ->
+// MIXED: whit.attention ins(%{{.*}}, %[[K]], %[[V]] {{.*}} scale = {{[^ ]*}} values <nf4_channel> ->
+// MIXED: return {{.*}} tensor<?x2x64x16xf16>
 func.func @attend(%k: tensor<?x2x64x16xf32> {whit.state = {}}, %v: tensor<?x2x64x16xf32> {whit.state = {}}, %q: tensor<?x?x4x16xf32>,
                   %new: tensor<?x?x2x16xf32>, %start: tensor<?xi32>, %y: tensor<?x?x4x16xf32>) -> (tensor<?x?x4x16xf32>, tensor<?x2x64x16xf32>) {
   %c0 = arith.constant 0 : index

@@ -38,11 +38,28 @@ TEST(CacheBlock, NamesMayLeaveTheGroupingOut) {
   EXPECT_EQ(name("uint3_float_bf16"), "uint3_channel_float_bf16");
   EXPECT_EQ(name("int4_channel_f32"), "int4_channel_f32");
   EXPECT_EQ(name("f16"), "f16");
-  for (const char *refused : {"int8_g32", "int8_tensor", "int1", "int9", "", "q4_0", "uint4_max"}) {
+  EXPECT_EQ(name("nf4"), "nf4_channel"); // alone, it is the weights' nf4 in groups of 64
+  EXPECT_EQ(name("fp8_e4m3"), "fp8_e4m3_channel");
+  EXPECT_EQ(name("fp8_e5m2_f32"), "fp8_e5m2_channel_f32");
+  EXPECT_EQ(name("(int<4> - 7) * f16/channel"), "(int<4> - 7) * f16/channel");
+  for (const char *refused :
+       {"int8_g32", "int8_tensor", "int1", "int9", "", "q4_0", "uint4_max", "mxfp4", "ternary", "ptqtp2"}) {
     std::string why;
     EXPECT_FALSE(parseCacheFormat(refused, &why)) << refused;
     EXPECT_FALSE(why.empty()) << refused;
   }
+}
+
+TEST(CacheBlock, KeysAndValuesMayDiffer) {
+  std::string why;
+  std::optional<CacheFormats> formats = parseCacheFormats("int8,nf4", &why);
+  ASSERT_TRUE(formats) << why;
+  EXPECT_EQ(nameOf(formats->keys), "int8_channel");
+  EXPECT_EQ(nameOf(formats->values), "nf4_channel");
+  formats = parseCacheFormats("f16", &why);
+  EXPECT_TRUE(formats && formats->keys == formats->values && formats->keys.isPlain());
+  for (const char *refused : {"int8,", ",int8", "int8,int4,int4", "int8,int4_g32"})
+    EXPECT_FALSE(parseCacheFormats(refused, &why)) << refused;
 }
 
 /// Rows of 64 codes of 6 bits: 4 low bits of each in 32 bytes, then 2 high bits in 16, and all scales behind the 16 rows.
