@@ -19,7 +19,7 @@ def wheel(tmp_path_factory, environment):
     pytest.importorskip("scikit_build_core")
     folder = tmp_path_factory.mktemp("wheel")
     # The build folder stays: later runs compile what has changed.
-    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-build-isolation", "--no-deps", "-w", folder, "-C", f"build-dir={BUILD}/wheel-runtime",
+    run(sys.executable, "-m", "pip", "wheel", ROOT, "--no-build-isolation", "--no-deps", "-w", folder, "--config-settings", f"build-dir={BUILD}/wheel-runtime",
         env={**environment, "WHIT_COMPILER": "OFF"})
     return next(folder.glob("whit-*.whl"))
 
