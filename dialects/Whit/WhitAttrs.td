@@ -66,9 +66,11 @@ def Whit_SourceAttr : Whit_Attr<"Source", "source"> {
     `ui4`, ...); the format of the weight says how many share a scale and, without a blob of zeros, what the zero point is.
     `gguf:TYPE` one blob of bytes, the blocks of a GGUF tensor [N, K] of that type (ggml's number of it); `gguf:TYPE:ROWS` the
     same with pairs of rows interleaved in heads of so many rows, as llama.cpp's converter leaves them.
+    `low_rank_left:...` and `low_rank_right:...` are computed: factors of what an encoding of the matrix in the blobs loses
+    (`runtime/encoding/LowRank.h` has the text).
     `count` is the size of the part along dimension 0 of the weight; the parts of a weight are concatenated along it.
   }];
-  let parameters = (ins StringRefParameter<"rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE">:$layout, "int64_t":$count,
+  let parameters = (ins StringRefParameter<"rows, columns, blocks ...">:$layout, "int64_t":$count,
                         ArrayRefParameter<"BlobAttr">:$blobs);
   let assemblyFormat = "`<` $layout `,` $count `,` `[` $blobs `]` `>`";
   let genVerifyDecl = 1;

@@ -5,6 +5,7 @@
 #include "Whit/Whit.h"
 
 #include "runtime/encoding/GgufSource.h"
+#include "runtime/encoding/LowRank.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Bufferization/IR/BufferizableOpInterface.h"
@@ -90,13 +91,29 @@ RankedTensorType PlaceAttr::getPackedType() const {
   return RankedTensorType::get({place.panels, place.panelBytes}, IntegerType::get(getContext(), 8));
 }
 
+/// The rows are those of a factor, the blobs those of the matrix that it corrects.
+static LogicalResult verifyLowRank(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
+                                   ArrayRef<mlir::whit::BlobAttr> blobs) {
+  std::string why;
+  std::optional<::whit::LowRankLayout> parsed = ::whit::parseLowRankLayout(layout, &why);
+  if (!parsed)
+    return emitError() << "source " << why;
+  int64_t rows = parsed->isLeft ? parsed->n : parsed->rank;
+  if (count != rows)
+    return emitError() << "source count is " << count << "; layout '" << layout << "' has " << rows << " rows";
+  return SourceAttr::verify(emitError, parsed->layout, parsed->n, blobs);
+}
+
 LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, StringRef layout, int64_t count,
                                  ArrayRef<BlobAttr> blobs) {
   bool isBlocks = layout == "blocks", isCoded = layout == "coded_rows" || layout == "coded_columns";
   bool isGguf = ::whit::isGgufLayout(layout);
+  if (::whit::isLowRankLayout(layout))
+    return verifyLowRank(emitError, layout, count, blobs);
   if (!isBlocks && !isCoded && !isGguf && layout != "rows" && layout != "columns")
     return emitError() << "source layout is '" << layout
-                       << "'; it must be rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE";
+                       << "'; it must be rows, columns, blocks, coded_rows, coded_columns, gguf:TYPE, "
+                          "low_rank_left:... or low_rank_right:...";
   if (std::string why; isGguf && !::whit::parseGgufLayout(layout, &why))
     return emitError() << "source " << why;
   if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)

@@ -30,7 +30,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
 
   -o FILE                  what to write; OUT.safetensors stands beside OUT.so
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
-  --weights=FORMAT         quantize float weights, for example to int4_g32
+  --weights=FORMAT[+lowrankR]   quantize float weights, for example to int4_g32; R: rank of a correction in bf16
   --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
   --keep=GLOB              weights that stay as they are
   --quantizer=Q            how scales are found: least-squares (default) or nearest
@@ -90,10 +90,10 @@ Expected<DimBound> parseDim(StringRef text) {
 }
 
 Error checkFormat(StringRef flag, StringRef name) {
-  std::string why;
-  if (parseEncoding({name.data(), name.size()}, &why))
+  auto format = mlir::whit::FormatRules::parseFormat(name);
+  if (format)
     return Error::success();
-  return usage(flag + ": " + why, "whit-opt --list-formats prints all");
+  return usage(flag + ": " + toString(format.takeError()), "whit-opt --list-formats prints all");
 }
 
 /// Names that a user gave to formulas.

@@ -33,6 +33,8 @@ static void writeWeights(llvm::json::OStream &out, ArrayRef<WeightLoss> losses) 
         out.attribute("bytes_after", loss.bytesAfter);
         out.attribute("bits_per_weight", loss.bitsPerWeight());
         out.attribute("quantizer", loss.quantizer);
+        if (loss.rank)
+          out.attribute("rank", loss.rank);
         if (!loss.isConverted)
           return;
         out.attribute("snr_db", finite(loss.snr())); // null: exact

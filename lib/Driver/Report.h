@@ -43,5 +43,6 @@ std::string sentenceOf(const WeightLossTotal &total);
 std::string decibelText(double snr);
 /// "576x1536".
 std::string shapeText(const WeightLoss &loss);
+std::string formatText(const WeightLoss &loss);
 
 } // namespace whit

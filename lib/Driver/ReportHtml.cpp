@@ -214,7 +214,7 @@ std::string Report::html(const CompileOptions &options, const std::vector<Remark
       bool known = loss.isConverted;
       tableRow(
           out, "td",
-          {loss.name, shapeText(loss), loss.before, loss.after, formatv("{0:F2}", loss.bitsPerWeight()).str(),
+          {loss.name, shapeText(loss), loss.before, formatText(loss), formatv("{0:F2}", loss.bitsPerWeight()).str(),
            known ? decibelText(loss.snr()) : "as stored", known ? formatv("{0:P2}", loss.relativeError()).str() : "",
            known ? formatv("{0:E1}", loss.largest).str() : "", sizeText(loss.bytesBefore), sizeText(loss.bytesAfter)},
           &loss == total.worst ? " class='worst'" : "");

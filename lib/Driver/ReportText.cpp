@@ -23,6 +23,10 @@ std::string shapeText(const WeightLoss &loss) {
   return text.empty() ? "scalar" : text;
 }
 
+std::string formatText(const WeightLoss &loss) {
+  return loss.after + (loss.rank ? " + rank " + std::to_string(loss.rank) : "");
+}
+
 std::string sentenceOf(const WeightLossTotal &total) {
   return formatv("quantized {0} of {1} weights, {2} -> {3}, {4:F2} bits per weight; most loses {5}, SNR {6}",
                  grouped(total.converted), grouped(total.matrices), sizeText(total.bytesBefore),
@@ -47,7 +51,7 @@ std::string Report::text(const CompileOptions &options) const {
   line("weight", "shape", "format", "bits", "SNR", "rel. RMS", "largest", "before", "after");
   for (const WeightLoss &loss : losses()) {
     bool known = loss.isConverted;
-    line(loss.name, shapeText(loss), loss.after, formatv("{0:F2}", loss.bitsPerWeight()).str(),
+    line(loss.name, shapeText(loss), formatText(loss), formatv("{0:F2}", loss.bitsPerWeight()).str(),
          known ? decibelText(loss.snr()) : "as stored", known ? formatv("{0:P2}", loss.relativeError()).str() : "",
          known ? formatv("{0:E1}", loss.largest).str() : "", sizeText(loss.bytesBefore), sizeText(loss.bytesAfter));
   }

@@ -109,6 +109,7 @@ public:
   std::vector<mlir::whit::WeightOp> weights;
   std::vector<StoredTensor> tensors;
   std::vector<WeightLoss> losses;
+  Corrections corrections;
   WeightsHasher hasher;
 };
 
@@ -154,7 +155,7 @@ Error Writer::packWeights(OutputFile &file) {
         request.progress(file.size(), total);
       return error;
     };
-    if (Error error = streamWeight(weight, files, sink, &losses))
+    if (Error error = streamWeight(weight, files, sink, &losses, &corrections))
       return error;
     std::vector<uint8_t> padding(paddedBytes(tensor.size) - tensor.size);
     if (Error error = write(padding))
@@ -208,6 +209,7 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   result.codeBytes = linked.size();
   result.weightBytes = weights->size();
   result.weightCount = writer.weights.size();
+  joinFactors(writer.losses);
   result.losses = std::move(writer.losses);
   std::vector<std::reference_wrapper<OutputFile>> files = {*code};
   if (isBeside) {

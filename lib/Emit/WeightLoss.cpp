@@ -28,12 +28,20 @@ double WeightLoss::relativeError() const { return relative(signal, noise); }
 double WeightLossTotal::snr() const { return decibels(signal, noise); }
 double WeightLossTotal::relativeError() const { return relative(signal, noise); }
 
-void WeightLoss::measure(const float *w, const Matrix &encoded, int64_t at, int64_t rows, int64_t firstRow) {
+void WeightLoss::measure(const float *w, const Matrix &encoded, int64_t at, int64_t rows, int64_t firstRow,
+                         const LowRankFactors *factors) {
   int64_t k = encoded.k, groups = encoded.groups(), group = groupSize(encoded.encoding, k);
   std::vector<float> decoded(encoded.n * k), scales;
   if (!encoded.terms.empty())
     scales = productPerGroup(encoded, encoded.encoding.terms.front().scale, encoded.terms.front().factors);
   dequantize(encoded, decoded.data());
+  std::vector<double> sum(factors ? k : 0);
+  for (int64_t i = 0; factors && i < rows; ++i) {
+    float *row = decoded.data() + (at + i) * k;
+    std::copy_n(row, k, sum.begin());
+    factors->addRow(firstRow + i, sum.data());
+    std::copy(sum.begin(), sum.end(), row);
+  }
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t g = 0; g < groups; ++g) {
       float scale = scales.empty() ? 0 : std::fabs(scales[(at + i) * groups + g]);
@@ -57,6 +65,25 @@ void WeightLoss::measure(const float *w, const Matrix &encoded, int64_t at, int6
             column = j;
       }
     }
+}
+
+void joinFactors(std::vector<WeightLoss> &losses) {
+  for (const WeightLoss &factor : losses) {
+    if (!factor.isFactor)
+      continue;
+    for (WeightLoss &loss : losses)
+      if (!loss.isFactor && loss.origin == factor.origin) {
+        loss.bytesAfter += factor.bytesAfter;
+        if (!factor.isConverted)
+          break;
+        loss.rank = factor.rank;
+        loss.signal = factor.signal, loss.noise = factor.noise;
+        loss.largest = factor.largest, loss.row = factor.row, loss.column = factor.column;
+        loss.histogram = factor.histogram;
+        break;
+      }
+  }
+  std::erase_if(losses, [](const WeightLoss &loss) { return loss.isFactor; });
 }
 
 WeightLossTotal totalOf(llvm::ArrayRef<WeightLoss> losses) {

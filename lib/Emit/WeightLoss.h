@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "runtime/encoding/Matrix.h"
+#include "runtime/encoding/LowRank.h"
 
 #include "llvm/ADT/ArrayRef.h"
 
@@ -39,9 +39,17 @@ struct WeightLoss {
   /// Root of noise / signal.
   double relativeError() const;
 
-  /// Compares rows of the file's values with what `encoded`, from its row `at`, decodes to.
-  void measure(const float *w, const Matrix &encoded, int64_t at, int64_t rows, int64_t firstRow);
+  std::string origin; ///< of the values in the file; a factor has that of the matrix which it corrects
+  int64_t rank = 0;   ///< of a correction beside the matrix, whose bytes and gain are in the numbers above
+  bool isFactor = false;
+
+  /// Compares rows of the file's values with what `encoded`, from its row `at`, decodes to, plus the rows of `factors` from `firstRow` on.
+  void measure(const float *w, const Matrix &encoded, int64_t at, int64_t rows, int64_t firstRow,
+               const LowRankFactors *factors = nullptr);
 };
+
+/// Counts the factors of a correction with the matrix that they correct.
+void joinFactors(std::vector<WeightLoss> &losses);
 
 /// The weights of a model together. Points into the list that it was made of.
 struct WeightLossTotal {

@@ -11,6 +11,7 @@
 #include "runtime/encoding/CodeSource.h"
 #include "runtime/encoding/GgufSource.h"
 #include "runtime/encoding/Half.h"
+#include "runtime/encoding/LowRank.h"
 #include "runtime/encoding/Pack.h"
 #include "runtime/encoding/Quantize.h"
 
@@ -46,6 +47,7 @@ struct Part {
   std::optional<BlockSource> blocks;  ///< layout blocks
   std::optional<CodeSource> codes;    ///< coded rows and columns
   std::optional<GgufSource> gguf;     ///< blocks of GGUF
+  ArrayRef<float> factor;             ///< values of a correction's factor
   bool isExact = false;               ///< the place's format holds the codes as they are
   int64_t number = 0;                 ///< among the parts
 
@@ -66,7 +68,8 @@ struct Part {
 
 class Packer {
 public:
-  Packer(mlir::whit::WeightOp weight, BlobFiles &files) : weight(weight), files(files) {}
+  Packer(mlir::whit::WeightOp weight, BlobFiles &files, Corrections &corrections)
+      : weight(weight), files(files), corrections(corrections) {}
   std::vector<WeightLoss> losses; ///< one per part
   Error run(function_ref<Error(ArrayRef<uint8_t>)> sink);
 
@@ -80,6 +83,8 @@ private:
   Error findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs);
   Error findGguf(Part &part);
+  Error findFactor(Part &part, mlir::whit::SourceAttr source);
+  Expected<Correction> correct(const LowRankLayout &layout, mlir::whit::SourceAttr source);
   Error readFloats(const Part &part, int64_t begin, int64_t end, float *out) const;
   Error packChunk(int64_t begin, int64_t end, function_ref<Error(ArrayRef<uint8_t>)> sink);
   Error writeRaw(function_ref<Error(ArrayRef<uint8_t>)> sink);
@@ -89,6 +94,7 @@ private:
 
   mutable mlir::whit::WeightOp weight;
   BlobFiles &files;
+  Corrections &corrections;
   SmallVector<Part, 3> parts;
   Encoding encoding; ///< of the place
   Place place{};
@@ -111,9 +117,9 @@ SmallVector<std::string> partNames(mlir::whit::WeightOp weight) {
   return names;
 }
 
-std::string textOf(mlir::Type type) {
+template <typename T> std::string textOf(T value) {
   std::string text;
-  raw_string_ostream(text) << type;
+  raw_string_ostream(text) << value;
   return text;
 }
 
@@ -129,6 +135,9 @@ void Packer::startLosses() {
       loss.bytesBefore += blob.getLength();
     // Parts share the panels at their ends.
     loss.bytesAfter = rows ? stored * source.getCount() / rows : stored;
+    // Two weights that are corrected alike have the same factors.
+    loss.origin =
+        textOf(source.getBlobs()[0]) + (weight.getPlace() ? weight.getPlace()->getFormat().getName() : "").str();
     loss.before = source.getLayout() == "blocks" ? "blocks" : textOf(source.getBlobs()[0].getElement());
     if (auto place = weight.getPlace()) {
       loss.shape = {source.getCount(), place->getK()};
@@ -177,6 +186,9 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
     if (Error error = findGguf(part))
       return error;
     losses[part.number].before = nameOf(part.own());
+  } else if (isLowRankLayout(part.layout)) {
+    if (Error error = findFactor(part, source))
+      return error;
   } else {
     std::optional<ScaleType> element = floatTypeOf(source.getBlobs()[0].getElement());
     if (!element)
@@ -280,6 +292,62 @@ Error Packer::findGguf(Part &part) {
   return Error::success();
 }
 
+/// What the codes of a matrix lose, and the factors of that. The matrix is seen whole.
+Expected<Correction> Packer::correct(const LowRankLayout &layout, mlir::whit::SourceAttr source) {
+  Packer base(weight, files, corrections);
+  base.encoding = *parseEncoding(layout.format, nullptr);
+  base.n = layout.n, base.k = layout.k;
+  base.losses.resize(1);
+  auto stored = mlir::whit::SourceAttr::get(weight.getContext(), layout.layout, layout.n, source.getBlobs());
+  if (Error error = base.addPart(stored))
+    return error;
+  std::vector<float> values(base.n * base.k), lost(base.n * base.k);
+  if (Error error = base.readFloats(base.parts[0], 0, base.n, values.data()))
+    return error;
+  Matrix encoded;
+  std::string why;
+  if (!quantize(base.encoding, values.data(), base.n, base.k, encoded, &why, layout.quantizer))
+    return refuse(why);
+  dequantize(encoded, lost.data());
+  for (size_t i = 0; i < lost.size(); ++i)
+    lost[i] = values[i] - lost[i];
+  Correction correction{factorLowRank(lost.data(), base.n, base.k, layout.rank), {}};
+  correction.loss.measure(values.data(), encoded, 0, base.n, 0, &correction.factors);
+  return correction;
+}
+
+Error Packer::findFactor(Part &part, mlir::whit::SourceAttr source) {
+  std::string why;
+  std::optional<LowRankLayout> layout = parseLowRankLayout(part.layout, &why);
+  if (!layout)
+    return refuse(why);
+  bool isLeft = layout->isLeft;
+  if (k != (isLeft ? layout->rank : layout->k))
+    return refuse("rows of " + Twine(k) + " are not those of layout " + part.layout);
+  layout->isLeft = true;
+  std::shared_ptr<const Correction> &known = corrections[textOf(*layout) + textOf(source.getBlobs()[0])];
+  if (!known) {
+    auto made = correct(*layout, source);
+    if (!made)
+      return made.takeError();
+    known = std::make_shared<const Correction>(std::move(*made));
+  }
+  part.factor = isLeft ? known->factors.left : known->factors.right;
+  part.element = ScaleType::BF16;
+  WeightLoss &loss = losses[part.number];
+  if (isLeft) { // which is there once for each matrix
+    const WeightLoss &found = known->loss;
+    loss.isConverted = true;
+    loss.signal = found.signal, loss.noise = found.noise;
+    loss.largest = found.largest, loss.row = found.row, loss.column = found.column;
+    loss.histogram = found.histogram;
+  }
+  loss.isFactor = true;
+  loss.rank = layout->rank;
+  loss.origin = textOf(source.getBlobs()[0]) + layout->format;
+  return Error::success();
+}
+
 Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part &, int64_t, int64_t)> body) const {
   for (const Part &part : parts) {
     int64_t first = std::max(begin, part.begin), last = std::min(end, part.begin + part.count);
@@ -291,6 +359,10 @@ Error Packer::forParts(int64_t begin, int64_t end, function_ref<Error(const Part
 }
 
 Error Packer::readFloats(const Part &part, int64_t begin, int64_t end, float *out) const {
+  if (!part.factor.empty()) {
+    llvm::copy(part.factor.slice(begin * k, (end - begin) * k), out);
+    return Error::success();
+  }
   if (part.isEncoded()) {
     Matrix rows = makeMatrix(part.own(), end - begin, k);
     std::string why;
@@ -462,8 +534,9 @@ Expected<int64_t> storedBytes(mlir::whit::WeightOp weight) {
 }
 
 Error streamWeight(mlir::whit::WeightOp weight, BlobFiles &files, function_ref<Error(ArrayRef<uint8_t>)> sink,
-                   std::vector<WeightLoss> *losses) {
-  Packer packer(weight, files);
+                   std::vector<WeightLoss> *losses, Corrections *corrections) {
+  Corrections own;
+  Packer packer(weight, files, corrections ? *corrections : own);
   if (Error error = packer.run(sink))
     return error;
   if (losses)

@@ -8,6 +8,7 @@
 #include "runtime/encoding/BlockSource.h"
 #include "runtime/encoding/GgufSource.h"
 #include "runtime/encoding/Half.h"
+#include "runtime/encoding/LowRank.h"
 
 #include <cmath>
 #include <cstring>
@@ -64,7 +65,41 @@ FailureOr<std::shared_ptr<const Weight>> Weight::load(mlir::whit::WeightOp op, D
   return std::shared_ptr<const Weight>(weight);
 }
 
+/// A factor of what encoding the matrix of the blobs loses.
+LogicalResult Weight::addFactor(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files) {
+  std::optional<LowRankLayout> layout = parseLowRankLayout(source.getLayout(), nullptr); // verified
+  Weight base;
+  base.encoding = *parseEncoding(layout->format, nullptr);
+  base.quantizer = layout->quantizer;
+  base.n = layout->n;
+  base.k = layout->k;
+  auto stored = mlir::whit::SourceAttr::get(op.getContext(), layout->layout, layout->n, source.getBlobs());
+  if (k != (layout->isLeft ? layout->rank : layout->k))
+    return op->emitError() << "weight '" << op.getSymName() << "': rows of " << k << " are not those of layout "
+                           << source.getLayout();
+  if (failed(base.addPart(op, stored, files)))
+    return failure();
+  std::vector<float> lost, decoded(base.n * base.k);
+  base.readFloats(base.parts[0], 0, base.n, lost);
+  dequantize(base.matrix(0, base.n), decoded.data());
+  for (size_t i = 0; i < lost.size(); ++i)
+    lost[i] -= decoded[i];
+  LowRankFactors factors = factorLowRank(lost.data(), base.n, base.k, layout->rank);
+  Part part{source.getLayout(),
+            parts.empty() ? 0 : parts.back().begin + parts.back().count,
+            source.getCount(),
+            {},
+            {},
+            {},
+            {}};
+  part.factor = std::make_shared<const std::vector<float>>(std::move(layout->isLeft ? factors.left : factors.right));
+  parts.push_back(std::move(part));
+  return success();
+}
+
 LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files) {
+  if (isLowRankLayout(source.getLayout()))
+    return addFactor(op, source, files);
   Part part{source.getLayout(),
             parts.empty() ? 0 : parts.back().begin + parts.back().count,
             source.getCount(),
@@ -240,6 +275,10 @@ static float loadFloat(Type element, const uint8_t *bytes) {
 void Weight::readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const {
   size_t at = out.size();
   out.resize(at + (end - begin) * k);
+  if (part.factor) {
+    std::copy_n(part.factor->begin() + begin * k, (end - begin) * k, out.begin() + at);
+    return;
+  }
   if (part.isCoded()) {
     Matrix own = makeMatrix(encoding, end - begin, k);
     readCoded(part, begin, end, own, 0);

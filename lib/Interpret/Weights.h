@@ -46,6 +46,7 @@ private:
     llvm::ArrayRef<uint8_t> bytes, scales, zeros;
     ScaleType scaleType = ScaleType::F32, zeroType = ScaleType::F32;
     bool hasZeros = false, floatZeros = false;
+    std::shared_ptr<const std::vector<float>> factor = {}; ///< values of a correction's factor
     bool isCoded() const { return layout.starts_with("coded_"); }
   };
   mlir::LogicalResult addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files);
@@ -53,6 +54,7 @@ private:
   void readFloats(const Part &part, int64_t begin, int64_t end, std::vector<float> &out) const;
   bool readGgufRows(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const;
   bool readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow, std::string *why) const;
+  mlir::LogicalResult addFactor(mlir::whit::WeightOp op, mlir::whit::SourceAttr source, DataFiles &files);
   mlir::LogicalResult checkCoded(const Part &part, llvm::function_ref<mlir::LogicalResult(const llvm::Twine &)> refuse);
   void readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out, int64_t outRow) const;
 

@@ -5,7 +5,11 @@
 #include "Encode/FormatRules.h"
 
 #include "runtime/encoding/GgufSource.h"
+#include "runtime/encoding/LowRank.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 
@@ -42,12 +46,13 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
     DenseMap<StringAttr, SmallVector<ConstantOp>> uses;
     module.walk([&](ConstantOp constant) { uses[constant.getWeightAttr().getAttr()].push_back(constant); });
     auto names = namesOfWeights(module);
-    for (auto weight : module.getOps<WeightOp>())
+    for (WeightOp weight : llvm::to_vector(module.getOps<WeightOp>()))
       if (const FormatRules::Rule *rule = rules->find(names[weight.getSymNameAttr()]))
         assign(weight, uses[weight.getSymNameAttr()], *rule);
     if (!stays.empty() && !assigned)
       module.emitWarning() << "no weight gets a format: the model has quantized all " << stays.size() << ", such as '"
                            << stays.front().getSymName() << "'" << help(stays.front());
+    uses.insert(added.begin(), added.end());
     mergeEqual(uses);
   }
 
@@ -133,7 +138,87 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
       constant.getResult().setType(assigned);
     remark::passed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
         << ("weight '" + weight.getSymName() + "' becomes " + format.getName() + " by " + rule.flag).str();
+    if (rule.rank)
+      correct(weight, constants, rule.rank);
   }
+
+  /// Two thin matmuls beside each one with this weight: y + left (right x).
+  void correct(WeightOp weight, ArrayRef<ConstantOp> constants, int64_t rank) {
+    auto type = cast<EncodedTensorType>(weight.getType());
+    int64_t n = type.getShape()[0], k = type.getShape()[1];
+    auto refuse = [&](const Twine &why) {
+      remark::missed(weight.getLoc(), remark::RemarkOpts::name("correction").category(getArgument()))
+          << ("weight '" + weight.getSymName() + "' gets no correction: " + why).str();
+    };
+    SmallVector<MatmulOp> matmuls;
+    for (ConstantOp constant : constants)
+      for (Operation *user : constant->getUsers())
+        if (auto matmul = dyn_cast<MatmulOp>(user))
+          matmuls.push_back(matmul);
+    if (matmuls.empty())
+      return refuse("no matmul uses it");
+    if (rank * (n + k) >= n * k)
+      return refuse("factors of rank " + Twine(rank) + " would have as many elements as it has");
+    if (weight.getParts().size() != 1)
+      return refuse("it is made of several parts");
+    auto source = cast<SourceAttr>(weight.getParts()[0]);
+    ::whit::LowRankLayout layout{true,
+                                 rank,
+                                 n,
+                                 k,
+                                 *::whit::parseQuantizer(quantizer),
+                                 type.getFormat().getName().str(),
+                                 source.getLayout().str()};
+    WeightOp left = addFactor(weight, layout, n, rank);
+    layout.isLeft = false;
+    WeightOp right = addFactor(weight, layout, rank, k);
+    for (MatmulOp matmul : matmuls)
+      addBranch(matmul, left, right);
+    remark::passed(weight.getLoc(), remark::RemarkOpts::name("correction").category(getArgument()))
+        << ("weight '" + weight.getSymName() + "' gets a correction of rank " + Twine(rank)).str();
+  }
+
+  WeightOp addFactor(WeightOp weight, const ::whit::LowRankLayout &layout, int64_t n, int64_t k) {
+    OpBuilder b(weight);
+    b.setInsertionPointAfter(weight);
+    auto source = cast<SourceAttr>(weight.getParts()[0]);
+    auto format = FormatAttr::get(&getContext(), ::whit::nameOf(::whit::plainEncoding(::whit::ScaleType::BF16)));
+    auto type = EncodedTensorType::get(&getContext(), {n, k}, b.getF32Type(), format);
+    auto part = SourceAttr::get(&getContext(), ::whit::textOf(layout), n, source.getBlobs());
+    StringRef side = layout.isLeft ? ".low_rank_left" : ".low_rank_right";
+    auto factor = WeightOp::create(b, weight.getLoc(), (weight.getSymName() + side).str(), type, b.getArrayAttr(part));
+    SymbolTable(getOperation()).insert(factor);
+    return factor;
+  }
+
+  void addBranch(MatmulOp matmul, WeightOp left, WeightOp right) {
+    OpBuilder b(matmul);
+    b.setInsertionPointAfter(matmul);
+    Location loc = matmul.getLoc();
+    auto multiply = [&](Value x, WeightOp weight) -> Value {
+      auto type = cast<EncodedTensorType>(weight.getType());
+      auto constant = ConstantOp::create(b, loc, type, FlatSymbolRefAttr::get(&getContext(), weight.getSymName()));
+      added[weight.getSymNameAttr()].push_back(constant);
+      SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, x);
+      sizes.back() = b.getIndexAttr(type.getShape()[0]);
+      Value empty = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+      return MatmulOp::create(b, loc, empty.getType(), x, constant, empty, PlaceAttr(), ScheduleAttr())->getResult(0);
+    };
+    Value branch = multiply(multiply(matmul.getX(), right), left), y = matmul->getResult(0);
+    SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, branch);
+    Value empty = tensor::EmptyOp::create(b, loc, sizes, b.getF32Type());
+    SmallVector<AffineMap> maps(3, b.getMultiDimIdentityMap(sizes.size()));
+    SmallVector<utils::IteratorType> loops(sizes.size(), utils::IteratorType::parallel);
+    auto sum = linalg::GenericOp::create(b, loc, empty.getType(), ValueRange{y, branch}, empty, maps, loops,
+                                         [](OpBuilder &b, Location loc, ValueRange values) {
+                                           linalg::YieldOp::create(
+                                               b, loc, arith::AddFOp::create(b, loc, values[0], values[1]).getResult());
+                                         });
+    y.replaceAllUsesExcept(sum.getResult(0), sum);
+  }
+
+  /// Uses of the weights that were added.
+  DenseMap<StringAttr, SmallVector<ConstantOp>> added;
 
   size_t assigned = 0;            ///< weights that have the format of their rule
   SmallVector<WeightOp, 0> stays; ///< weights that keep the model's, although --weights names another

@@ -14,6 +14,9 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
 
     With `requantize`, tensors of a GGUF file that are quantized in it are decoded and quantized again, like floats.
 
+    `FORMAT+lowrankR` puts a correction of rank R beside each matmul with the weight: y = W x + L (R x), whose factors, computed when the
+    artifact is written, are bf16 (`runtime/encoding/LowRank.h`).
+
     ```mlir
     // whit-assign-formats{weights=int4_g32}
     whit.weight @w : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", ...>]
@@ -21,6 +24,7 @@ def AssignFormatsPass : Pass<"whit-assign-formats", "mlir::ModuleOp"> {
     whit.weight @w : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = [#whit.source<"rows", ...>] by "least-squares"
     ```
   }];
+  let dependentDialects = ["mlir::tensor::TensorDialect", "mlir::linalg::LinalgDialect", "mlir::arith::ArithDialect"];
   let options = [Option<"weights", "weights", "std::string", "\"\"", "format of float weights; empty: as in the model">,
                  Option<"formatMap", "format-map", "std::string", "\"\"", "GLOB=FORMAT,...: formats by name, the first match counts">,
                  Option<"keep", "keep", "std::string", "\"\"", "GLOB,...: weights that stay as they are">,

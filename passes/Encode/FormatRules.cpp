@@ -4,21 +4,40 @@
 
 #include "Encode/FormatRules.h"
 
+#include "runtime/encoding/LowRank.h"
+
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace mlir::whit;
 
 llvm::Error FormatRules::add(StringRef flag, StringRef pattern, StringRef format) {
-  std::string why;
-  if (!format.empty() && !::whit::parseEncoding(format, &why))
-    return llvm::createStringError(flag + ": " + why);
+  llvm::Expected<Format> parsed = format.empty() ? Format{"", 0} : parseFormat(format);
+  if (!parsed)
+    return llvm::createStringError(flag + ": " + llvm::toString(parsed.takeError()));
   llvm::Expected<llvm::GlobPattern> names = llvm::GlobPattern::create(pattern);
   if (!names)
     return llvm::createStringError(flag + ": pattern '" + pattern +
                                    "' cannot be read: " + llvm::toString(names.takeError()));
-  rules.push_back({flag.str(), pattern.str(), std::move(*names), format.str()});
+  rules.push_back({flag.str(), pattern.str(), std::move(*names), parsed->name, parsed->rank});
   return llvm::Error::success();
+}
+
+llvm::Expected<FormatRules::Format> FormatRules::parseFormat(StringRef text) {
+  constexpr StringLiteral kLowRank = "lowrank";
+  Format format{text.str(), 0};
+  auto [base, last] = text.rsplit('+');
+  if (last.ltrim().starts_with(kLowRank)) {
+    StringRef rank = last.trim().drop_front(kLowRank.size());
+    format.name = base.rtrim();
+    if (rank.getAsInteger(10, format.rank) || format.rank < 1 || format.rank > ::whit::kMaxLowRank)
+      return llvm::createStringError("'" + text + "' has a correction of rank '" + rank + "'; it must be from 1 to " +
+                                     llvm::Twine(::whit::kMaxLowRank));
+  }
+  std::string why;
+  if (!::whit::parseEncoding(format.name, &why))
+    return llvm::createStringError(why);
+  return format;
 }
 
 llvm::Expected<std::vector<std::pair<StringRef, StringRef>>> FormatRules::split(StringRef formatMap) {

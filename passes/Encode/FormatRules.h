@@ -19,6 +19,7 @@ public:
     std::string flag, pattern;
     llvm::GlobPattern names;
     std::string format; ///< empty: keep
+    int64_t rank = 0;   ///< of a correction beside the weight; 0: none
   };
 
   /// The error says what is wrong with which entry.
@@ -31,6 +32,12 @@ public:
   /// keep would lose its bits in silence.
   std::string firstUnused(ModuleOp module) const;
 
+  /// FORMAT or FORMAT+lowrankR. The error says what is wrong with it.
+  struct Format {
+    std::string name; ///< as parseEncoding takes it
+    int64_t rank;
+  };
+  static llvm::Expected<Format> parseFormat(StringRef text);
   /// The entries of --format-map, as GLOB and FORMAT. Commas and equal signs inside the brackets of a formula are part of it.
   static llvm::Expected<std::vector<std::pair<StringRef, StringRef>>> split(StringRef formatMap);
 

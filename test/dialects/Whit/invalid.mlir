@@ -22,7 +22,7 @@ func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
 
 // -----
 
-// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns, blocks, coded_rows, coded_columns or gguf:TYPE}}
+// expected-error@+1 {{source layout is 'diagonal'; it must be rows, columns, blocks, coded_rows, coded_columns, gguf:TYPE, low_rank_left:... or low_rank_right:...}}
 #s = #whit.source<"diagonal", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
 
 // -----
@@ -49,6 +49,16 @@ func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
 
 // expected-error@+1 {{source layout 'coded_columns' has zeros of type 'ui4'; they must have the codes' type, 'i4'}}
 #s = #whit.source<"coded_columns", 8, [#whit.blob<"m", 0 : 4 x i4, "">, #whit.blob<"m", 4 : 4 x f32, "">, #whit.blob<"m", 8 : 1 x ui4, "">]>
+
+// -----
+
+// expected-error@+1 {{source layout 'low_rank_left:9:8x16:nearest:int4_g16 of rows' has rank 9; at most 8 is possible}}
+#s = #whit.source<"low_rank_left:9:8x16:nearest:int4_g16 of rows", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
+
+// -----
+
+// expected-error@+1 {{source count is 8; layout 'low_rank_right:2:8x16:nearest:int4_g16 of rows' has 2 rows}}
+#s = #whit.source<"low_rank_right:2:8x16:nearest:int4_g16 of rows", 8, [#whit.blob<"m", 0 : 4 x f32, "">]>
 
 // -----
 

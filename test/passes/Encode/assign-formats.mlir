@@ -24,6 +24,19 @@ whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"
 // RUN: whit-opt %s "-whit-assign-formats=format-map='pr*=float<e4m3 fnuz bias=11> * f16/32,he*=(int<4> - 7) * f16/64x1'" | FileCheck %s --check-prefix=FORMULA
 // FORMULA: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<fp8_e4m3b11fnuz_g32>>
 // FORMULA: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<"(int<4> - 7) * f16/64x1">>
+// A correction: two factors of 16 bits, two thin matmuls and a sum beside the one with the weight. Tables have none.
+// RUN: whit-opt %s "-whit-assign-formats=weights=int4_g32+lowrank4" | FileCheck %s --check-prefix=RANK
+// RANK: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = {{.*}} by "least-squares"
+// RANK-DAG: whit.weight @proj.low_rank_left : !whit.tensor<32x4xf32, #whit.format<bf16>> = [#whit.source<"low_rank_left:4:32x64:least-squares:int4_g32 of rows", 32,
+// RANK-DAG: whit.weight @proj.low_rank_right : !whit.tensor<4x64xf32, #whit.format<bf16>> = [#whit.source<"low_rank_right:4:32x64:least-squares:int4_g32 of rows", 4,
+// RANK: func @main(%[[X:.*]]: tensor<?x64xf32>
+// RANK: %[[Y:.*]] = whit.matmul ins(%[[X]], %{{.*}}<int4_g32>>)
+// RANK: %[[RX:.*]] = whit.matmul ins(%[[X]], %{{.*}}<4x64xf32
+// RANK: %[[LRX:.*]] = whit.matmul ins(%[[RX]], %{{.*}}<32x4xf32
+// RANK: linalg.generic {{.*}} ins(%[[Y]], %[[LRX]] :
+// RANK-NOT: @table.low_rank
+// RUN: not whit-opt %s -whit-assign-formats=weights=int4_g32+lowrank999 2>&1 | FileCheck %s --check-prefix=NORANK
+// NORANK: error: --weights: 'int4_g32+lowrank999' has a correction of rank '999'; it must be from 1 to 128
 // CHECK: whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>>
 whit.weight @norm_proj : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 // What the model has quantized stays as it is.
