@@ -60,7 +60,8 @@ def Whit_SourceAttr : Whit_Attr<"Source", "source"> {
   let summary = "one part of a weight: its bytes and the layout in which the model file holds them";
   let description = [{
     Layouts: `rows` one blob, row-major in the logical shape; `columns` one blob holding the transpose, [K, N]; `blocks`
-    the blobs codes, scales and, unless the zero point is constant, zeros, as com.microsoft.MatMulNBits stores them;
+    the blobs codes, scales and, unless the zero point is constant, zeros, as com.microsoft.MatMulNBits stores them, and
+    perhaps a blob of i32 [K], the group of each element (g_idx): the weight then has its elements in the order of groups;
     `coded_rows` and `coded_columns` the same three as onnx.DequantizeLinear takes them, codes [N, K] or [K, N] with one
     scale, N scales, or scales [N, BLOCKS] or [BLOCKS, N]. The element type of such codes is their width and sign (`i4`,
     `ui4`, ...); the format of the weight says how many share a scale and, without a blob of zeros, what the zero point is.

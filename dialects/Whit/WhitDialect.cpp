@@ -116,6 +116,9 @@ LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
                           "low_rank_left:... or low_rank_right:...";
   if (std::string why; isGguf && !::whit::parseGgufLayout(layout, &why))
     return emitError() << "source " << why;
+  // Where groups are not in order, the last blob says of which one each element is.
+  if (isBlocks && !blobs.empty() && blobs.back().getElement().isInteger(32))
+    blobs = blobs.drop_back();
   if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
     return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
                        << (isBlocks || isCoded ? "2 or 3" : "1");

@@ -205,13 +205,17 @@ Error Packer::addPart(mlir::whit::SourceAttr source) {
 
 /// Neither the width of a code nor the length of a block is in the file; the sizes of its tensors leave one answer.
 Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
+  bool hasIndices = blobs.back().getElement().isInteger(32);
+  blobs = blobs.drop_back(hasIndices);
   auto scaleType = floatTypeOf(blobs[1].getElement());
   if (!scaleType)
     return refuse("the scales of layout blocks must be f32, f16 or bf16");
   BlockSource source{
       part.count, k, 0, 0, {part.blobs[0].data(), part.blobs[0].size()}, {part.blobs[1].data(), part.blobs[1].size()},
       *scaleType};
-  if (part.blobs.size() > 2) {
+  if (hasIndices)
+    source.indices = {part.blobs.back().data(), part.blobs.back().size()};
+  if (blobs.size() > 2) {
     auto zeroType = floatTypeOf(blobs[2].getElement());
     source.zero = zeroType ? SourceZero::Float : SourceZero::Packed;
     source.zeroType = zeroType.value_or(ScaleType::F32);

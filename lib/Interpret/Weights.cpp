@@ -140,6 +140,10 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
     return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
   part.scales = bytes[1];
   part.scaleType = *scaleType;
+  if (blobs.back().getElement().isInteger(32)) {
+    part.indices = bytes.back();
+    blobs = blobs.drop_back();
+  }
   if (blobs.size() == 3) {
     part.hasZeros = true;
     part.zeros = bytes[2];
@@ -175,6 +179,7 @@ bool Weight::readCodes(const Part &part, int64_t begin, int64_t end, Matrix &out
   int64_t blockBytes = blocks ? part.bytes.size() / (part.count * blocks) : 0;
   BlockSource source{part.count,   k, 0, 0, part.bytes, part.scales, part.scaleType, SourceZero::Absent, {},
                      part.zeroType};
+  source.indices = part.indices;
   if (part.hasZeros) {
     source.zero = part.floatZeros ? SourceZero::Float : SourceZero::Packed;
     source.zeros = part.zeros;

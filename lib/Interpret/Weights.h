@@ -46,6 +46,7 @@ private:
     llvm::ArrayRef<uint8_t> bytes, scales, zeros;
     ScaleType scaleType = ScaleType::F32, zeroType = ScaleType::F32;
     bool hasZeros = false, floatZeros = false;
+    llvm::ArrayRef<uint8_t> indices = {}; ///< of the group of each element, i32; empty: they are in order
     std::shared_ptr<const std::vector<float>> factor = {}; ///< values of a correction's factor
     bool isCoded() const { return layout.starts_with("coded_"); }
   };

@@ -6,6 +6,7 @@
 #include "runtime/encoding/Half.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace whit {
 namespace {
@@ -56,6 +57,36 @@ Encoding encodingOf(const BlockSource &source) {
   return intEncoding(source.bits, zero, scale, {1, source.blockSize});
 }
 
+std::optional<std::vector<int64_t>> orderOfGroups(std::span<const uint8_t> indices, int64_t k, int64_t blockSize,
+                                                  std::string *why) {
+  auto bad = [&](std::string text) {
+    refuse(why, std::move(text));
+    return std::nullopt;
+  };
+  if (k < 0 || blockSize < 1 || int64_t(indices.size() / 4) < k)
+    return bad("the group indices have " + std::to_string(indices.size()) + " bytes; " + std::to_string(4 * k) +
+               " are required");
+  int64_t groups = (k + blockSize - 1) / blockSize;
+  std::vector<int64_t> next(groups), order(k);
+  for (int64_t g = 0; g < groups; ++g)
+    next[g] = g * blockSize;
+  std::vector<int64_t> counts(groups);
+  for (int64_t i = 0; i < k; ++i) {
+    int32_t group;
+    std::memcpy(&group, indices.data() + i * 4, 4);
+    if (group < 0 || group >= groups)
+      return bad("element " + std::to_string(i) + " is of group " + std::to_string(group) + "; groups are 0 to " +
+                 std::to_string(groups - 1));
+    if (int64_t room = std::min(blockSize, k - group * blockSize); ++counts[group] <= room)
+      order[next[group]++] = i;
+  }
+  for (int64_t g = 0; g < groups; ++g)
+    if (int64_t room = std::min(blockSize, k - g * blockSize); counts[g] != room)
+      return bad("group " + std::to_string(g) + " has " + std::to_string(counts[g]) + " elements; it must have " +
+                 std::to_string(room));
+  return order;
+}
+
 bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Matrix &out, int64_t outRow,
                 std::string *why) {
   if (source.bits < 1 || source.bits > 8)
@@ -90,14 +121,26 @@ bool readBlocks(const BlockSource &source, int64_t rowBegin, int64_t rowEnd, Mat
                            std::to_string(source.n) + "x" + std::to_string(source.k) + " source do not fit at row " +
                            std::to_string(outRow) + " of " + std::to_string(out.n) + "x" + std::to_string(out.k));
 
+  std::vector<int64_t> order;
+  if (!source.indices.empty()) {
+    auto found = orderOfGroups(source.indices, source.k, source.blockSize, why);
+    if (!found)
+      return false;
+    order = std::move(*found);
+  }
   for (int64_t row = rowBegin; row < rowEnd; ++row) {
     int64_t to = outRow + row - rowBegin;
     for (int64_t b = 0; b < blocks; ++b) {
       const uint8_t *stream = source.codes.data() + (row * blocks + b) * blockBytes;
       int64_t begin = b * source.blockSize, count = std::min(source.blockSize, source.k - begin);
       uint8_t *codes = out.codes().data() + to * out.k + begin;
-      for (int64_t i = 0; i < count; ++i)
-        codes[i] = streamCode(stream, i, source.bits);
+      if (order.empty())
+        for (int64_t i = 0; i < count; ++i)
+          codes[i] = streamCode(stream, i, source.bits);
+      else
+        for (int64_t i = 0; i < count; ++i)
+          codes[i] = streamCode(source.codes.data() + (row * blocks + order[begin + i] / source.blockSize) * blockBytes,
+                                order[begin + i] % source.blockSize, source.bits);
 
       int64_t at = row * blocks + b;
       out.scales()[to * blocks + b] =

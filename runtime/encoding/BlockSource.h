@@ -7,6 +7,9 @@
 //   scales   [N, blocks] f32, f16 or bf16
 //   zeros    uint8 [N, ceil(blocks*bits/8)], one little-endian stream per row; or [N, blocks] of a float type; or
 //            absent: 2^(bits-1)
+//   indices  int32 [K]: the block whose scale and zero element k has (act-order, "GPTQ", 2022; g_idx); absent: k / blockSize
+//
+// With indices, canonical rows are in the order of groups: element j of them is element order[j] of the source.
 //
 // One row of codes may be unpacked 8-bit values as well (bits == 8).
 #ifndef WHIT_RUNTIME_ENCODING_BLOCKSOURCE_H
@@ -14,7 +17,9 @@
 
 #include "runtime/encoding/Matrix.h"
 
+#include <optional>
 #include <span>
+#include <vector>
 
 namespace whit {
 
@@ -31,9 +36,15 @@ struct BlockSource {
   std::span<const uint8_t> scales;
   ScaleType scaleType;
   SourceZero zero = SourceZero::Absent;
-  std::span<const uint8_t> zeros = {}; ///< empty if Absent
-  ScaleType zeroType = ScaleType::F32; ///< if Float
+  std::span<const uint8_t> zeros = {};   ///< empty if Absent
+  ScaleType zeroType = ScaleType::F32;   ///< if Float
+  std::span<const uint8_t> indices = {}; ///< empty: elements are in the order of their groups
 };
+
+/// The elements of a row group by group, in ascending order within each: the stable order of `indices`, which are int32 [k]. Nothing,
+/// with `why`, unless every group gets the `blockSize` elements that it has in a row in order (the last one what is left).
+std::optional<std::vector<int64_t>> orderOfGroups(std::span<const uint8_t> indices, int64_t k, int64_t blockSize,
+                                                  std::string *why);
 
 /// The encoding that holds such a source exactly: its own bits, blocks as groups and scale type, with zero kind
 /// Constant, Integer or Float. (A float zero of another type than the scale's is held exactly only in f32, so the scale

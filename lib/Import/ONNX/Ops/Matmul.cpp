@@ -27,6 +27,7 @@ namespace {
 struct BlockWeight {
   int64_t n, k, bits, block;
   int codes, scales, zeros;
+  const StoredTensor *indices = nullptr; ///< of groups that are not in order
 };
 } // namespace
 
@@ -79,6 +80,8 @@ static FailureOr<Value> blockWeight(Node &node, const BlockWeight &w) {
       return failure();
     blobs.push_back(blobOf(**zeros));
   }
+  if (w.indices)
+    blobs.push_back(blobOf(*w.indices));
   std::string format = nameOf(encodingOf(source));
   if (format.empty())
     return node.unsupported("no format holds " + Twine(w.bits) + " bits in blocks of " + Twine(w.block));
@@ -98,20 +101,52 @@ static LogicalResult checkPacking(Node &node, int64_t bits, int64_t block) {
   return success();
 }
 
-/// Group indices that only say what is true anyway: element k is of group k / block.
-static LogicalResult checkGroupIndices(Node &node, unsigned input, int64_t k, int64_t block) {
+namespace {
+/// Group indices that put elements into another order.
+struct GroupOrder {
+  std::shared_ptr<const StoredTensor> indices; ///< null if element k is of group k / block
+  std::vector<int64_t> order;
+};
+} // namespace
+
+static FailureOr<GroupOrder> readGroupIndices(Node &node, unsigned input, int64_t k, int64_t block) {
   auto indices = node.stored(input, "g_idx");
   if (failed(indices))
     return failure();
-  auto values = (*indices)->integers();
-  if (!values || (*indices)->count < k)
-    return node.badOperand("input '" + shown((*indices)->name) + "' (g_idx) must have " + Twine(k) + " integers");
-  for (int64_t i = 0; i < k; ++i)
-    if ((*values)[i] != i / block)
-      return node.unsupported("input '" + shown((*indices)->name) + "' (g_idx) puts element " + Twine(i) +
-                                  " into group " + Twine((*values)[i]) + "; only groups in order are supported",
-                              "quantize without act-order (desc_act), or reorder the columns");
-  return success();
+  std::string name = "input '" + shown((*indices)->name) + "' (g_idx)";
+  if ((*indices)->type->number != 6)
+    return node.report(code::NoType,
+                       name + " has elements of type " + (*indices)->type->name + "; only int32 is supported");
+  if ((*indices)->count < k)
+    return node.badOperand(name + " has " + Twine((*indices)->count) + " elements; K is " + Twine(k));
+  std::string why;
+  std::optional<std::vector<int64_t>> order =
+      orderOfGroups({(*indices)->bytes.data(), (*indices)->bytes.size()}, k, block, &why);
+  if (!order)
+    return node.unsupported(name + " cannot be followed: " + why, "quantize with groups of block_size elements");
+  if (llvm::is_sorted(*order))
+    return GroupOrder{};
+  if ((*indices)->file.empty())
+    return node.unsupported(name + " has its values in a field that cannot be mapped",
+                            "save the model with raw_data or external data");
+  return GroupOrder{*indices, std::move(*order)};
+}
+
+/// x with its last dimension in another order, as rows. Matmuls of one x and one order find the same value.
+static Tensor inOrder(Node &node, const Tensor &x, ArrayRef<int64_t> order) {
+  ImplicitLocOpBuilder &b = node.b;
+  OpFoldResult rows = b.getIndexAttr(1);
+  for (OpFoldResult size : ArrayRef(x.sizes).drop_back())
+    rows = indexOp(b, IndexOp::Mul, rows, size);
+  Tensor flat = x.rank() == 2 ? x : reshape(b, x, {rows, x.sizes.back()});
+  SmallVector<int32_t> narrow(order.begin(), order.end());
+  auto type = RankedTensorType::get({int64_t(order.size())}, b.getI32Type());
+  Value indices = arith::ConstantOp::create(b, DenseElementsAttr::get(type, ArrayRef<int32_t>(narrow)));
+  GatherInput input{{indices, {x.sizes.back()}}, AffineMap::get(2, 0, b.getAffineDimExpr(1))};
+  return gatherElements(b, flat, input, flat.sizes,
+                        [](ImplicitLocOpBuilder &at, ValueRange elements, ValueRange loops) -> SmallVector<Value> {
+                          return {loops[0], arith::IndexCastOp::create(at, at.getIndexType(), elements[0])};
+                        });
 }
 
 static LogicalResult importMatMulNBits(Node &node) {
@@ -136,12 +171,18 @@ static LogicalResult importMatMulNBits(Node &node) {
     return node.badOperand("input A has rank 0; it must have rank 1 or more");
   if (failed(node.requireDim(0, "A", x->rank() - 1, *k)))
     return failure();
-  if (node.has(4) && failed(checkGroupIndices(node, 4, *k, *block)))
+  FailureOr<GroupOrder> groups = node.has(4) ? readGroupIndices(node, 4, *k, *block) : GroupOrder{};
+  if (failed(groups))
     return failure();
-  FailureOr<Value> weight = blockWeight(node, {*n, *k, *bits, *block, 1, 2, 3});
+  FailureOr<Value> weight = blockWeight(node, {*n, *k, *bits, *block, 1, 2, 3, groups->indices.get()});
   if (failed(weight))
     return failure();
-  Tensor y = matmul(node.b, *x, *weight);
+  Tensor y = matmul(node.b, groups->indices ? inOrder(node, *x, groups->order) : *x, *weight);
+  if (y.rank() != x->rank()) {
+    Sizes sizes = x->sizes;
+    sizes.back() = y.sizes.back();
+    y = reshape(node.b, y, sizes);
+  }
   if (!node.has(5))
     return node.set(0, y);
   FailureOr<Tensor> bias = node.f32(5, "bias");

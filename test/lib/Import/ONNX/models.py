@@ -87,6 +87,10 @@ def quantized(out):
     out.save("bias", nbits(extra=["", "", "bias"], more=[constant("bias", np.ones(8, np.float32))]))
     out.save("ordered", nbits(extra=["", "order"], more=[constant("order", np.arange(64, dtype=np.int32) // 32)]))
     out.save("shuffled", nbits(extra=["", "order"], more=[constant("order", np.arange(64, dtype=np.int32) % 2)]))
+    order = np.arange(64, dtype=np.int32) // 32
+    for name, indices in {"crowded": np.maximum(order - (np.arange(64) == 32), 0), "stranger": order + 2 * (np.arange(64) == 5)}.items():
+        out.save(name, nbits(extra=["", "order"], more=[constant("order", indices.astype(np.int32))]))
+    out.save("longs", nbits(extra=["", "order"], more=[constant("order", order.astype(np.int64))]))
     out.save("prepacked", nbits(weight_prepacked=1))
     out.save("block48", nbits(k=96, block=48))
     out.save("bits9", _attribute(nbits(), "bits", 9))
