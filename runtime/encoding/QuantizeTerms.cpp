@@ -8,9 +8,11 @@
 #include "runtime/encoding/QuantizeTerms.h"
 
 #include "runtime/encoding/BlockFit.h"
+#include "runtime/encoding/FactorGrid.h"
 #include "runtime/encoding/Formula.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/PlaneFit.h"
+#include "runtime/encoding/ZeroFit.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,15 +22,6 @@
 
 namespace whit {
 namespace {
-
-/// The blocks of one factor, laid over the matrix.
-struct Blocks {
-  int64_t rows, columns, perRow;
-  Blocks(const BlockShape &shape, int64_t n, int64_t k)
-      : rows(shape.rows ? shape.rows : std::max<int64_t>(n, 1)),
-        columns(shape.columns ? shape.columns : std::max<int64_t>(k, 1)),
-        perRow(std::max<int64_t>((k + columns - 1) / columns, 1)) {}
-};
 
 /// The scale (and offset) that a block would like to have.
 struct Wish {
@@ -41,7 +34,7 @@ public:
   TermQuantizer(const Encoding &encoding, size_t t, std::vector<float> &rest, Matrix &result, Quantizer quantizer)
       : encoding(encoding), term(encoding.terms[t]), hasOffset(t == 0 && encoding.zero != ZeroKind::Constant),
         rest(rest), result(result), values(result.terms[t]), quantizer(quantizer), n(result.n), k(result.k),
-        block(term.scale.front().block, n, k) {
+        grid(term.scale.front().block, n, k), block(grid.block) {
     for (int choice = 0; choice < term.codec.choices; ++choice)
       books.emplace_back(term.codec, t == 0 ? encoding.constant : 0, choice);
   }
@@ -58,16 +51,16 @@ public:
         wish.scale = std::max(wish.high - offsets[row * block.perRow + b], 0.0f) / books[0].highest();
       forRows(row, [&](int64_t r) { ideal[r * block.perRow + b] = wish.scale; });
     });
-    std::vector<float> scales = factorize(ideal, term.scale, values.factors);
+    std::vector<float> scales = grid.factorize(ideal, term.scale, values.factors);
     if (hasOffset && !hasMinimum())
       offsets = zerosOf(wishes, scales);
     if (!allFinite(scales) || !allFinite(offsets))
       return refuse(why);
     if (quantizer == Quantizer::LeastSquares) {
       forBlocks([&](int64_t row, int64_t b) { improve(row, b); });
-      scales = products(term.scale, values.factors);
+      scales = grid.products(term.scale, values.factors);
       if (hasOffset)
-        offsets = products(encoding.offset, result.offset);
+        offsets = grid.products(encoding.offset, result.offset);
     }
     encode(scales, offsets);
     return true;
@@ -87,20 +80,10 @@ private:
 
   bool hasMinimum() const { return hasOffset && encoding.zero == ZeroKind::Minimum; }
 
-  template <typename Body> void forBlocks(Body &&body) const {
-    for (int64_t row = 0; row < n; row += block.rows)
-      for (int64_t b = 0; b < block.perRow; ++b)
-        body(row, b);
-  }
-  template <typename Body> void forRows(int64_t row, Body &&body) const {
-    for (int64_t r = row; r < std::min(row + block.rows, n); ++r)
-      body(r);
-  }
-
+  template <typename Body> void forBlocks(Body &&body) const { grid.forBlocks(body); }
+  template <typename Body> void forRows(int64_t row, Body &&body) const { grid.forRows(row, body); }
   template <typename Body> void forBlock(int64_t row, int64_t b, Body &&body) const {
-    for (int64_t r = row; r < std::min(row + block.rows, n); ++r)
-      for (int64_t j = b * block.columns; j < std::min((b + 1) * block.columns, k); ++j)
-        body(rest[r * k + j]);
+    grid.forElements(row, b, [&](int64_t r, int64_t j) { body(rest[r * k + j]); });
   }
 
   /// Tables with numbers of both signs: the largest value of the block meets the largest number. One or two numbers beside 0, or
@@ -149,7 +132,7 @@ private:
     auto outer = [&](const std::vector<Factor> &factors, const std::vector<FactorValues> &stored,
                      std::vector<float> &to) {
       for (size_t f = 1; f < factors.size(); ++f)
-        to.push_back(stored[f][indexOf(factors[f], row, b)]);
+        to.push_back(stored[f][grid.indexIn(factors[f], row, b)]);
     };
     if (isStored) {
       outer(term.scale, values.factors, context.outerScales);
@@ -157,12 +140,6 @@ private:
         outer(encoding.offset, result.offset, context.outerOffsets);
     }
     return context;
-  }
-
-  /// Where a factor keeps its number for block b of a row.
-  size_t indexOf(const Factor &factor, int64_t row, int64_t b) const {
-    Blocks shape(factor.block, n, k);
-    return size_t(row * shape.perRow + b * block.columns / shape.columns);
   }
 
   Wish wishOf(int64_t row, int64_t b) {
@@ -186,7 +163,7 @@ private:
   /// Replaces what a block stores by what loses least.
   void improve(int64_t row, int64_t b) {
     BlockContext context = contextOf(row, b, true);
-    size_t at = indexOf(term.scale[0], row, b), choice = size_t(row * block.perRow + b);
+    size_t at = grid.indexIn(term.scale[0], row, b), choice = size_t(row * block.perRow + b);
     BlockNumbers numbers{values.factors[0][at], hasOffset ? result.offset[0][at] : 0,
                          values.choices.empty() ? 0 : int(values.choices[choice])};
     std::vector<float> w = gather(row, b);
@@ -211,78 +188,7 @@ private:
       forRows(row, [&](int64_t r) { ideal[r * block.perRow + b] = wishes[at].offset; });
       ++at;
     });
-    return factorize(ideal, encoding.offset, result.offset);
-  }
-
-  /// Chooses stored numbers whose product is near `ideal` ([n][block.perRow]); gives the products.
-  std::vector<float> factorize(const std::vector<float> &ideal, const std::vector<Factor> &factors,
-                               std::vector<FactorValues> &stored) const {
-    std::vector<float> outer(ideal.size(),
-                             1.0f); // the product of the factors of larger blocks, in f64 order of the walk
-    for (size_t f = factors.size(); f-- > 0;) {
-      Blocks shape(factors[f].block, n, k);
-      ScaleType type = factors[f].type;
-      // The largest number that the factors below can make: the part of the scale that they take over.
-      float below = 1;
-      for (size_t inner = 0; inner < f; ++inner)
-        if (isInteger(factors[inner].type) || scaleBits(factors[inner].type) == 8)
-          below *= factors[inner].type == ScaleType::E8M0 ? 1 : largestScale(factors[inner].type);
-      bool isLast = f == 0;
-      for (int64_t row = 0; row < n; row += shape.rows)
-        for (int64_t b = 0; b < shape.perRow; ++b) {
-          float wanted = 0;
-          forCovered(shape, row, b, [&](int64_t at) {
-            float value = outer[at] == 0 ? 0 : ideal[at] / outer[at];
-            wanted = std::fabs(value) > std::fabs(wanted) ? value : wanted;
-          });
-          // A factor below that has no sign leaves it to this one.
-          bool givesSign = f > 0 && isSigned(type) && !isSigned(factors[0].type);
-          if (!isLast)
-            wanted = (givesSign ? wanted : std::fabs(wanted)) / below;
-          float number = roundToScale(type, wanted);
-          // A scale too small for its type still has to keep the sign and the size of what it can.
-          if (number == 0 && wanted > 0 && !isInteger(type))
-            number = smallestScale(type);
-          for (int64_t r = row; r < std::min(row + shape.rows, n); ++r)
-            stored[f][r * shape.perRow + b] = number;
-          forCovered(shape, row, b, [&](int64_t at) { outer[at] *= number; });
-        }
-    }
-    return products(factors, stored);
-  }
-
-  /// What a reader computes: from the smallest block up.
-  std::vector<float> products(const std::vector<Factor> &factors, const std::vector<FactorValues> &stored) const {
-    std::vector<float> products(n * block.perRow);
-    for (size_t f = 0; f < factors.size(); ++f) {
-      Blocks shape(factors[f].block, n, k);
-      for (int64_t row = 0; row < n; ++row)
-        for (int64_t b = 0; b < block.perRow; ++b) {
-          float number = stored[f][row * shape.perRow + b * block.columns / shape.columns];
-          float &product = products[row * block.perRow + b];
-          product = f ? product * number : number;
-        }
-    }
-    return products;
-  }
-
-  /// The blocks of this term that a block of a factor covers.
-  template <typename Body> void forCovered(const Blocks &shape, int64_t row, int64_t b, Body &&body) const {
-    for (int64_t r = row; r < std::min(row + shape.rows, n); ++r)
-      for (int64_t at = b * shape.columns / block.columns;
-           at < block.perRow && at * block.columns < (b + 1) * shape.columns; ++at)
-        body(r * block.perRow + at);
-  }
-
-  static float smallestScale(ScaleType type) {
-    switch (type) {
-    case ScaleType::E4M3:
-      return 0x1p-9f;
-    case ScaleType::UE5M3:
-      return 0x1p-17f;
-    default:
-      return 0;
-    }
+    return grid.factorize(ideal, encoding.offset, result.offset);
   }
 
   /// Zero points: the code whose number means 0.
@@ -296,7 +202,7 @@ private:
       });
       ++at;
     });
-    return factorize(ideal, encoding.offset, result.offset);
+    return grid.factorize(ideal, encoding.offset, result.offset);
   }
 
   void encode(const std::vector<float> &scales, const std::vector<float> &offsets) {
@@ -319,7 +225,8 @@ private:
   TermValues &values;
   Quantizer quantizer;
   int64_t n, k;
-  Blocks block;
+  FactorGrid grid;
+  const Blocks &block;
   std::vector<CodeBook> books;
 };
 
@@ -359,16 +266,13 @@ bool quantizePlanes(const float *w, Matrix &result, std::string *why, Quantizer 
 
 bool quantizeTerms(const float *w, Matrix &result, std::string *why, Quantizer quantizer) {
   const Encoding &encoding = result.encoding;
-  if (!encoding.offset.empty() && encoding.offset.front().block != encoding.terms.front().scale.front().block) {
-    if (why)
-      *why = "the zero points of " + nameOf(encoding) +
-             " have other blocks than its scales; floats cannot be quantized so";
-    return false;
-  }
   if (isPlanes(encoding))
     return quantizePlanes(w, result, why, quantizer);
   std::vector<float> rest(w, w + result.n * result.k);
-  for (size_t t = 0; t < encoding.terms.size(); ++t)
+  bool isApart = hasZerosApart(encoding);
+  if (isApart && !quantizeApart(rest, result, why, quantizer))
+    return false;
+  for (size_t t = isApart; t < encoding.terms.size(); ++t)
     if (!TermQuantizer(encoding, t, rest, result, quantizer).run(why))
       return false;
   return true;
