@@ -31,6 +31,12 @@ PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, c
     quads = place.terms[index].unit.quads;
 }
 
+void PanelDecoder::prefetch(Value panel, Value offset) {
+  if (prefetchDistance)
+    memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(offset, prefetchDistance)},
+                               /*isWrite=*/false, /*localityHint=*/3u, /*isDataCache=*/true);
+}
+
 PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
   const ::whit::TermPlace &term = place.terms[index];
   Unit result;
@@ -39,10 +45,7 @@ PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first,
   for (int64_t line = 0; line < term.unit.lines; ++line) {
     Value at = k.plus(begin, line * ::whit::kLineBytes);
     Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
-    if (prefetchDistance)
-      memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(at, prefetchDistance)},
-                                 /*isWrite=*/false,
-                                 /*localityHint=*/3u, /*isDataCache=*/true);
+    prefetch(panel, at);
     result.push_back(k.bitcast(loaded, k.ints()));
   }
   return result;
@@ -53,6 +56,15 @@ Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
 }
 
 Value PanelDecoder::element(const Unit &unit, int64_t element) {
+  // A code in one piece is taken out alone; what is in several pieces is put together for the whole quad.
+  const ::whit::CodeUnit &lines = place.terms[index].unit;
+  auto isPiece = [&](const ::whit::Field &field) { return field.quad == element / 4; };
+  if (llvm::count_if(lines.fields, isPiece) == 1) {
+    const ::whit::Field &field = *llvm::find_if(lines.fields, isPiece);
+    int32_t from = int32_t(8 * (element % 4)) + field.at;
+    Value code = from ? k.shiftRight(unit[field.line], from) : unit[field.line];
+    return from + field.bits == 32 ? code : k.bitAnd(code, (1 << field.bits) - 1);
+  }
   Value code = codes(unit, element / 4);
   if (element % 4)
     code = k.shiftRight(code, 8 * (element % 4));
@@ -139,7 +151,13 @@ Value PanelDecoder::product(ArrayRef<::whit::Factor> factors, ArrayRef<::whit::F
   return product;
 }
 
-Value PanelDecoder::scales(Value panel, Value g) { return product(term().scale, place.terms[index].factors, panel, g); }
+Value PanelDecoder::scales(Value panel, Value g) {
+  // Blocks are no whole lines of the cache: without the one at its end, a third of the lines of 1-bit codes would be missed.
+  const ::whit::FactorPlace &smallest = place.terms[index].factors.front();
+  if (smallest.span == 1)
+    prefetch(panel, byteOf(smallest, g));
+  return product(term().scale, place.terms[index].factors, panel, g);
+}
 
 Value PanelDecoder::offsets(Value panel, Value g) { return product(encoding.offset, place.offset, panel, g); }
 

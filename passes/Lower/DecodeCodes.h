@@ -65,6 +65,7 @@ private:
   /// One of them, in the lowest byte of each lane.
   Value element(const Unit &unit, int64_t element);
   const ::whit::Term &term() const { return encoding.terms[index]; }
+  void prefetch(Value panel, Value offset);
   Value byteOf(const ::whit::FactorPlace &factor, Value g);
   Value product(ArrayRef<::whit::Factor> factors, ArrayRef<::whit::FactorPlace> places, Value panel, Value g);
   Value storedBytes(Value panel, Value offset);

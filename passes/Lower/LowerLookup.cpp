@@ -10,6 +10,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
 
 namespace mlir::whit {
@@ -103,6 +104,16 @@ private:
     return result;
   }
 
+  /// What `codes` masks, if the mask keeps all bits of an index into the table.
+  Value withoutMask(Value codes) {
+    auto masked = codes.getDefiningOp<arith::AndIOp>();
+    DenseElementsAttr mask;
+    bool keepsAll = masked && matchPattern(masked.getRhs(), m_Constant(&mask)) && mask.isSplat() &&
+                    (mask.getSplatValue<APInt>().getZExtValue() & (table.getNumElements() - 1)) ==
+                        uint64_t(table.getNumElements() - 1);
+    return keepsAll ? masked.getLhs() : codes;
+  }
+
   /// The answers of entries first .. first+count-1; the bits of the codes above them do not matter.
   Value pieces(const Permutation &p, Value codes, int64_t first, int64_t count) {
     auto codeType = cast<VectorType>(codes.getType());
@@ -112,6 +123,9 @@ private:
       Value isHigh = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, bit, splat(codeType, 0));
       return arith::SelectOp::create(b, loc, isHigh, high, low);
     }
+    // Most read the bits that they need, and no others.
+    if (p.repeat == 1)
+      codes = withoutMask(codes);
     // pshufb reads the highest bit of a code too.
     if (p.repeat > 1 && table.getNumElements() > p.entries)
       codes = arith::AndIOp::create(b, loc, codes, splat(codeType, p.entries - 1));
