@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A float of few bits is decoded by shifting its exponent and fraction to where a float has them, and one product that corrects
+// A float of few bits is decoded by shifting sign, exponent and fraction to where a float has them, and one product that corrects
 // the bias of the exponent: exact for subnormal numbers too. Tables, and floats so short that a permutation of registers is
 // cheaper, are looked up.
 
@@ -45,26 +45,31 @@ Value CodeNumbers::small(Value codes, int exponentBits, int mantissaBits, int bi
   int bits = exponentBits + mantissaBits;
   auto at = [&](Value x, int32_t by) -> Value { return arith::ShLIOp::create(b, loc, x, constant(ints, by)); };
   auto asFloat = [&](Value x) -> Value { return arith::BitcastOp::create(b, loc, floats, x); };
-  auto asInt = [&](Value x) -> Value { return arith::BitcastOp::create(b, loc, ints, x); };
   auto either = [&](arith::CmpIPredicate predicate, Value x, int32_t y, Value yes, Value no) -> Value {
     Value holds = arith::CmpIOp::create(b, loc, predicate, x, constant(ints, y));
     return arith::SelectOp::create(b, loc, holds, yes, no);
   };
   auto masked = [&](Value x, int32_t mask) -> Value { return arith::AndIOp::create(b, loc, x, constant(ints, mask)); };
 
-  Value magnitude = hasSign ? masked(codes, (1 << bits) - 1) : codes, moved = at(magnitude, 23 - mantissaBits);
+  // Where a float has them. A sign is shifted down with its copies, which the mask takes away.
+  int32_t field = int32_t((1u << bits) - 1) << (23 - mantissaBits);
+  Value moved = at(codes, hasSign ? 31 - bits : 23 - mantissaBits);
+  if (hasSign)
+    moved = masked(arith::ShRSIOp::create(b, loc, moved, constant(ints, 8 - exponentBits)), field | INT32_MIN);
   Value value = arith::MulFOp::create(b, loc, asFloat(moved), constant(floats, std::ldexp(1.0f, 127 - bias)));
+  if (rule == FloatRule::Fnuz)
+    return either(arith::CmpIPredicate::eq, moved, INT32_MIN, constant(floats, kNaN), value);
+  // Doubled, a magnitude has lost its sign.
+  Value magnitude = hasSign ? at(moved, 1) : moved;
+  int32_t most = hasSign ? 2 * field : field, oneCode = int32_t(1u << (23 - mantissaBits + hasSign));
+  if (rule == FloatRule::Fn)
+    return either(arith::CmpIPredicate::eq, magnitude, most, constant(floats, kNaN), value);
   if (rule == FloatRule::Ieee) {
     // The largest exponent has to become the largest one again.
     Value special = asFloat(arith::OrIOp::create(b, loc, moved, constant(ints, 0x7f800000)));
-    value = either(arith::CmpIPredicate::sge, magnitude, ((1 << exponentBits) - 1) << mantissaBits, special, value);
-  } else if (rule == FloatRule::Fn) {
-    value = either(arith::CmpIPredicate::eq, magnitude, (1 << bits) - 1, constant(floats, kNaN), value);
+    int32_t largestExponent = most & ~(oneCode * ((1 << mantissaBits) - 1));
+    value = either(arith::CmpIPredicate::uge, magnitude, largestExponent, special, value);
   }
-  if (hasSign)
-    value = asFloat(arith::OrIOp::create(b, loc, asInt(value), at(masked(codes, 1 << bits), 31 - bits)));
-  if (rule == FloatRule::Fnuz)
-    value = either(arith::CmpIPredicate::eq, codes, 1 << bits, constant(floats, kNaN), value);
   return value;
 }
 
