@@ -12,6 +12,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DECL_ASSIGNFORMATSPASS
@@ -138,8 +139,26 @@ struct AssignFormatsPass : mlir::whit::impl::AssignFormatsPassBase<AssignFormats
       constant.getResult().setType(assigned);
     remark::passed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
         << ("weight '" + weight.getSymName() + "' becomes " + format.getName() + " by " + rule.flag).str();
+    explainPadding(weight);
     if (rule.rank)
       correct(weight, constants, rule.rank);
+  }
+
+  /// Blocks of few elements along K, such as those along N, are filled up to whole lines of codes.
+  void explainPadding(WeightOp weight) {
+    auto type = cast<EncodedTensorType>(weight.getType());
+    int64_t n = type.getShape()[0], k = type.getShape()[1];
+    ::whit::Encoding encoding = type.getFormat().getEncoding();
+    ::whit::Place place = ::whit::solvePlace(encoding, n, k);
+    if (!n || !k || encoding.isPlain() || place.paddedGroup < 2 * place.group)
+      return;
+    remark::missed(weight.getLoc(), remark::RemarkOpts::name("format").category(getArgument()))
+        << llvm::formatv(
+               "weight '{0}' takes {1:F2} bits for each of its elements, not {2:F2}: blocks of {3} along K are "
+               "filled up to {4}",
+               weight.getSymName(), 8.0 * double(place.bytes()) / double(n * k), ::whit::bitsPerWeight(encoding, n, k),
+               place.group, place.paddedGroup)
+               .str();
   }
 
   /// Two thin matmuls beside each one with this weight: y + left (right x).

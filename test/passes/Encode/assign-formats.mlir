@@ -24,6 +24,9 @@ whit.weight @head : !whit.tensor<32x64xf32, #whit.format<f32>> = [#whit.source<"
 // RUN: whit-opt %s "-whit-assign-formats=format-map='pr*=float<e4m3 fnuz bias=11> * f16/32,he*=(int<4> - 7) * f16/64x1'" | FileCheck %s --check-prefix=FORMULA
 // FORMULA: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<fp8_e4m3b11fnuz_g32>>
 // FORMULA: whit.weight @head : !whit.tensor<32x64xf32, #whit.format<"(int<4> - 7) * f16/64x1">>
+// Blocks along N take whole lines of codes for each element of K.
+// RUN: whit-opt %s "-whit-assign-formats=format-map='pr*=(int<4> - 8) * f16/16x1'" --remarks-filter-missed=.* --remark-format=emitRemark 2>&1 | FileCheck %s --check-prefix=PADDED
+// PADDED: remark{{.*}}weight 'proj' takes 48.00 bits for each of its elements, not 5.00: blocks of 1 along K are filled up to 8
 // A correction: two factors of 16 bits, two thin matmuls and a sum beside the one with the weight. Tables have none.
 // RUN: whit-opt %s "-whit-assign-formats=weights=int4_g32+lowrank4" | FileCheck %s --check-prefix=RANK
 // RANK: whit.weight @proj : !whit.tensor<32x64xf32, #whit.format<int4_g32>> = {{.*}} by "least-squares"

@@ -150,7 +150,7 @@ TEST(Goldens, BlocksDecodeAsInOnnxRuntime) {
 }
 
 TEST(Goldens, ShortOrMisfitSourcesAreRefused) {
-  std::vector<uint8_t> codes(5 * 3 * 16), scales(5 * 3 * 4), zeros(5 * 2);
+  std::vector<uint8_t> codes(5 * 3 * 16), scales(5 * 3 * 4), zeros(5 * 2), indices(69 * 4);
   BlockSource good{5, 70, 32, 4, codes, scales, ScaleType::F32, SourceZero::Packed, zeros};
   Matrix rows = makeMatrix(encodingOf(good), 5, 70);
   std::string why;
@@ -165,6 +165,7 @@ TEST(Goldens, ShortOrMisfitSourcesAreRefused) {
   refused([](BlockSource &s) { s.codes = s.codes.first(s.codes.size() - 1); }, "code tensor has 239 bytes; 240");
   refused([](BlockSource &s) { s.scales = s.scales.first(59); }, "scale tensor has 59 bytes; 60");
   refused([](BlockSource &s) { s.zeros = s.zeros.first(9); }, "zero point tensor has 9 bytes; 10");
+  refused([&](BlockSource &s) { s.indices = indices; }, "group indices have 276 bytes; 280");
   refused([](BlockSource &s) { s.bits = 9; }, "bits is 9");
   refused([](BlockSource &s) { s.blockSize = 0; }, "block size is 0");
   refused([](BlockSource &s) { s.n = int64_t(1) << 40, s.k = int64_t(1) << 40; }, "over 2^63");
