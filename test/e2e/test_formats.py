@@ -7,11 +7,13 @@ slightly wrong is what whit-check is for.
 import json
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
 
 import reference
+from ledger import record
 from limits import ACTIVATIONS_KL, LANGUAGE_GAIN, NOISE_GAIN, ROUNDED_ACTIVATIONS
 from real import ROOT, model_path, need_build
 from test_float_decoder import feeds_of
@@ -65,8 +67,8 @@ def quantized(tools, minilm, tmp_path_factory):
 
 def test_an_encoder_in_every_kind_of_format(tools, minilm, compiled, quantized):
     """The embedding is as far from that of f32 as the noise of the weights explains."""
-    exact, wrong = embed(tools, compiled(minilm)[0]), []
-    for name in chosen():
+    exact, wrong, start, names = embed(tools, compiled(minilm)[0]), [], time.monotonic(), chosen()
+    for name in names:
         artifact, total = quantized(name)
         found = embed(tools, artifact)
         cosine = (exact * found).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(found, axis=1)
@@ -74,6 +76,8 @@ def test_an_encoder_in_every_kind_of_format(tools, minilm, compiled, quantized):
         print(f"{name}: {total['bits_per_weight']:.2f} bits, {total['snr_db']:.1f} dB, cosine {cosine.mean():.5f}")
         if not (total["quantized"] == total["matrices"] and 1 - cosine.mean() <= NOISE_GAIN * noise + ROUNDED_ACTIVATIONS):
             wrong.append((name, total["snr_db"], cosine.mean()))
+    if LONG:
+        record("MiniLM in every format", time.monotonic() - start, f"{len(names)} formats, as far from f32 as their noise explains", len(wrong))
     assert not wrong
 
 
