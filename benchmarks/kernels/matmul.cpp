@@ -116,6 +116,8 @@ static whit::Matrix randomMatrix(const Problem &p, std::mt19937 &random) {
       code = codes[random() % codes.size()];
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = random() % term.codec.choices;
+    for (uint8_t &pair : matrix.terms[t].kept)
+      pair = whit::kKeptPairs[random() % 6];
     for (size_t f = 0; f < matrix.terms[t].factors.size(); ++f)
       std::fill(matrix.terms[t].factors[f].begin(), matrix.terms[t].factors[f].end(), valueOf(term.scale[f]));
   }

@@ -15,6 +15,7 @@
 //     table<-1 -0.5 0 0.25 ...> * f32/64               any 2^b values
 //     choice<-4 0 1 3 | -4 0 1 6> * f16/128            one of up to four tables for each group
 //     table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128          a sum of planes, each with scales of its own
+//     sparse<2:4> (int<4> - 8) * f16/32                two of each 4 consecutive elements of a row, the others are 0
 //
 // A factor is a type and the block that shares it: /32 (so many elements of a row), /128x128 (rows x elements), /64x1,
 // /channel (a row), /tensor. Blocks along K divide each other.
@@ -32,6 +33,9 @@
 //
 //     line 0   byte 0: k 0 | k 4 << 4 of column 0   byte 1: k 1 | k 5 << 4   ...   byte 4: k 0 | k 4 << 4 of column 1
 //     line 1   k 8..15        line 2   k 16..23        line 3   k 24..31        then 16 f16 scales: 288 bytes
+//
+// Codes of a sparse term are those of the elements that are kept, two for each four, laid out as if they were all there is; behind
+// them lie lines of which bit 4 * q + i of the 32 of a column says whether element i of the q-th four is kept.
 //
 // Blocks are contiguous and not padded to 64 bytes; everything in a panel is read once, in order. The map from (column,
 // k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two (runtime/encoding/BitMap.h). Plain
@@ -99,6 +103,7 @@ struct Codec {
   FloatRule rule = FloatRule::Finite;         ///< Float
   uint8_t choices = 1;                        ///< Choice: tables
   std::vector<float> values;                  ///< Table, Choice (table after table)
+  bool isSparse = false; ///< only two of four have codes; the others are 0, whatever the zero of the codes is
 
   bool operator==(const Codec &) const = default;
   /// The number of each code: 2^bits entries; codes without a meaning are NaN. Choice: `choices` tables one after another.
@@ -255,11 +260,15 @@ struct FactorPlace {
 struct TermPlace {
   int64_t offset = 0;                ///< of its first unit in a block; the others follow it
   CodeUnit unit;                     ///< no lines for plain formats
+  std::optional<int64_t> kept;       ///< of the first line that says which elements of a sparse term are kept
   std::vector<FactorPlace> factors;  ///< as Term::scale
   std::optional<FactorPlace> choice; ///< of the bytes that choose a table
 
   bool operator==(const TermPlace &) const = default;
 };
+
+/// Elements of K that a line of kept bits is about.
+inline constexpr int64_t kKeptPerLine = 32;
 
 /// Where everything lies in the packed bytes of an n x k matrix. Offsets and sizes in bytes.
 struct Place {

@@ -188,18 +188,24 @@ static double unsureCodes(const double *bounds, const double *weights, int64_t s
   return std::fabs(xScale) * change;
 }
 
-/// The number of every code of a term, [n][k].
+/// The number of every code of a term, [n][k]. Where there is no code it is what the zero point takes away again.
 static std::vector<double> numbersOf(const ::whit::Matrix &matrix, size_t index) {
   const ::whit::Term &term = matrix.encoding.terms[index];
   const ::whit::TermValues &values = matrix.terms[index];
   std::vector<float> table = term.codec.table();
   double zero = index == 0 && matrix.encoding.zero == ::whit::ZeroKind::Constant ? matrix.encoding.constant : 0;
   int64_t blocks = blockCount(term.scale[0], matrix.k), size = term.scale[0].block.columns;
+  int64_t groups = matrix.groups(), group = groupSize(matrix.encoding, matrix.k);
+  std::vector<float> zeros;
+  if (matrix.encoding.zero == ::whit::ZeroKind::Integer)
+    zeros = productPerGroup(matrix, matrix.encoding.offset, matrix.offset);
   std::vector<double> numbers(values.codes.size());
   for (int64_t at = 0; at < int64_t(numbers.size()); ++at) {
     int64_t row = at / matrix.k, block = size ? at % matrix.k / size : 0;
     size_t choice = values.choices.empty() ? 0 : values.choices[row * blocks + block];
     numbers[at] = table[(choice << term.codec.bits) + values.codes[at]] - zero;
+    if (!values.keeps(row, matrix.k, at % matrix.k))
+      numbers[at] = index == 0 && !zeros.empty() ? zeros[row * groups + at % matrix.k / group] : 0;
   }
   return numbers;
 }

@@ -69,11 +69,17 @@ private:
       const ::whit::TermPlace &term = place.terms[t];
       std::string suffix = encoding.terms.size() > 1 ? " of term " + std::to_string(t) : "";
       if (!inHeader) {
-        int64_t units = place.paddedGroup / term.unit.elements();
+        int64_t units = place.paddedGroup / term.unit.elements() / (term.kept ? 2 : 1);
         row(term.offset, units * term.unit.bytes(),
             "codes" + suffix + ": " + llvm::Twine(units) + (units == 1 ? " unit of " : " units of ") +
                 llvm::Twine(term.unit.elements()) + " elements, " + llvm::Twine(term.unit.lines) +
-                (term.unit.lines == 1 ? " line" : " lines"));
+                (term.unit.lines == 1 ? " line" : " lines") + (term.kept ? ", of those that are kept" : ""));
+        if (term.kept) {
+          int64_t lines = place.paddedGroup / ::whit::kKeptPerLine;
+          row(*term.kept, lines * ::whit::kLineBytes,
+              "kept bits" + suffix + ": " + llvm::Twine(lines) + (lines == 1 ? " line" : " lines") +
+                  "; bit i of byte 4 * c + j: column c keeps element 8 * j + i of 32");
+        }
       }
       for (auto [what, at] : llvm::zip_equal(encoding.terms[t].scale, term.factors))
         factor(what, at, "scales" + suffix, inHeader);

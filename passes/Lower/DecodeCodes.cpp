@@ -5,6 +5,7 @@
 #include "Lower/DecodeCodes.h"
 
 #include "Lower/ExtractCodes.h"
+#include "Lower/KeptCodes.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -29,6 +30,11 @@ PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, c
            (index > 0 || (isWhole && std::fabs(encoding.constant) < kIntegerBase / 2));
   if (!encoding.isPlain())
     quads = place.terms[index].unit.quads;
+  if (!encoding.isPlain() && place.terms[index].kept) {
+    codeUnits = std::max<int64_t>(1, ::whit::kKeptPerLine / (8 * quads));
+    quads *= 2 * codeUnits;
+    keptLines = 4 * quads / ::whit::kKeptPerLine;
+  }
 }
 
 void PanelDecoder::prefetch(Value panel, Value offset) {
@@ -40,32 +46,47 @@ void PanelDecoder::prefetch(Value panel, Value offset) {
 PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
   const ::whit::TermPlace &term = place.terms[index];
   Unit result;
-  int64_t bytes = term.unit.bytes();
-  Value begin = k.plus(k.plus(block, k.times(first, bytes)), term.offset + unit * bytes);
-  for (int64_t line = 0; line < term.unit.lines; ++line) {
-    Value at = k.plus(begin, line * ::whit::kLineBytes);
-    Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
-    prefetch(panel, at);
-    result.push_back(k.bitcast(loaded, k.ints()));
-  }
+  auto load = [&](int64_t lines, int64_t offset) {
+    int64_t bytes = lines * ::whit::kLineBytes;
+    Value begin = k.plus(k.plus(block, k.times(first, bytes)), offset + unit * bytes);
+    for (int64_t line = 0; line < lines; ++line) {
+      Value at = k.plus(begin, line * ::whit::kLineBytes);
+      Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
+      prefetch(panel, at);
+      result.push_back(k.bitcast(loaded, k.ints()));
+    }
+  };
+  load(codeUnits * term.unit.lines, term.offset);
+  if (keptLines)
+    load(keptLines, *term.kept);
   return result;
 }
 
 Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
-  return extractCodes(k, place.terms[index].unit, unit, quad, CodeUse::Number);
+  const ::whit::CodeUnit &codeUnit = place.terms[index].unit;
+  if (!keptLines)
+    return extractCodes(k, codeUnit, unit, quad, CodeUse::Number);
+  ArrayRef<Value> lines = ArrayRef(unit).slice(quad / 2 / codeUnit.quads * codeUnit.lines, codeUnit.lines);
+  return extractCodes(k, codeUnit, lines, quad / 2 % codeUnit.quads, CodeUse::Number);
+}
+
+Value PanelDecoder::keptOf(const Unit &unit, int64_t quad) {
+  return ArrayRef(unit).take_back(keptLines)[4 * quad / ::whit::kKeptPerLine];
 }
 
 Value PanelDecoder::element(const Unit &unit, int64_t element) {
   // A code in one piece is taken out alone; what is in several pieces is put together for the whole quad.
   const ::whit::CodeUnit &lines = place.terms[index].unit;
   auto isPiece = [&](const ::whit::Field &field) { return field.quad == element / 4; };
-  if (llvm::count_if(lines.fields, isPiece) == 1) {
+  if (!keptLines && llvm::count_if(lines.fields, isPiece) == 1) {
     const ::whit::Field &field = *llvm::find_if(lines.fields, isPiece);
     int32_t from = int32_t(8 * (element % 4)) + field.at;
     Value code = from ? k.shiftRight(unit[field.line], from) : unit[field.line];
     return from + field.bits == 32 ? code : k.bitAnd(code, (1 << field.bits) - 1);
   }
   Value code = codes(unit, element / 4);
+  if (keptLines)
+    code = expandKept(k, code, keptOf(unit, element / 4), element / 4);
   if (element % 4)
     code = k.shiftRight(code, 8 * (element % 4));
   return element % 4 == 3 ? code : k.bitAnd(code, 0xff);
@@ -99,6 +120,8 @@ PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
   bool hasZero = index == 0 && encoding.zero != ZeroKind::Minimum;
   if (biased) {
     Value zeros = hasZero && encoding.zero == ZeroKind::Integer ? integerZeros(panel, g) : Value();
+    if (zeros && keptLines)
+      group.absent = arith::MulIOp::create(k.b, k.loc, zeros, k.splat(0x01010101));
     group.bias = zeros ? biasOf(zeros) : biasOf(hasZero ? int32_t(encoding.constant) : 0);
   }
   if (hasZero && (encoding.zero == ZeroKind::Float || (encoding.zero == ZeroKind::Integer && !biased)))
@@ -106,15 +129,33 @@ PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
   return group;
 }
 
-Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, ArrayRef<uint8_t> table) {
+Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, const ::whit::IntegerCarrier &carrier) {
   Value codes = this->codes(unit, quad);
-  if (table.empty())
-    return k.bitcast(codes, k.bytes(::whit::kLineBytes));
-  if (group.choice)
-    codes = k.bitOr(codes, arith::MulIOp::create(k.b, k.loc, group.choice, k.splat(0x01010101)));
-  auto entries = DenseElementsAttr::get(RankedTensorType::get({int64_t(table.size())}, k.b.getI8Type()), table);
   VectorType bytes = k.bytes(::whit::kLineBytes);
-  return LookupOp::create(k.b, k.loc, bytes, k.bitcast(codes, bytes), entries);
+  // An element without a code has to become the byte that stands for 0, which is not 0 where numbers may be negative: it is
+  // taken from all bytes before they move, and given to all afterwards.
+  Value absent = group.absent;
+  if (keptLines && !absent && carrier.offset)
+    absent = k.splat(int32_t(0x01010101u * uint32_t(carrier.offset)));
+  auto exchange = [&](Value x) { return absent ? Value(arith::XOrIOp::create(k.b, k.loc, x, absent)) : x; };
+  if (carrier.table.empty()) {
+    if (keptLines)
+      codes = exchange(codes);
+  } else {
+    if (group.choice)
+      codes = k.bitOr(codes, arith::MulIOp::create(k.b, k.loc, group.choice, k.splat(0x01010101)));
+    SmallVector<uint8_t> table(carrier.table.begin(), carrier.table.end());
+    for (uint8_t &entry : table)
+      entry ^= keptLines ? uint8_t(carrier.offset) : 0;
+    auto entries = DenseElementsAttr::get(RankedTensorType::get({int64_t(table.size())}, k.b.getI8Type()),
+                                          ArrayRef<uint8_t>(table));
+    codes = LookupOp::create(k.b, k.loc, bytes, k.bitcast(codes, bytes), entries);
+    if (keptLines)
+      codes = k.bitcast(codes, k.ints());
+  }
+  if (keptLines)
+    codes = exchange(expandKept(k, codes, keptOf(unit, quad), quad));
+  return codes.getType() == bytes ? codes : k.bitcast(codes, bytes);
 }
 
 Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group) {
@@ -128,7 +169,9 @@ Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group
     bool hasConstant = index == 0 && encoding.zero == ZeroKind::Constant;
     number = CodeNumbers(k.b, k.loc, k.facts).ofCodes(term().codec, hasConstant ? encoding.constant : 0, code);
   }
-  return group.zero ? k.sub(number, group.zero) : number;
+  if (group.zero)
+    number = k.sub(number, group.zero);
+  return keptLines ? onlyKept(k, number, keptOf(unit, element / 4), element) : number;
 }
 
 Value PanelDecoder::storedFloats(::whit::ScaleType type, Value panel, Value offset) {

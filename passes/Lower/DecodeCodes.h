@@ -9,6 +9,8 @@
 #include "Lower/CodeNumbers.h"
 #include "Lower/KernelBuilder.h"
 
+#include "runtime/encoding/Carrier.h"
+
 #include "whit/Encoding.h"
 
 namespace mlir::whit {
@@ -17,13 +19,14 @@ namespace mlir::whit {
 class PanelDecoder {
 public:
   /// The lines of one unit as vectors of 16 x i32: lane c holds bytes of column c.
-  using Unit = SmallVector<Value, 8>;
+  using Unit = SmallVector<Value, 8>; // of a sparse term: its codes, then its kept bits
 
   /// What all codes of a group in a panel share.
   struct Group {
     Value bias;   ///< of integers, see number
     Value zero;   ///< to be subtracted from numbers; null if there is none, or it is part of the bias or the table
     Value choice; ///< of a table: the bits above those of a code, as i32
+    Value absent; ///< of integers of a sparse term: four codes that stand for 0, as i32
   };
 
   /// `packed` is a memref of panels x bytes. A prefetch distance of 0 asks for no prefetch.
@@ -39,9 +42,9 @@ public:
   Unit loadUnit(Value panel, Value block, Value first, int64_t unit);
 
   Group open(Value panel, Value g);
-  /// Codes 4*quad .. 4*quad+3 of the unit for 16 columns, as bytes: the unsigned operand of whit.dot. Where `table` is not
-  /// empty, its entries instead of the codes.
-  Value quad(const Unit &unit, int64_t quad, const Group &group, ArrayRef<uint8_t> table);
+  /// Codes 4*quad .. 4*quad+3 of the unit for 16 columns, as bytes: the unsigned operand of whit.dot. Where the carrier has a
+  /// table, its entries instead of the codes.
+  Value quad(const Unit &unit, int64_t quad, const Group &group, const ::whit::IntegerCarrier &carrier);
   /// Code `element` of the unit for 16 columns as the number it stands for, less the zero.
   Value number(const Unit &unit, int64_t element, const Group &group);
   /// The same for an integer: code `element` minus `bias` (see biasOf).
@@ -60,8 +63,10 @@ public:
   Value storedFloats(::whit::ScaleType type, Value panel, Value offset);
 
 private:
-  /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32.
+  /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32; of a sparse term those that there are of two quads.
   Value codes(const Unit &unit, int64_t quad);
+  /// The line of `unit` with the kept bits of `quad`.
+  Value keptOf(const Unit &unit, int64_t quad);
   /// One of them, in the lowest byte of each lane.
   Value element(const Unit &unit, int64_t element);
   const ::whit::Term &term() const { return encoding.terms[index]; }
@@ -76,8 +81,9 @@ private:
   size_t index;
   Value packed;
   int64_t prefetchDistance;
-  int64_t quads = 1;   ///< per unit
-  bool biased = false; ///< whether code - zero is an integer
+  int64_t quads = 1;                    ///< per unit
+  int64_t codeUnits = 1, keptLines = 0; ///< of which a unit consists: one and none where a term is not sparse
+  bool biased = false;                  ///< whether code - zero is an integer
 };
 
 } // namespace mlir::whit

@@ -222,6 +222,27 @@ private:
     return codes;
   }
 
+  /// The codes of the four elements from `from` on, and which of them have one. `pairs` holds the two codes of these four and of
+  /// those beside them.
+  std::pair<Value, Value> keptCodes(Value pairs, int64_t half, Value keptLines, Value from) {
+    Value line = b.mul(b.div(from, ::whit::kKeptPerLine), ::whit::kLineBytes);
+    Value byte = b.add(b.div(b.rem(from, ::whit::kKeptPerLine), 8), b.mul(column, 4));
+    Value stored = b.read(bytes, {panel, b.add(keptLines, b.add(line, byte))});
+    Value bits = b.splat(arith::ExtUIOp::create(b, b.getI32Type(), stored), 4);
+    VectorType ints = b.vectorOf(b.getI32Type(), 4);
+    auto anyOf = [&](ArrayRef<int32_t> masks) -> Value {
+      SmallVector<int32_t> shifted;
+      for (int32_t mask : masks)
+        shifted.push_back(mask << (4 * half));
+      Value constant = arith::ConstantOp::create(b, DenseElementsAttr::get(ints, ArrayRef<int32_t>(shifted)));
+      return b.cmp(arith::CmpIPredicate::ne, arith::AndIOp::create(b, bits, constant),
+                   b.splatInt(0, b.getI32Type(), 4));
+    };
+    auto code = [&](int64_t which) { return b.splat(vector::ExtractOp::create(b, pairs, 2 * half + which), 4); };
+    Value isLater = anyOf({0, 1, 3, 7}), kept = anyOf({1, 2, 4, 8});
+    return {arith::SelectOp::create(b, isLater, code(1), code(0)), kept};
+  }
+
   void decodeGroup(Value group, Value y, ValueRange at) {
     for (size_t term = 0; term < encoding.terms.size(); ++term)
       decodeTerm(term, group, y, at);
@@ -248,13 +269,15 @@ private:
       choice = b.splat(arith::ShLIOp::create(b, stored, b.i32(term.codec.bits)), 4);
     }
 
-    auto decode = [&](Value code, Value from, Value mask) {
+    auto decode = [&](Value code, Value from, Value mask, Value kept) {
       if (choice)
         code = arith::OrIOp::create(b, code, choice);
       Value value = CodeNumbers(b, b.getLoc(), b.facts).ofCodes(term.codec, constant, code);
       if (offset && !isMinimum)
         value = b.subf(value, offset);
       value = b.mulf(scale, value);
+      if (kept)
+        value = arith::SelectOp::create(b, kept, value, b.splat(0.0f, 4));
       SmallVector<Value> to = with(at, {b.add(begin, from)});
       if (index > 0)
         value = b.addf(b.load(y, to, mask, 4), value);
@@ -263,17 +286,21 @@ private:
       b.store(value, y, to, mask);
     };
     const ::whit::CodeUnit &codeUnit = termPlace.unit;
-    int64_t elements = codeUnit.elements();
+    int64_t quads = termPlace.kept ? 2 * codeUnit.quads : codeUnit.quads, elements = 4 * quads;
     auto decodeQuad = [&](Value unit, int64_t quad, Value mask) {
       Value lines = b.add(b.add(block, termPlace.offset), b.mul(unit, codeUnit.bytes()));
-      decode(codes(codeUnit, lines, quad), b.add(b.mul(unit, elements), 4 * quad), mask);
+      Value from = b.add(b.mul(unit, elements), 4 * quad);
+      if (!termPlace.kept)
+        return decode(codes(codeUnit, lines, quad), from, mask, nullptr);
+      auto [code, kept] = keptCodes(codes(codeUnit, lines, quad / 2), quad % 2, b.add(block, *termPlace.kept), from);
+      decode(code, from, mask, kept);
     };
     Value whole = b.div(count, elements), rest = b.rem(count, elements);
     b.loop(b.index(0), whole, [&](Value unit) {
-      for (int64_t quad = 0; quad < codeUnit.quads; ++quad)
+      for (int64_t quad = 0; quad < quads; ++quad)
         decodeQuad(unit, quad, nullptr);
     });
-    for (int64_t quad = 0; quad < codeUnit.quads; ++quad) {
+    for (int64_t quad = 0; quad < quads; ++quad) {
       auto masked = [&] { decodeQuad(whole, quad, b.maskOf(b.sub(rest, b.index(4 * quad)), 4)); };
       if (auto known = getConstantIntValue(rest)) {
         if (*known > 4 * quad)

@@ -95,7 +95,8 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
   Value block = decoder.blockOf(g);
   SmallVector<PanelDecoder::Group> groups;
   for (Value panel : panelIndices)
-    groups.push_back(carrier.table.empty() ? PanelDecoder::Group() : decoder.open(panel, g));
+    groups.push_back(carrier.table.empty() && !encoding.terms[term].codec.isSparse ? PanelDecoder::Group()
+                                                                                   : decoder.open(panel, g));
 
   int64_t perUnit = decoder.elementsPerUnit();
   SmallVector<Value> dots =
@@ -107,7 +108,7 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
                   for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
                     SmallVector<Value> weights;
                     for (size_t p = 0; p < panels; ++p)
-                      weights.push_back(decoder.quad(lines[p], quad, groups[p], carrier.table));
+                      weights.push_back(decoder.quad(lines[p], quad, groups[p], carrier));
                     Value at = k.plus(k.times(first, perUnit), unit * perUnit + 4 * quad);
                     for (size_t r = 0; r < rows; ++r) {
                       Value x = activations(r, g, at);

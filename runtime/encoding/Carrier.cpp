@@ -17,7 +17,10 @@ constexpr double kLargest = 0x1p52;
 
 std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant) {
   IntegerCarrier carrier;
-  if (codec.kind == CodecKind::Int && constant == std::nearbyint(constant) && std::fabs(constant) < 0x1p20f) {
+  // A byte has to stand for 0 where elements have no code.
+  bool hasZero = !codec.isSparse || (constant >= 0 && constant <= 255);
+  if (codec.kind == CodecKind::Int && constant == std::nearbyint(constant) && std::fabs(constant) < 0x1p20f &&
+      hasZero) {
     carrier.offset = int32_t(constant);
     return carrier;
   }

@@ -67,7 +67,8 @@ std::vector<float> Codec::table() const {
 
 bool Encoding::isSimple() const {
   const Term &term = terms.front();
-  if (terms.size() != 1 || term.scale.size() != 1 || offset.size() > 1 || term.codec.kind == CodecKind::Choice)
+  if (terms.size() != 1 || term.scale.size() != 1 || offset.size() > 1 || term.codec.kind == CodecKind::Choice ||
+      term.codec.isSparse)
     return false;
   BlockShape block = term.scale[0].block;
   return (block.rows == 1 || block.isTensor()) && (offset.empty() || offset[0].block == block);
@@ -176,7 +177,7 @@ double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k) {
     }
   };
   for (const Term &term : encoding.terms) {
-    bits += term.codec.bits;
+    bits += term.codec.isSparse ? term.codec.bits / 2.0 + 1 : term.codec.bits;
     if (term.codec.kind == CodecKind::Choice)
       bits += double(n) * double(blockCount(term.scale.front(), k)) * (term.codec.choices > 2 ? 2 : 1) / weights;
     add(term.scale);

@@ -4,7 +4,7 @@
 //
 //   formula   sum
 //   sum       term { '+' term } [ '+' product ]
-//   term      number { '*' factor }
+//   term      [ 'sparse<2:4>' ] number { '*' factor }
 //   number    codec | '(' codec '-' (constant | factor) ')'
 //   product   factor { '*' factor }
 //   factor    type '/' (COLUMNS | ROWS 'x' COLUMNS | 'channel' | 'tensor')
@@ -206,6 +206,11 @@ private:
 
   Term term(Encoding &encoding, bool isFirst) {
     Term result;
+    bool isSparse = take("sparse<");
+    if (isSparse) {
+      expect("2:4");
+      expect(">");
+    }
     if (take("(")) {
       result.codec = codec();
       expect("-");
@@ -221,6 +226,7 @@ private:
     } else {
       result.codec = codec();
     }
+    result.codec.isSparse = isSparse;
     while (take("*"))
       result.scale.push_back(factor());
     if (error.empty() && result.scale.empty())
@@ -340,6 +346,24 @@ bool hasSign(const std::vector<Factor> &factors) {
   return std::any_of(factors.begin(), factors.end(), [](const Factor &factor) { return isSigned(factor.type); });
 }
 
+/// Elements without a code are 0: nothing may move them, and the four that one of them belongs to must share all scales.
+std::string misfitOfSparse(const Encoding &encoding) {
+  auto isSparse = [](const Term &term) { return term.codec.isSparse; };
+  if (std::none_of(encoding.terms.begin(), encoding.terms.end(), isSparse))
+    return "";
+  if (int64_t group = groupSize(encoding, 0); group % 4)
+    return "blocks of " + std::to_string(group) + " elements along K under sparse<2:4>; they must be multiples of 4";
+  if (encoding.zero == ZeroKind::Minimum)
+    return "the minimum " + textOf(encoding.offset) +
+           " beside sparse<2:4>, which it would move the zeros of; subtract a zero point instead";
+  if (!isSparse(encoding.terms.front()) || encoding.zero == ZeroKind::Constant)
+    return "";
+  if (encoding.zero == ZeroKind::Float || encoding.codec().kind != CodecKind::Int)
+    return "the zero point " + textOf(encoding.offset) +
+           " under sparse<2:4>; there a stored zero point is u1 to u8, and its codes are int<BITS>";
+  return "";
+}
+
 std::string misfitOfZero(const Encoding &encoding) {
   std::string type(encoding.offset.empty() ? "" : nameOf(encoding.offset[0].type));
   switch (encoding.zero) {
@@ -390,6 +414,8 @@ std::string misfitOf(const Encoding &encoding) {
     return "the scale " + textOf(encoding.terms.front().scale) +
            ", which has no sign, for codes whose numbers have one sign only; subtract a zero point, add a minimum, or "
            "choose f32, f16 or bf16";
+  if (std::string why = misfitOfSparse(encoding); !why.empty())
+    return why;
   return misfitOfZero(encoding);
 }
 
@@ -405,7 +431,8 @@ std::string formulaOf(const Encoding &encoding) {
       codec = "(" + codec + " - " + textOf(encoding.offset) + ")";
     else if (text.empty() && encoding.constant != 0)
       codec = "(" + codec + " - " + textOf(encoding.constant) + ")";
-    text += (text.empty() ? "" : " + ") + codec + " * " + textOf(term.scale);
+    text += (text.empty() ? "" : " + ") + std::string(term.codec.isSparse ? "sparse<2:4> " : "") + codec + " * " +
+            textOf(term.scale);
   }
   return encoding.zero == ZeroKind::Minimum ? text + " + " + textOf(encoding.offset) : text;
 }

@@ -61,7 +61,11 @@ template <typename Number> void dequantizeAs(const Matrix &matrix, Number *out) 
       if (chosen)
         numbers += codesPerTable * values.choices[row * chosen + begin / blockSize];
       Number *to = out + row * matrix.k + begin;
-      auto store = [&](int64_t i, Number value) { to[i] = t ? to[i] + value : value; };
+      auto store = [&](int64_t i, Number value) {
+        if (term.codec.isSparse && !values.keeps(row, matrix.k, begin + i))
+          value = 0;
+        to[i] = t ? to[i] + value : value;
+      };
       decodeGroup<Number>(t ? without : encoding, numbers, {scales[at], offsets.empty() ? 0 : offsets[at]},
                           values.codes.data() + row * matrix.k + begin, end - begin, store);
     }
@@ -76,6 +80,13 @@ template <typename Number> void dequantizeAs(const Matrix &matrix, Number *out) 
 }
 
 } // namespace
+
+uint8_t keptPair(uint8_t bits) {
+  for (uint8_t pair : kKeptPairs)
+    if (keptBits(pair) == bits)
+      return pair;
+  return 14;
+}
 
 Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k) {
   Matrix matrix;
@@ -93,7 +104,9 @@ Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k) {
     return result;
   };
   for (const Term &term : encoding.terms) {
-    TermValues values{std::vector<uint8_t>(n * k), numbers(term.scale), {}};
+    TermValues values{std::vector<uint8_t>(n * k), numbers(term.scale), {}, {}};
+    if (term.codec.isSparse)
+      values.kept.assign(n * ((k + 3) / 4), keptPair(0));
     if (term.codec.kind == CodecKind::Choice)
       values.choices.resize(n * blockCount(term.scale[0], k));
     matrix.terms.push_back(std::move(values));
@@ -137,6 +150,7 @@ void copyRows(const Matrix &rows, int64_t from, int64_t count, Matrix &into, int
   for (size_t t = 0; t < rows.terms.size(); ++t) {
     copy(rows.terms[t].codes, into.terms[t].codes);
     copy(rows.terms[t].choices, into.terms[t].choices);
+    copy(rows.terms[t].kept, into.terms[t].kept);
     copyAll(rows.terms[t].factors, into.terms[t].factors);
   }
   copyAll(rows.offset, into.offset);

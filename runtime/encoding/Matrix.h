@@ -16,10 +16,26 @@ using FactorValues = std::vector<float>;
 
 /// One term of an encoded matrix.
 struct TermValues {
-  std::vector<uint8_t> codes;        ///< [n][k], each 0 .. 2^bits-1
+  std::vector<uint8_t> codes;        ///< [n][k], each 0 .. 2^bits-1; 0 where a sparse term has none
   std::vector<FactorValues> factors; ///< as Term::scale
   std::vector<uint8_t> choices;      ///< [n][blocks of the first factor]: which table; empty unless Choice
+  std::vector<uint8_t> kept;         ///< [n][ceil(k / 4)]: which two of each four (kKeptPairs); empty unless sparse
+
+  /// Whether row n of a matrix of rows of k has a code for element j.
+  bool keeps(int64_t n, int64_t k, int64_t j) const;
 };
+
+/// Which two of four consecutive elements are kept: the index of the first, and 4 times that of the second, as CUTLASS and
+/// PyTorch write it. Of four that have fewer nonzeros,
+/// later ones are kept beside them: 14 for none, and for one at 0, 1, 2, 3: 8, 9, 14, 14.
+inline constexpr uint8_t kKeptPairs[] = {4, 8, 9, 12, 13, 14};
+/// Bit i: element i is kept. The inverse gives 14 for what has not two bits.
+inline uint8_t keptBits(uint8_t pair) { return uint8_t(1 << (pair & 3) | 1 << (pair >> 2 & 3)); }
+uint8_t keptPair(uint8_t bits);
+
+inline bool TermValues::keeps(int64_t n, int64_t k, int64_t j) const {
+  return kept.empty() || (keptBits(kept[n * ((k + 3) / 4) + j / 4]) >> (j % 4) & 1);
+}
 
 /// Rows of an encoded matrix. Plain formats fill `values`, all others `terms` and, unless the zero is constant, `offset`.
 struct Matrix {

@@ -78,9 +78,35 @@ template <typename MatrixType, typename Body> void forStored(const Place &place,
     walk(place.offset[f], encoding.offset[f], rows.offset[f]);
 }
 
-/// Calls body(moves, codes of a column in a block, how many, column, block) for all there are.
+/// Calls body(which two, byte, bit in it) for every four elements of a sparse term.
+template <typename Kept, typename Body>
+void forKept(const Place &place, size_t t, int64_t rows, int64_t k, Kept &kept, Body &&body) {
+  int64_t fours = (k + 3) / 4;
+  for (int64_t n = 0; n < rows; ++n)
+    for (int64_t four = 0; four < fours; ++four) {
+      BitPosition at = keptBit(place, t, n, 4 * four);
+      body(kept[n * fours + four], at.byte, at.bit);
+    }
+}
+
+/// The codes of a sparse term side by side, or back: elements 4 q and 4 q + 1 of `pairs` are the two that are kept of four.
 template <typename Codes, typename Body>
-void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_t k, Codes &&codesOf, Body &&body) {
+void forPairs(const TermValues &values, Codes &codes, int64_t n, int64_t k, int64_t begin, int64_t count, Body &&body) {
+  for (int64_t j = begin, at = 0; j < begin + count; j += 4)
+    for (int64_t i = 0; i < 4; ++i)
+      if (keptBits(values.kept[n * ((k + 3) / 4) + j / 4]) >> i & 1) {
+        if (j + i < k)
+          body(codes[n * k + j + i], at);
+        ++at;
+      }
+}
+
+/// Calls body(moves, codes of a column in a block, how many, column, block) for all there are.
+/// sparse(term, row, first element, how many, codes of the elements that are kept, `body` for them) for those of sparse terms.
+template <typename Codes, typename Sparse, typename Body>
+void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_t k, Codes &&codesOf, Sparse &&sparse,
+              Body &&body) {
+  std::vector<uint8_t> pairs;
   std::vector<TermMoves> terms;
   for (size_t t = 0; t < encoding.terms.size(); ++t)
     terms.emplace_back(place.terms[t], encoding.terms[t].codec.bits);
@@ -89,7 +115,13 @@ void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_
       int64_t block = n / kPanelColumns * place.panelBytes + place.headerBytes + g * place.blockBytes;
       int64_t begin = g * place.group, count = std::min(place.group, k - begin);
       for (size_t t = 0; t < encoding.terms.size(); ++t)
-        body(terms[t], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+        if (place.terms[t].kept) {
+          pairs.assign((count + 3) / 4 * 2, 0);
+          sparse(t, n, begin, count, pairs,
+                 [&](uint8_t *codes) { body(terms[t], codes, int64_t(pairs.size()), n % kPanelColumns, block); });
+        } else {
+          body(terms[t], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+        }
     }
 }
 
@@ -114,10 +146,19 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
     return;
   }
   auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
-  forCodes(place, encoding, rows.n, rows.k, codes,
+  auto gather = [&](size_t t, int64_t n, int64_t begin, int64_t count, std::vector<uint8_t> &pairs, auto &&pack) {
+    forPairs(rows.terms[t], rows.terms[t].codes, n, rows.k, begin, count,
+             [&](uint8_t code, int64_t at) { pairs[at] = code; });
+    pack(pairs.data());
+  };
+  forCodes(place, encoding, rows.n, rows.k, codes, gather,
            [&](const TermMoves &term, auto from, auto count, auto column, auto block) {
              packCodes(term, from, count, column, out + block);
            });
+  for (size_t t = 0; t < rows.terms.size(); ++t)
+    if (place.terms[t].kept)
+      forKept(place, t, rows.n, rows.k, rows.terms[t].kept,
+              [&](uint8_t pair, int64_t byte, int32_t bit) { out[byte] |= uint8_t(keptBits(pair) << bit); });
   forStored(place, rows, [&](int64_t at, ScaleType type, auto value) { storeScale(type, float(value), out + at); });
 }
 
@@ -130,8 +171,17 @@ Matrix unpackPanels(const Encoding &encoding, const Place &place, int64_t rowCou
         rows.values[n * rows.k + k] = loadScale(type, bytes + valueByte(place, type, n, k));
     return rows;
   }
+  for (size_t t = 0; t < rows.terms.size(); ++t)
+    if (place.terms[t].kept)
+      forKept(place, t, rows.n, rows.k, rows.terms[t].kept,
+              [&](uint8_t &pair, int64_t byte, int32_t bit) { pair = keptPair(bytes[byte] >> bit & 15); });
   auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
-  forCodes(place, encoding, rows.n, rows.k, codes,
+  auto scatter = [&](size_t t, int64_t n, int64_t begin, int64_t count, std::vector<uint8_t> &pairs, auto &&unpack) {
+    unpack(pairs.data());
+    forPairs(rows.terms[t], rows.terms[t].codes, n, rows.k, begin, count,
+             [&](uint8_t &code, int64_t at) { code = pairs[at]; });
+  };
+  forCodes(place, encoding, rows.n, rows.k, codes, scatter,
            [&](const TermMoves &term, auto to, auto count, auto column, auto block) {
              unpackCodes(term, to, count, column, bytes + block);
            });

@@ -83,7 +83,8 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
     place.terms[t].unit = codeUnit(codec.bits, useOf(codec));
-    unit = std::max(unit, place.terms[t].unit.elements());
+    int64_t elements = place.terms[t].unit.elements();
+    unit = std::max(unit, codec.isSparse ? std::max(2 * elements, kKeptPerLine) : elements);
   }
   place.paddedGroup = (place.group + unit - 1) / unit * unit;
 
@@ -103,7 +104,12 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
     const Codec &codec = encoding.terms[t].codec;
     TermPlace &term = place.terms[t];
     term.offset = inBlock;
-    inBlock += place.paddedGroup / term.unit.elements() * term.unit.bytes();
+    int64_t coded = codec.isSparse ? place.paddedGroup / 2 : place.paddedGroup;
+    inBlock += coded / term.unit.elements() * term.unit.bytes();
+    if (codec.isSparse) {
+      term.kept = inBlock;
+      inBlock += place.paddedGroup / kKeptPerLine * kLineBytes;
+    }
     term.factors = placeFactors(encoding.terms[t].scale);
     if (codec.kind == CodecKind::Choice) {
       term.choice = placeFactors({{ScaleType::U8, encoding.terms[t].scale.front().block}}).front();
@@ -124,11 +130,23 @@ BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32
     int64_t value = (k / place.run * kPanelColumns + column) * place.run + k % place.run;
     return {panel * place.panelBytes + value * valueBytes + bit / 8, bit % 8};
   }
-  int64_t inGroup = k % place.group, unit = inGroup / codes.unit.elements(), inUnit = inGroup % codes.unit.elements();
+  int64_t inGroup = k % place.group;
+  if (codes.kept) {
+    assert(inGroup % 4 < 2 && "four elements have two codes");
+    inGroup = inGroup / 4 * 2 + inGroup % 4;
+  }
+  int64_t unit = inGroup / codes.unit.elements(), inUnit = inGroup % codes.unit.elements();
   int32_t out = positionOf(codes.unit, int32_t(inUnit / 4), bit);
   return {panel * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
               unit * codes.unit.bytes() + out / 8 * kLineBytes + 4 * column + inUnit % 4,
           out % 8};
+}
+
+BitPosition keptBit(const Place &place, size_t term, int64_t n, int64_t k) {
+  int64_t inGroup = k % place.group, block = n / kPanelColumns * place.panelBytes + place.headerBytes;
+  return {block + k / place.group * place.blockBytes + *place.terms[term].kept + inGroup / kKeptPerLine * kLineBytes +
+              4 * (n % kPanelColumns) + inGroup % kKeptPerLine / 8,
+          int32_t(inGroup % 8)};
 }
 
 int64_t factorByte(const Place &place, const FactorPlace &factor, int64_t n, int64_t group) {

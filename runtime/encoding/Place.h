@@ -31,8 +31,11 @@ struct BitPosition {
 
 /// Where bit `bit` of the code of row n, element k of a term lies. Codes exist for n < 16 * panels and k < groups * paddedGroup
 /// in the padded sense: pass k as group * groupSize + offset for real elements. Plain formats: bit `bit` of the stored
-/// value.
+/// value. Sparse terms: elements 4 q and 4 q + 1 stand for the two codes of the q-th four.
 BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit);
+
+/// Of a sparse term: the bit that says whether row n keeps element k.
+BitPosition keptBit(const Place &place, size_t term, int64_t n, int64_t k);
 
 /// First byte of what is stored of a factor (of TermPlace::factors, choice or Place::offset) for row n, group g.
 int64_t factorByte(const Place &place, const FactorPlace &factor, int64_t n, int64_t group);

@@ -40,6 +40,8 @@ public:
   }
 
   bool run(std::string *why) {
+    if (term.codec.isSparse)
+      keepBest([](int64_t, int64_t, float value) { return std::fabs(value); });
     std::vector<Wish> wishes;
     forBlocks([&](int64_t row, int64_t b) { wishes.push_back(wishOf(row, b)); });
     std::vector<float> offsets = factorizeMinima(wishes), ideal(n * block.perRow);
@@ -57,10 +59,21 @@ public:
     if (!allFinite(scales) || !allFinite(offsets))
       return refuse(why);
     if (quantizer == Quantizer::LeastSquares) {
-      forBlocks([&](int64_t row, int64_t b) { improve(row, b); });
-      scales = grid.products(term.scale, values.factors);
-      if (hasOffset)
-        offsets = grid.products(encoding.offset, result.offset);
+      auto improveAll = [&] {
+        forBlocks([&](int64_t row, int64_t b) { improve(row, b); });
+        scales = grid.products(term.scale, values.factors);
+        if (hasOffset)
+          offsets = grid.products(encoding.offset, result.offset);
+      };
+      improveAll();
+      if (term.codec.isSparse) {
+        // Of four elements those are kept whose codes take most away from the error, and then the scales are theirs to choose.
+        keepBest([&](int64_t row, int64_t j, float value) {
+          double left = double(value) - coded(row, j, scales, offsets).value;
+          return double(value) * value - left * left;
+        });
+        improveAll();
+      }
     }
     encode(scales, offsets);
     return true;
@@ -82,8 +95,27 @@ private:
 
   template <typename Body> void forBlocks(Body &&body) const { grid.forBlocks(body); }
   template <typename Body> void forRows(int64_t row, Body &&body) const { grid.forRows(row, body); }
+  /// The values of a block that have codes.
   template <typename Body> void forBlock(int64_t row, int64_t b, Body &&body) const {
-    grid.forElements(row, b, [&](int64_t r, int64_t j) { body(rest[r * k + j]); });
+    grid.forElements(row, b, [&](int64_t r, int64_t j) {
+      if (!term.codec.isSparse || values.keeps(r, k, j))
+        body(rest[r * k + j]);
+    });
+  }
+
+  /// Keeps the two of each four for which worth(row, element, value) is largest. Of equals, and of what lies past the end of a
+  /// row, the order is what CUTLASS and PyTorch do with zeros (Matrix.h).
+  template <typename Worth> void keepBest(Worth &&worth) {
+    int64_t fours = (k + 3) / 4;
+    for (int64_t row = 0; row < n; ++row)
+      for (int64_t four = 0; four < fours; ++four) {
+        double worths[4];
+        for (int64_t i = 0, j = 4 * four; i < 4; ++i, ++j)
+          worths[i] = j < k ? double(worth(row, j, rest[row * k + j])) : 0;
+        int order[] = {2, 3, 0, 1};
+        std::stable_sort(order, order + 4, [&](int x, int y) { return worths[x] > worths[y]; });
+        values.kept[row * fours + four] = keptPair(uint8_t(1 << order[0] | 1 << order[1]));
+      }
   }
 
   /// Tables with numbers of both signs: the largest value of the block meets the largest number. One or two numbers beside 0, or
@@ -205,15 +237,22 @@ private:
     return grid.factorize(ideal, encoding.offset, result.offset);
   }
 
-  void encode(const std::vector<float> &scales, const std::vector<float> &offsets) {
+  /// What becomes of the value of an element that has a code.
+  CodedValue coded(int64_t row, int64_t j, const std::vector<float> &scales, const std::vector<float> &offsets) const {
     BlockContext context{encoding, books, term.codec.kind, hasOffset, term.scale.front().type, {}, {}};
+    int64_t at = row * block.perRow + j / block.columns;
+    const CodeBook &book = books[values.choices.empty() ? 0 : values.choices[at]];
+    return codeOf(context, book, scales[at], offsets.empty() ? 0 : offsets[at], rest[row * k + j]);
+  }
+
+  void encode(const std::vector<float> &scales, const std::vector<float> &offsets) {
     for (int64_t row = 0; row < n; ++row)
       for (int64_t j = 0; j < k; ++j) {
-        int64_t at = row * block.perRow + j / block.columns;
-        const CodeBook &book = books[values.choices.empty() ? 0 : values.choices[at]];
-        CodedValue coded = codeOf(context, book, scales[at], offsets.empty() ? 0 : offsets[at], rest[row * k + j]);
-        values.codes[row * k + j] = coded.code;
-        rest[row * k + j] -= coded.value;
+        if (term.codec.isSparse && !values.keeps(row, k, j))
+          continue;
+        CodedValue found = coded(row, j, scales, offsets);
+        values.codes[row * k + j] = found.code;
+        rest[row * k + j] -= found.value;
       }
   }
 

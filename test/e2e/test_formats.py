@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 
 # A row for each kind of codec, of zero and of scale.
 ROWS = ("int3_g32", "uint5_g32", "uint4_g32_float", "uint2_g32_min", "mxfp4", "nvfp4", "fp6_e3m2_channel", "nf4", "bitmod3", "ternary_g32",
-        "ptqtp", "q4_k")
+        "ptqtp", "q4_k", "sp24_int4_g32")
 CHECKED = ("nf4", "nvfp4", "ptqtp")
 LANGUAGE_ROWS = ("nf4",)
 LONG_LANGUAGE_ROWS = ("int4_g32", "uint4_g32_min", "mxfp4", "nvfp4", "nf4", "bitmod4", "hlq4")

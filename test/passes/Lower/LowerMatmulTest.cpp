@@ -184,7 +184,7 @@ void runIntegers(Compiled &compiled, int64_t m, std::mt19937 &random) {
             if (!carrier.table.empty())
               byte = carrier.table[byte];
             int64_t number = byte - (t == 0 && isExactZero ? int64_t(offset) : carrier.offset);
-            dot += number * codes[(row * groups + g) * padded + e - begin];
+            dot += !values.keeps(column, k, e) ? 0 : number * codes[(row * groups + g) * padded + e - begin];
           }
           float scaleW = scalesW[t][column * groups + g], scaled = scaleW * carrier.scale, sum = float(dot);
           if (t == 0 && encoding.zero == ZeroKind::Minimum) {

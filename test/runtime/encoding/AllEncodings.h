@@ -30,9 +30,12 @@ inline std::vector<Encoding> allEncodings(const std::vector<std::string> &groupi
     }
     bool hasTypes = row.formula.find("$T") != row.formula.npos;
     for (const std::string &grouping : groupings)
-      for (const char *scale : {"", "_f32", "_bf16"})
-        if (hasTypes || !*scale)
-          add(stem + "_" + grouping + suffix + scale);
+      // Sparse groups are multiples of four.
+      if (row.formula.find("sparse<") == row.formula.npos || grouping[0] != 'g' ||
+          std::stoi(grouping.substr(1)) % 4 == 0)
+        for (const char *scale : {"", "_f32", "_bf16"})
+          if (hasTypes || !*scale)
+            add(stem + "_" + grouping + suffix + scale);
   }
   return result;
 }

@@ -54,7 +54,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"int<4> * f16/32 + u6/32", "the minimum u6/32, which cannot be negative"},
                     Bad{"int<4> * f16/32 + i6/32", "the minimum i6/32, which cannot hold the range"},
                     Bad{"(int<4> - 8) * f16/32 + f16/32", "both a zero point and a minimum"},
-                    Bad{"int<1> * f16/32 + (int<1> - 1) * f16/32", "a zero point in a term that is not the first"}));
+                    Bad{"int<1> * f16/32 + (int<1> - 1) * f16/32", "a zero point in a term that is not the first"},
+                    Bad{"sparse<1:4> int<4> * f16/32", "'1:4> int<4> * f16/32' where '2:4' must stand"},
+                    Bad{"sparse<2:4>", "the end where a codec must stand"},
+                    Bad{"sparse<2:4> (int<4> - 8) * f16/6", "blocks of 6 elements along K under sparse<2:4>"},
+                    Bad{"int<4> * f16/32 + sparse<2:4> int<4> * f16/2", "blocks of 2 elements along K under"},
+                    Bad{"sparse<2:4> int<4> * f16/32 + f16/32", "the minimum f16/32 beside sparse<2:4>"},
+                    Bad{"sparse<2:4> (int<4> - f16/32) * f16/32", "a stored zero point is u1 to u8"},
+                    Bad{"sparse<2:4> (float<e2m1> - u4/32) * f16/32", "its codes are int<BITS>"}));
 
 TEST(FormatsFile, GivesNamesToFormulas) {
   std::string why;

@@ -230,8 +230,12 @@ std::vector<uint32_t> exhaustiveValues(const Encoding &encoding, int64_t n, int6
   int shift = 0;
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Term &term = encoding.terms[t];
+    TermValues &values = matrix.terms[t];
+    for (int64_t i = 0, fours = (k + 3) / 4; i < int64_t(values.kept.size()); ++i)
+      values.kept[i] = kKeptPairs[(i % fours + i / fours) % 6];
     for (int64_t i = 0; i < n * k; ++i)
-      matrix.terms[t].codes[i] = uint8_t((i % k >> shift) & ((1 << term.codec.bits) - 1));
+      if (values.keeps(i / k, k, i % k))
+        values.codes[i] = uint8_t(((term.codec.isSparse ? i % k / 4 : i % k) >> shift) & ((1 << term.codec.bits) - 1));
     shift += term.codec.bits;
     fill(matrix.terms[t].factors[0],
          [&](int64_t row) { return storedNumber(term.scale[0].type, row * int64_t(2 * t + 1) + 1000 * int64_t(t)); });
@@ -304,6 +308,21 @@ TEST(Goldens, NearestCodesEqualNumpys) {
       EXPECT_EQ(matrix.zeros(), golden.floats("zeros")) << golden.text("name");
     }
   }
+}
+
+TEST(Goldens, KeptPairsEqualPyTorchs) {
+  std::vector<Golden> all = goldens("sparse");
+  ASSERT_EQ(all.size(), 1u);
+  for (const char *name : {"sp24_int8_channel_f32", "sp24_uint2_g8", "sp24_nf4_g32"})
+    for (const Golden &golden : all) {
+      Matrix matrix;
+      std::string why;
+      std::vector<float> w = golden.floats("w");
+      ASSERT_TRUE(
+          quantize(*parseEncoding(name, nullptr), w.data(), golden.number("n"), golden.number("k"), matrix, &why))
+          << why;
+      EXPECT_EQ(matrix.terms[0].kept, golden.bytes("kept")) << name;
+    }
 }
 
 TEST(Goldens, NearestEqualsOnnxRuntimesQuantizer) {

@@ -7,6 +7,8 @@
 #include "runtime/encoding/Matrix.h"
 #include "runtime/encoding/Pack.h"
 
+#include "test/runtime/encoding/RandomEncodings.h"
+
 #include <gtest/gtest.h>
 
 #include <random>
@@ -105,6 +107,8 @@ std::vector<std::string> formulas() {
     result.push_back(code + " * f16/channel + f16/channel");
     result.push_back(code + " * u6/16 * f16/64 + u6/16 * f16/64");
     result.push_back(code + " * f16/32 + int<" + std::to_string(9 - bits) + "> * f16/64");
+    result.push_back("sparse<2:4> (" + code + " - 1) * f16/" + (bits % 2 ? "20" : "channel"));
+    result.push_back(code + " * f16/32 + sparse<2:4> int<" + std::to_string(9 - bits) + "> * f16/64");
   }
   return result;
 }
@@ -123,6 +127,7 @@ Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k) {
       code = uint8_t(random() & ((1u << term.codec.bits) - 1));
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = uint8_t(random() % term.codec.choices);
+    keepAtRandom(matrix, t, random);
     fill(term.scale, matrix.terms[t].factors);
   }
   fill(encoding.offset, matrix.offset);
@@ -140,14 +145,23 @@ std::vector<uint8_t> mapped(const Place &place, const Matrix &matrix) {
         storeScale(factor.type, float(values[n * blocks + block]), &bytes[factorByte(place, at, n, block * at.span)]);
   };
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    auto set = [&](BitPosition at, bool value) {
+      uint8_t mask = uint8_t(value << at.bit);
+      EXPECT_FALSE(bytes[at.byte] & mask) << "two codes share a bit";
+      bytes[at.byte] |= mask;
+    };
+    const TermValues &values = matrix.terms[t];
+    bool isSparse = encoding.terms[t].codec.isSparse;
     for (int64_t n = 0; n < matrix.n; ++n)
-      for (int64_t k = 0; k < matrix.k; ++k)
-        for (int32_t bit = 0; bit < encoding.terms[t].codec.bits; ++bit) {
-          BitPosition at = codeBit(place, t, n, k, bit);
-          uint8_t mask = uint8_t((matrix.terms[t].codes[n * matrix.k + k] >> bit & 1) << at.bit);
-          EXPECT_FALSE(bytes[at.byte] & mask) << "two codes share a bit";
-          bytes[at.byte] |= mask;
-        }
+      for (int64_t k = 0, before = 0; k < (isSparse ? (matrix.k + 3) / 4 * 4 : matrix.k); ++k) {
+        before = k % 4 ? before : 0; // codes of the same four
+        bool keeps = values.keeps(n, matrix.k, k);
+        if (isSparse)
+          set({keptBit(place, t, n, k / 4 * 4).byte, keptBit(place, t, n, k / 4 * 4).bit + int32_t(k % 4)}, keeps);
+        for (int32_t bit = 0; keeps && k < matrix.k && bit < encoding.terms[t].codec.bits; ++bit)
+          set(codeBit(place, t, n, isSparse ? k / 4 * 4 + before : k, bit), values.codes[n * matrix.k + k] >> bit & 1);
+        before += keeps;
+      }
     const Term &term = encoding.terms[t];
     for (size_t f = 0; f < term.scale.size(); ++f)
       store(term.scale[f], place.terms[t].factors[f], matrix.terms[t].factors[f]);
@@ -175,6 +189,7 @@ TEST(Place, PackingIsTheBitMapAndUnpackingItsInverse) {
         EXPECT_EQ(back.terms[t].codes, matrix.terms[t].codes) << formula;
         EXPECT_EQ(back.terms[t].factors, matrix.terms[t].factors) << formula;
         EXPECT_EQ(back.terms[t].choices, matrix.terms[t].choices) << formula;
+        EXPECT_EQ(back.terms[t].kept, matrix.terms[t].kept) << formula;
       }
       EXPECT_EQ(back.offset, matrix.offset) << formula;
     }

@@ -44,6 +44,12 @@ inline std::vector<std::string> formulasOfEveryKind() {
       "table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128",                          // planes
       "int<4> * f16/32 + table<-1 0.5 2 3> * u3/16 * f16/64 + f16/64", // terms of two kinds and widths, and a minimum
       "(int<2> - 2) * f16/32 + float<e4m3 fn> * e8m0/64 + int<1> * bf16/channel", // three
+      "sparse<2:4> (int<4> - 8) * f16/32",                                        // zeros that are not code 0
+      "sparse<2:4> (int<2> - u2/64) * f16/64",                                    // nor any constant
+      "sparse<2:4> (int<3> - 3.5) * f32/20",                                      // no number of a code is 0
+      "sparse<2:4> float<e2m1> * e4m3/16 * f32/tensor",                           // a byte for each code
+      "sparse<2:4> float<e3m2> * f16/channel",                                    // none
+      "sparse<2:4> choice<-4 1 3 | 1 6 9> * f16/128 + table<-1 0 1> * f16/64",    // beside a term that is dense
   };
 }
 
@@ -56,8 +62,11 @@ inline std::vector<std::string> oneOfEachRow(const std::vector<std::string> &gro
     std::string name(row.stem);
     if (row.isFamily) {
       bool hasTypes = row.formula.find("$T") != row.formula.npos;
-      name += "_" + groupings[i % groupings.size()] + std::string(row.suffix) + (hasTypes ? types[i % 3] : "");
-      ++i;
+      do { // not every family can have groups of every size
+        name = std::string(row.stem) + "_" + groupings[i % groupings.size()] + std::string(row.suffix) +
+               (hasTypes ? types[i % 3] : "");
+        ++i;
+      } while (!parseEncoding(name, nullptr));
     }
     names.push_back(name);
   }
@@ -149,13 +158,24 @@ inline std::string randomFormula(std::mt19937 &random) {
     default:
       break;
     }
-    text = first + " * " + factors(random, group);
+    auto sparse = [&] { return std::string(random() % 6 ? "" : "sparse<2:4> "); };
+    text = sparse() + first + " * " + factors(random, group);
     for (int more = integer(random, -2, 2); more > 0; --more)
-      text += " + " + codec(random) + " * " + factors(random, group);
+      text += " + " + sparse() + codec(random) + " * " + factors(random, group);
     text += minimum;
     if (parseEncoding(text, nullptr))
       return text;
   }
+}
+
+/// Two of each four elements of a sparse term; the others have no code.
+inline void keepAtRandom(Matrix &matrix, size_t t, std::mt19937 &random) {
+  TermValues &values = matrix.terms[t];
+  for (uint8_t &pair : values.kept)
+    pair = kKeptPairs[random() % 6];
+  for (int64_t i = 0; i < matrix.n * matrix.k; ++i)
+    if (!values.keeps(i / matrix.k, matrix.k, i % matrix.k))
+      values.codes[i] = 0;
 }
 
 /// A matrix with random codes, none of which is infinite or NaN. `exact`: numbers, scales and zeros are such that sums of a
@@ -212,6 +232,7 @@ inline Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, bool 
       code = allowed[random() % allowed.size()];
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = uint8_t(random() % codec.choices);
+    keepAtRandom(matrix, t, random);
     fill(encoding.terms[t].scale, matrix.terms[t].factors, false);
   }
   fill(encoding.offset, matrix.offset, true);

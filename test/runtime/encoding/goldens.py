@@ -9,6 +9,7 @@ Needs numpy, ml_dtypes, gguf, onnx and onnxruntime. One golden a line: `kind key
   exhaustive   CRC-32 of all codes (columns) under all codes of the smallest scale (rows) of a format, by ml_dtypes, gguf and numpy; what the
                other factors are is said at `exhaustive` there. NaN is 7fc00000 and zeros are +0
   ggml         blocks of ggml with several factors, taken apart here, and their values (gguf)
+  sparse       a matrix and which two of each four of it are kept, by the formulas of torch/sparse/_semi_structured_conversions.py
   gguf         GGUF blocks and their values (gguf)
   quantized    a matrix and its nearest codes, scales and zeros, computed here in numpy from the text of Formats.def
   quantizer    a matrix and what ONNX Runtime's own quantizer for MatMulNBits makes of it
@@ -191,14 +192,18 @@ def small(dtype):
     return np.array(values + [-v for v in values], F32)
 
 
-def exhaustive(name, planes, scale, outer=None, zero=None, minimum=None, minimum_outer=False):
+def exhaustive(name, planes, scale, outer=None, zero=None, minimum=None, minimum_outer=False, sparse=False):
     """Row r: plane t has the scale of code r * step * (2 t + 1) + 1000 t, a zero or minimum the code 3 r step + 1 (floats of 16 bits:
-    7 r step + 11), a choice table r mod 4. Column j: plane t has the bits of j above those of planes before it."""
+    7 r step + 11), a choice table r mod 4. Column j: plane t has the bits of j above those of planes before it. Of a sparse plane: those of j / 4; in the
+    q-th four of row r the pair number q + r (mod 6) of KEPT is kept."""
     bits = [int(np.ceil(np.log2(p.shape[-1]))) for p in planes]
     codes = 1 << sum(bits)
     step = 1 if width(scale) < 16 or codes <= 16 else 257
     count = (1 << width(scale)) // step if step == 1 else 256
-    row, column = np.arange(count) * step, np.arange(codes)
+    row, column = np.arange(count) * step, np.arange(4 * codes if sparse else codes)
+    if sparse:
+        pair = KEPT[(np.arange(codes)[None, :] + np.arange(count)[:, None]) % len(KEPT)]
+        kept = np.any(pair[:, :, None, :] == np.arange(4)[None, None, :, None], axis=-1).reshape(count, 4 * codes)
     total = None
 
     def offset(kind):
@@ -206,7 +211,7 @@ def exhaustive(name, planes, scale, outer=None, zero=None, minimum=None, minimum
 
     with np.errstate(all="ignore"):
         for t, plane in enumerate(planes):
-            code = (column >> sum(bits[:t])) & ((1 << bits[t]) - 1)
+            code = ((column // 4 if sparse else column) >> sum(bits[:t])) & ((1 << bits[t]) - 1)
             padded = np.full(plane.shape[:-1] + (1 << bits[t],), np.nan, F32)
             padded[..., : plane.shape[-1]] = plane
             number = padded[:, code][np.arange(count) % 4] if plane.ndim == 2 else padded[code][None, :]
@@ -217,9 +222,29 @@ def exhaustive(name, planes, scale, outer=None, zero=None, minimum=None, minimum
             total = part if total is None else total + part
         if minimum:
             total = total + (offset(minimum) * OUTER_MINIMUM if minimum_outer else offset(minimum))
-    values = np.broadcast_to(total, (count, codes)).astype(F32)
+        if sparse:
+            total = np.where(kept, total, F32(0))
+    values = np.broadcast_to(total, (count, len(column))).astype(F32)
     values = np.where(np.isnan(values), np.uint32(0x7FC00000).view(F32), values) + F32(0)
-    golden("exhaustive", name=name, scales=count, step=step, codes=codes, crc=crc(np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))))
+    golden("exhaustive", name=name, scales=count, step=step, codes=len(column), crc=crc(np.where(np.isnan(values), np.uint32(0x7FC00000), values.view(np.uint32))))
+
+
+KEPT = np.array([(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)])
+
+
+def sparse(n, k):
+    # Every way in which four can have two nonzeros or fewer, then dense rows, of which the two of largest magnitude stay.
+    w = (rng.normal(0, 0.05, (n, k))).astype(F32).reshape(n, k // 4, 4)
+    few = [bits for bits in range(16) if bin(bits).count("1") <= 2]
+    for four in range(k // 4):
+        w[0, four] *= (few[four % len(few)] >> np.arange(4)) & 1
+    largest = np.argsort(-np.abs(w), axis=-1)[..., :2]
+    pruned = np.zeros_like(w)
+    np.put_along_axis(pruned, largest, np.take_along_axis(w, largest, -1), -1)
+    m0, m1, _, m3 = np.moveaxis(pruned != 0, -1, 0)
+    bits = [~m0 & m1, ~m0 & ~m1, (m0 & m1) | (~m0 & ~m1) | m3, (~m0 & m1) | ~m1]
+    meta = sum(bit.astype(np.uint8) << i for i, bit in enumerate(bits))
+    golden("sparse", n=n, k=k, w=w.reshape(n, k), kept=meta.astype(np.uint8))
 
 
 def integers(bits, zero=0.0):
@@ -294,6 +319,11 @@ def every_row():
     for b in (2, 3, 4):
         exhaustive(f"hlq{b}_g32", [integers(1)] * b, "f16", minimum="f16")
         exhaustive(f"w{b}s4_g32", [integers(b, 1 << (b - 1))], "u4", "f32")
+    exhaustive("sp24_int4_g32", [integers(4, 8)], "f16", sparse=True)
+    exhaustive("sp24_int8_g32", [integers(8, 128)], "f16", sparse=True)
+    exhaustive("sp24_uint2_g32", [integers(2)], "f16", zero="u2", sparse=True)
+    exhaustive("sp24_fp8_e4m3_g32", [small(ml_dtypes.float8_e4m3fn)], "f16", sparse=True)
+    exhaustive("sp24_nf4_g32", [nf4], "f16", sparse=True)
     exhaustive("zqfp4_m1_g32", [e2m1], "e8m0")
     exhaustive("zqfp4_m2_g32", [e2m1], "shift", "f32")
 
@@ -387,6 +417,7 @@ def main():
     for bits in (2, 4, 8):
         quantizer(bits, True, 32, 3, 70)
         quantizer(bits, False, 32, 3, 70)
+    sparse(4, 88)
 
 
 main()
