@@ -114,6 +114,11 @@ static whit::Matrix randomMatrix(const Problem &p, std::mt19937 &random) {
         codes.push_back(code);
     for (uint8_t &code : matrix.terms[t].codes)
       code = codes[random() % codes.size()];
+    for (int64_t i = 0; term.codec.kind == whit::CodecKind::Vector && i < p.n * p.k; ++i) {
+      int64_t row = i / p.k, k = i % p.k; // elements of a block have one code
+      matrix.terms[t].codes[i] =
+          codes[size_t(row / term.codec.rows * 7 + k / term.codec.columns) % codes.size()] + term.codec.at(row, k);
+    }
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = random() % term.codec.choices;
     for (uint8_t &pair : matrix.terms[t].kept)

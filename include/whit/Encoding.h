@@ -16,6 +16,8 @@
 //     choice<-4 0 1 3 | -4 0 1 6> * f16/128            one of up to four tables for each group
 //     table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128          a sum of planes, each with scales of its own
 //     sparse<2:4> (int<4> - 8) * f16/32                two of each 4 consecutive elements of a row, the others are 0
+//     vector<2x2 1 0 0 1 | -1 0 0 -1> * f32/tensor     a code for each block of 2 rows x 2 elements: its four numbers
+//     ... + again<2x2 0 -1 1 0 | 0 1 -1 0> * f16/2x64  the same codes once more, with other numbers and scales
 //
 // A factor is a type and the block that shares it: /32 (so many elements of a row), /128x128 (rows x elements), /64x1,
 // /channel (a row), /tensor. Blocks along K divide each other.
@@ -36,6 +38,9 @@
 //
 // Codes of a sparse term are those of the elements that are kept, two for each four, laid out as if they were all there is; behind
 // them lie lines of which bit 4 * q + i of the 32 of a column says whether element i of the q-th four is kept.
+//
+// Codes of a vector term are those of blocks of elements. A column's four consecutive elements have 1 to 8 bits, which lie one behind
+// another in the 32 bits that the column has of a line; columns whose rows share codes hold one part of them each.
 //
 // Blocks are contiguous and not padded to 64 bytes; everything in a panel is read once, in order. The map from (column,
 // k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two (runtime/encoding/BitMap.h). Plain
@@ -60,7 +65,8 @@ namespace whit {
 ///   Float   sign, exponent and fraction, highest bit first
 ///   Table   an entry of `values`
 ///   Choice  an entry of one of several tables of equal length; each group of the first factor says which
-enum class CodecKind : uint8_t { Plain, Int, Float, Table, Choice };
+///   Vector  the numbers of all elements of a block of rows x columns ("AQLM", 2024; "Fairy2i", 2025)
+enum class CodecKind : uint8_t { Plain, Int, Float, Table, Choice, Vector };
 
 /// Which codes of a Float are no numbers ("8-bit Floating Point Formats", OCP 2023; names as in LLVM's APFloat).
 ///   Ieee    the largest exponent is infinity and NaN        Fn    all bits of exponent and fraction set is NaN
@@ -102,12 +108,19 @@ struct Codec {
   int16_t bias = 0;                           ///< Float
   FloatRule rule = FloatRule::Finite;         ///< Float
   uint8_t choices = 1;                        ///< Choice: tables
-  std::vector<float> values;                  ///< Table, Choice (table after table)
-  bool isSparse = false; ///< only two of four have codes; the others are 0, whatever the zero of the codes is
+  uint8_t rows = 1, columns = 1;              ///< Vector: the block, powers of two up to 4
+  bool isAgain = false;                       ///< Vector: the codes are those of the term before
+  std::vector<float> values; ///< Table, Choice (table after table), Vector (code after code, row by row)
+  bool isSparse = false;     ///< only two of four have codes; the others are 0, whatever the zero of the codes is
 
   bool operator==(const Codec &) const = default;
   /// The number of each code: 2^bits entries; codes without a meaning are NaN. Choice: `choices` tables one after another.
+  /// Vector: a table for each element of the block, row by row; `at` gives the element's.
   std::vector<float> table() const;
+  /// Vector: what is added to a code to find the number of an element in table(); 0 for others.
+  int32_t at(int64_t n, int64_t k) const { return int32_t(n % rows * columns + k % columns) << bits; }
+  /// Vector: bits for four elements of a row.
+  int32_t bitsOfFour() const { return bits * 4 / columns; }
 };
 
 /// The elements that share a factor: `rows` x `columns`; 0 stands for all there are.

@@ -40,10 +40,13 @@ public:
     out << "\n";
     stored(false);
     for (size_t t = 0; t < encoding.terms.size(); ++t)
-      if (llvm::none_of(llvm::ArrayRef(encoding.terms).take_front(t), [&](const ::whit::Term &before) {
-            return before.codec.bits == encoding.terms[t].codec.bits &&
-                   useOf(before.codec) == useOf(encoding.terms[t].codec);
-          }))
+      if (encoding.terms[t].codec.kind == ::whit::CodecKind::Vector)
+        vector(encoding.terms[t].codec);
+      else if (llvm::none_of(llvm::ArrayRef(encoding.terms).take_front(t), [&](const ::whit::Term &before) {
+                 return before.codec.kind != ::whit::CodecKind::Vector &&
+                        before.codec.bits == encoding.terms[t].codec.bits &&
+                        useOf(before.codec) == useOf(encoding.terms[t].codec);
+               }))
         unit(encoding.terms[t].codec, place.terms[t].unit);
   }
 
@@ -68,7 +71,7 @@ private:
     for (size_t t = 0; t < encoding.terms.size(); ++t) {
       const ::whit::TermPlace &term = place.terms[t];
       std::string suffix = encoding.terms.size() > 1 ? " of term " + std::to_string(t) : "";
-      if (!inHeader) {
+      if (!inHeader && !encoding.terms[t].codec.isAgain) {
         int64_t units = place.paddedGroup / term.unit.elements() / (term.kept ? 2 : 1);
         row(term.offset, units * term.unit.bytes(),
             "codes" + suffix + ": " + llvm::Twine(units) + (units == 1 ? " unit of " : " units of ") +
@@ -88,6 +91,18 @@ private:
     }
     for (auto [what, at] : llvm::zip_equal(encoding.offset, place.offset))
       factor(what, at, encoding.zero == ::whit::ZeroKind::Minimum ? "minima" : "zeros", inHeader);
+  }
+
+  void vector(const ::whit::Codec &codec) {
+    int bits = codec.bitsOfFour(), fours = 32 / bits;
+    if (codec.isAgain)
+      return;
+    out << "codes of " << int(codec.bits) << " bits for " << int(codec.rows) << " rows x " << int(codec.columns)
+        << " elements; a line has 32 bits for each column c, elements 4 * q .. 4 * q + 3 at bit " << bits << " * (q % "
+        << fours << ")";
+    if (codec.rows > 1)
+      out << " of column c - c % " << int(codec.rows) << " + q / " << fours;
+    out << "\n";
   }
 
   void unit(const ::whit::Codec &codec, const ::whit::CodeUnit &unit) {

@@ -10,6 +10,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 #include <cmath>
 
@@ -68,6 +69,31 @@ Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
     return extractCodes(k, codeUnit, unit, quad, CodeUse::Number);
   ArrayRef<Value> lines = ArrayRef(unit).slice(quad / 2 / codeUnit.quads * codeUnit.lines, codeUnit.lines);
   return extractCodes(k, codeUnit, lines, quad / 2 % codeUnit.quads, CodeUse::Number);
+}
+
+Value PanelDecoder::vectorCodes(const Unit &unit, int64_t element, bool ofQuad) {
+  const ::whit::Codec &codec = term().codec;
+  int64_t fours = 32 / codec.bitsOfFour(), quad = element / 4;
+  Value word = unit.front();
+  if (codec.rows > 1) {
+    SmallVector<int64_t> columns;
+    for (int64_t column = 0; column < KernelBuilder::kLanes; ++column)
+      columns.push_back(column / codec.rows * codec.rows + quad / fours);
+    word = vector::ShuffleOp::create(k.b, k.loc, word, word, columns);
+  }
+  int64_t bits = codec.bitsOfFour(), shift = quad % fours * bits;
+  if (!ofQuad) {
+    bits = codec.bits;
+    shift += element % 4 / codec.columns * bits;
+  }
+  return k.bitAnd(k.shiftRight(word, int32_t(shift)), (1 << bits) - 1);
+}
+
+Value PanelDecoder::byColumn(function_ref<int32_t(int64_t)> value) {
+  SmallVector<int32_t> values;
+  for (int64_t column = 0; column < KernelBuilder::kLanes; ++column)
+    values.push_back(value(column % term().codec.rows));
+  return arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(k.ints(), ArrayRef<int32_t>(values)));
 }
 
 Value PanelDecoder::keptOf(const Unit &unit, int64_t quad) {
@@ -130,8 +156,28 @@ PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
 }
 
 Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, const ::whit::IntegerCarrier &carrier) {
-  Value codes = this->codes(unit, quad);
   VectorType bytes = k.bytes(::whit::kLineBytes);
+  if (term().codec.kind == CodecKind::Vector) {
+    // The four bytes of all codes of a quad, for one column after another of those that share codes.
+    const ::whit::Codec &codec = term().codec;
+    int32_t each = 1 << codec.bitsOfFour();
+    SmallVector<APFloat> fours;
+    for (int64_t row = 0; row < codec.rows; ++row)
+      for (int32_t index = 0; index < each; ++index) {
+        uint32_t four = 0;
+        for (int64_t j = 0; j < 4; ++j) {
+          int32_t code = index >> (j / codec.columns * codec.bits) & ((1 << codec.bits) - 1);
+          four |= uint32_t(carrier.table[code + codec.at(row, j)]) << (8 * j);
+        }
+        fours.push_back(APFloat(APFloat::IEEEsingle(), APInt(32, four)));
+      }
+    auto table = DenseElementsAttr::get(RankedTensorType::get({int64_t(fours.size())}, k.b.getF32Type()), fours);
+    Value index = vectorCodes(unit, 4 * quad, /*ofQuad=*/true);
+    if (codec.rows > 1)
+      index = k.bitOr(index, byColumn([&](int64_t row) { return int32_t(row * each); }));
+    return k.bitcast(LookupOp::create(k.b, k.loc, k.floats(), index, table), bytes);
+  }
+  Value codes = this->codes(unit, quad);
   // An element without a code has to become the byte that stands for 0, which is not 0 where numbers may be negative: it is
   // taken from all bytes before they move, and given to all afterwards.
   Value absent = group.absent;
@@ -160,6 +206,12 @@ Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, con
 
 Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group) {
   Value number;
+  if (const ::whit::Codec &codec = term().codec; codec.kind == CodecKind::Vector) {
+    Value code = vectorCodes(unit, element, /*ofQuad=*/false);
+    if (codec.rows * codec.columns > 1)
+      code = k.bitOr(code, byColumn([&](int64_t row) { return codec.at(row, element); }));
+    return CodeNumbers(k.b, k.loc, k.facts).ofCodes(codec, 0, code);
+  }
   if (biased) {
     number = this->element(unit, element, group.bias);
   } else {

@@ -65,6 +65,11 @@ public:
 private:
   /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32; of a sparse term those that there are of two quads.
   Value codes(const Unit &unit, int64_t quad);
+  /// Of a vector term: the 32 bits of every column that hold its codes of element `element` of the unit, moved so that those of the
+  /// element, or of its quad, are lowest. Columns of the same block rows have the same bits.
+  Value vectorCodes(const Unit &unit, int64_t element, bool ofQuad);
+  /// A constant for each column by its place among those that share codes.
+  Value byColumn(function_ref<int32_t(int64_t)> value);
   /// The line of `unit` with the kept bits of `quad`.
   Value keptOf(const Unit &unit, int64_t quad);
   /// One of them, in the lowest byte of each lane.

@@ -222,6 +222,28 @@ private:
     return codes;
   }
 
+  /// Codes 4*quad .. 4*quad+3 of the line at byte `line`, each with its place in its block above it.
+  Value vectorCodes(const ::whit::Codec &codec, Value line, int64_t quad) {
+    int64_t fours = 32 / codec.bitsOfFour();
+    Value holder = b.add(b.mul(b.div(column, codec.rows), codec.rows), quad / fours);
+    Value word = b.load(bytes, {panel, b.add(line, b.mul(holder, 4))}, nullptr, 4);
+    word = vector::BitCastOp::create(b, b.vectorOf(b.getI32Type(), 1), word);
+    SmallVector<int32_t> shifts, places;
+    for (int64_t j = 0; j < 4; ++j) {
+      shifts.push_back(int32_t(quad % fours * codec.bitsOfFour() + j / codec.columns * codec.bits));
+      places.push_back(codec.at(0, j));
+    }
+    VectorType ints = b.vectorOf(b.getI32Type(), 4);
+    auto constant = [&](ArrayRef<int32_t> values) -> Value {
+      return arith::ConstantOp::create(b, DenseElementsAttr::get(ints, values));
+    };
+    Value codes = b.splat(vector::ExtractOp::create(b, word, 0), 4);
+    codes = arith::ShRUIOp::create(b, codes, constant(shifts));
+    codes = arith::AndIOp::create(b, codes, b.splatInt((1 << codec.bits) - 1, b.getI32Type(), 4));
+    Value row = b.toI32(b.mul(b.rem(column, codec.rows), int64_t(codec.at(1, 0)) * (codec.rows > 1)));
+    return arith::OrIOp::create(b, arith::OrIOp::create(b, codes, constant(places)), b.splat(row, 4));
+  }
+
   /// The codes of the four elements from `from` on, and which of them have one. `pairs` holds the two codes of these four and of
   /// those beside them.
   std::pair<Value, Value> keptCodes(Value pairs, int64_t half, Value keptLines, Value from) {
@@ -290,6 +312,8 @@ private:
     auto decodeQuad = [&](Value unit, int64_t quad, Value mask) {
       Value lines = b.add(b.add(block, termPlace.offset), b.mul(unit, codeUnit.bytes()));
       Value from = b.add(b.mul(unit, elements), 4 * quad);
+      if (term.codec.kind == ::whit::CodecKind::Vector)
+        return decode(vectorCodes(term.codec, lines, quad), from, mask, nullptr);
       if (!termPlace.kept)
         return decode(codes(codeUnit, lines, quad), from, mask, nullptr);
       auto [code, kept] = keptCodes(codes(codeUnit, lines, quad / 2), quad % 2, b.add(block, *termPlace.kept), from);

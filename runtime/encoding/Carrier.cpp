@@ -26,7 +26,7 @@ std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant) {
   }
   std::vector<float> table = codec.table();
   // Codes past the end of a table are never stored; those of a float that are no numbers may be.
-  bool mayBeUnused = codec.kind == CodecKind::Table || codec.kind == CodecKind::Choice;
+  bool mayBeUnused = codec.kind != CodecKind::Float;
   std::vector<double> numbers;
   int lowest = std::numeric_limits<int>::max(); // exponent of the last bit of any number
   for (float value : table) {

@@ -61,6 +61,12 @@ std::vector<float> Codec::table() const {
       for (size_t code = 0; code < codes; ++code)
         result.push_back(code < each ? values[choice * each + code] : std::numeric_limits<float>::quiet_NaN());
     break;
+  case CodecKind::Vector:
+    for (size_t each = size_t(rows) * columns, element = 0; element < each; ++element)
+      for (size_t code = 0; code < codes; ++code)
+        result.push_back(code * each < values.size() ? values[code * each + element]
+                                                     : std::numeric_limits<float>::quiet_NaN());
+    break;
   }
   return result;
 }
@@ -68,7 +74,7 @@ std::vector<float> Codec::table() const {
 bool Encoding::isSimple() const {
   const Term &term = terms.front();
   if (terms.size() != 1 || term.scale.size() != 1 || offset.size() > 1 || term.codec.kind == CodecKind::Choice ||
-      term.codec.isSparse)
+      term.codec.kind == CodecKind::Vector || term.codec.isSparse)
     return false;
   BlockShape block = term.scale[0].block;
   return (block.rows == 1 || block.isTensor()) && (offset.empty() || offset[0].block == block);
@@ -177,7 +183,10 @@ double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k) {
     }
   };
   for (const Term &term : encoding.terms) {
-    bits += term.codec.isSparse ? term.codec.bits / 2.0 + 1 : term.codec.bits;
+    if (term.codec.kind == CodecKind::Vector)
+      bits += term.codec.isAgain ? 0.0 : double(term.codec.bits) / (term.codec.rows * term.codec.columns);
+    else
+      bits += term.codec.isSparse ? term.codec.bits / 2.0 + 1 : term.codec.bits;
     if (term.codec.kind == CodecKind::Choice)
       bits += double(n) * double(blockCount(term.scale.front(), k)) * (term.codec.choices > 2 ? 2 : 1) / weights;
     add(term.scale);

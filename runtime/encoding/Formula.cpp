@@ -10,6 +10,7 @@
 //   factor    type '/' (COLUMNS | ROWS 'x' COLUMNS | 'channel' | 'tensor')
 //   codec     'int<' BITS '>' | 'float<e' E 'm' M [RULE] ['bias=' B] '>' | 'table<' values '>'
 //             | 'choice<' values { '|' values } '>'
+//             | ('vector<' | 'again<') ROWS 'x' COLUMNS values { '|' values } '>'
 #include "runtime/encoding/Formula.h"
 
 #include "runtime/encoding/Half.h"
@@ -167,13 +168,44 @@ private:
       result.bits = 1;
       while (size_t(1) << result.bits < count)
         ++result.bits;
+    } else if (take("vector<") || at().starts_with("again<")) {
+      vectorCodec(result);
     } else {
       fail((at().empty() ? "the end" : "'" + std::string(at().substr(0, 20)) + "'") +
-           " where a codec must stand: int<BITS>, float<eXmY RULE>, table<VALUES> or choice<VALUES|VALUES>");
+           " where a codec must stand: int<BITS>, float<eXmY RULE>, table<VALUES>, choice<VALUES|VALUES> or "
+           "vector<ROWSxCOLUMNS VALUES|VALUES>");
       return result;
     }
     expect(">");
     return result;
+  }
+
+  void vectorCodec(Codec &result) {
+    result.kind = CodecKind::Vector;
+    result.isAgain = take("again<");
+    auto size = [&](std::string_view what) {
+      int64_t elements = integer(what, 1, 4);
+      if (elements == 3)
+        fail("3 where " + std::string(what) + ", 1, 2 or 4, must stand");
+      return uint8_t(elements);
+    };
+    result.rows = size("rows of a block");
+    expect("x");
+    result.columns = size("elements of a row of a block");
+    size_t each = size_t(result.rows) * result.columns, count = 0;
+    do {
+      std::vector<float> numbers = values();
+      if (error.empty() && numbers.size() != each)
+        fail("a code of " + std::to_string(numbers.size()) + " numbers for a block of " +
+             std::to_string(int(result.rows)) + "x" + std::to_string(int(result.columns)));
+      result.values.insert(result.values.end(), numbers.begin(), numbers.end());
+      ++count;
+    } while (error.empty() && count <= 16 && take("|"));
+    if (error.empty() && (count < 2 || count > 16))
+      fail("a vector of " + std::to_string(count) + " codes; 2 to 16 are allowed");
+    result.bits = count <= 2 ? 1 : count <= 4 ? 2 : 4;
+    if (error.empty() && result.bitsOfFour() > 8)
+      fail(std::to_string(count) + " codes for blocks of one element of a row; 2 to 4 are allowed");
   }
 
   void floatCodec(Codec &result) {
@@ -293,9 +325,14 @@ std::string textOf(const Codec &codec) {
     return text + ">";
   }
   case CodecKind::Table:
-  case CodecKind::Choice: {
+  case CodecKind::Choice:
+  case CodecKind::Vector: {
+    bool isVector = codec.kind == CodecKind::Vector;
     std::string text = codec.kind == CodecKind::Table ? "table<" : "choice<";
-    size_t each = codec.values.size() / codec.choices;
+    if (isVector)
+      text = (codec.isAgain ? "again<" : "vector<") + std::to_string(int(codec.rows)) + "x" +
+             std::to_string(int(codec.columns)) + " ";
+    size_t each = isVector ? size_t(codec.rows) * codec.columns : codec.values.size() / codec.choices;
     for (size_t i = 0; i < codec.values.size(); ++i)
       text += (i == 0 ? "" : i % each ? " " : " | ") + textOf(codec.values[i]);
     return text + ">";
@@ -364,6 +401,39 @@ std::string misfitOfSparse(const Encoding &encoding) {
   return "";
 }
 
+/// Codes of blocks: whoever shares them has the same blocks, and no block has two scales.
+std::string misfitOfVectors(const Encoding &encoding) {
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Term &term = encoding.terms[t];
+    const Codec &codec = term.codec;
+    if (codec.kind != CodecKind::Vector)
+      continue;
+    std::string name = textOf(codec).substr(0, 10),
+                shape = std::to_string(int(codec.rows)) + "x" + std::to_string(int(codec.columns));
+    if (codec.isSparse)
+      return "sparse<2:4> before " + name + "; blocks of elements have codes as a whole";
+    if (t == 0 ? encoding.zero != ZeroKind::Constant || encoding.constant != 0 : encoding.zero == ZeroKind::Minimum)
+      return "a zero point or minimum beside " + name + "; its numbers are what they are";
+    if (term.scale.size() != 1)
+      return "the scale " + textOf(term.scale) + " of " + name + "; it must be one factor";
+    const BlockShape &block = term.scale[0].block;
+    if (block.rows % codec.rows || block.columns % codec.columns)
+      return "the scale " + textOf(term.scale) + ", which cuts blocks of " + shape +
+             "; it must be shared by whole ones";
+    if (groupSize(encoding, 0) % codec.columns)
+      return "blocks of " + std::to_string(groupSize(encoding, 0)) + " elements along K, which cut blocks of " + shape;
+    if (!codec.isAgain)
+      continue;
+    const Term *before = t ? &encoding.terms[t - 1] : nullptr;
+    if (!before || before->codec.kind != CodecKind::Vector || before->codec.rows != codec.rows ||
+        before->codec.columns != codec.columns || before->codec.values.size() != codec.values.size() ||
+        before->scale[0].block != block)
+      return name + " behind a term that has no such codes; the one before must be a vector of as many codes, blocks "
+                    "and scales";
+  }
+  return "";
+}
+
 std::string misfitOfZero(const Encoding &encoding) {
   std::string type(encoding.offset.empty() ? "" : nameOf(encoding.offset[0].type));
   switch (encoding.zero) {
@@ -415,6 +485,8 @@ std::string misfitOf(const Encoding &encoding) {
            ", which has no sign, for codes whose numbers have one sign only; subtract a zero point, add a minimum, or "
            "choose f32, f16 or bf16";
   if (std::string why = misfitOfSparse(encoding); !why.empty())
+    return why;
+  if (std::string why = misfitOfVectors(encoding); !why.empty())
     return why;
   return misfitOfZero(encoding);
 }

@@ -109,6 +109,9 @@ Matrix makeMatrix(const Encoding &encoding, int64_t n, int64_t k) {
       values.kept.assign(n * ((k + 3) / 4), keptPair(0));
     if (term.codec.kind == CodecKind::Choice)
       values.choices.resize(n * blockCount(term.scale[0], k));
+    if (term.codec.kind == CodecKind::Vector)
+      for (int64_t i = 0; i < n * k; ++i)
+        values.codes[i] = uint8_t(term.codec.at(i / k, i % k));
     matrix.terms.push_back(std::move(values));
   }
   matrix.offset = numbers(encoding.offset);

@@ -16,7 +16,8 @@ using FactorValues = std::vector<float>;
 
 /// One term of an encoded matrix.
 struct TermValues {
-  std::vector<uint8_t> codes;        ///< [n][k], each 0 .. 2^bits-1; 0 where a sparse term has none
+  std::vector<uint8_t> codes;        ///< [n][k], each 0 .. 2^bits-1; 0 where a sparse term has none.
+                                     ///< Vector: code of its block + Codec::at, so that the number is table()[this]
   std::vector<FactorValues> factors; ///< as Term::scale
   std::vector<uint8_t> choices;      ///< [n][blocks of the first factor]: which table; empty unless Choice
   std::vector<uint8_t> kept;         ///< [n][ceil(k / 4)]: which two of each four (kKeptPairs); empty unless sparse

@@ -101,6 +101,16 @@ void forPairs(const TermValues &values, Codes &codes, int64_t n, int64_t k, int6
       }
 }
 
+/// Calls body(code of an element, byte, bit in it) for all elements of a vector term, the first of a block before the others.
+template <typename Codes, typename Body>
+void forVectors(const Place &place, const Codec &codec, size_t t, int64_t rows, int64_t k, Codes &codes, Body &&body) {
+  for (int64_t n = 0; n < rows; ++n)
+    for (int64_t j = 0; j < k; ++j) {
+      BitPosition at = vectorBit(place, codec, t, n, j);
+      body(codes[n * k + j], codec.at(n, j), at.byte, at.bit);
+    }
+}
+
 /// Calls body(moves, codes of a column in a block, how many, column, block) for all there are.
 /// sparse(term, row, first element, how many, codes of the elements that are kept, `body` for them) for those of sparse terms.
 template <typename Codes, typename Sparse, typename Body>
@@ -108,19 +118,23 @@ void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_
               Body &&body) {
   std::vector<uint8_t> pairs;
   std::vector<TermMoves> terms;
+  std::vector<size_t> moved; // terms whose codes are moved four at a time
   for (size_t t = 0; t < encoding.terms.size(); ++t)
-    terms.emplace_back(place.terms[t], encoding.terms[t].codec.bits);
+    if (encoding.terms[t].codec.kind != CodecKind::Vector) {
+      terms.emplace_back(place.terms[t], encoding.terms[t].codec.bits);
+      moved.push_back(t);
+    }
   for (int64_t n = 0; n < rows; ++n)
     for (int64_t g = 0; g < place.groups; ++g) {
       int64_t block = n / kPanelColumns * place.panelBytes + place.headerBytes + g * place.blockBytes;
       int64_t begin = g * place.group, count = std::min(place.group, k - begin);
-      for (size_t t = 0; t < encoding.terms.size(); ++t)
-        if (place.terms[t].kept) {
+      for (size_t i = 0; i < moved.size(); ++i)
+        if (size_t t = moved[i]; place.terms[t].kept) {
           pairs.assign((count + 3) / 4 * 2, 0);
           sparse(t, n, begin, count, pairs,
-                 [&](uint8_t *codes) { body(terms[t], codes, int64_t(pairs.size()), n % kPanelColumns, block); });
+                 [&](uint8_t *codes) { body(terms[i], codes, int64_t(pairs.size()), n % kPanelColumns, block); });
         } else {
-          body(terms[t], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+          body(terms[i], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
         }
     }
 }
@@ -155,10 +169,17 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
            [&](const TermMoves &term, auto from, auto count, auto column, auto block) {
              packCodes(term, from, count, column, out + block);
            });
-  for (size_t t = 0; t < rows.terms.size(); ++t)
+  for (size_t t = 0; t < rows.terms.size(); ++t) {
+    const Codec &codec = encoding.terms[t].codec;
     if (place.terms[t].kept)
       forKept(place, t, rows.n, rows.k, rows.terms[t].kept,
               [&](uint8_t pair, int64_t byte, int32_t bit) { out[byte] |= uint8_t(keptBits(pair) << bit); });
+    if (codec.kind == CodecKind::Vector && !codec.isAgain)
+      forVectors(place, codec, t, rows.n, rows.k, rows.terms[t].codes,
+                 [&](uint8_t code, int32_t element, int64_t byte, int32_t bit) {
+                   out[byte] |= uint8_t((code - element) << bit);
+                 });
+  }
   forStored(place, rows, [&](int64_t at, ScaleType type, auto value) { storeScale(type, float(value), out + at); });
 }
 
@@ -171,10 +192,17 @@ Matrix unpackPanels(const Encoding &encoding, const Place &place, int64_t rowCou
         rows.values[n * rows.k + k] = loadScale(type, bytes + valueByte(place, type, n, k));
     return rows;
   }
-  for (size_t t = 0; t < rows.terms.size(); ++t)
+  for (size_t t = 0; t < rows.terms.size(); ++t) {
+    const Codec &codec = encoding.terms[t].codec;
     if (place.terms[t].kept)
       forKept(place, t, rows.n, rows.k, rows.terms[t].kept,
               [&](uint8_t &pair, int64_t byte, int32_t bit) { pair = keptPair(bytes[byte] >> bit & 15); });
+    if (codec.kind == CodecKind::Vector)
+      forVectors(place, codec, t, rows.n, rows.k, rows.terms[t].codes,
+                 [&](uint8_t &code, int32_t element, int64_t byte, int32_t bit) {
+                   code = uint8_t((bytes[byte] >> bit & ((1 << codec.bits) - 1)) + element);
+                 });
+  }
   auto codes = [&](size_t t) { return rows.terms[t].codes.data(); };
   auto scatter = [&](size_t t, int64_t n, int64_t begin, int64_t count, std::vector<uint8_t> &pairs, auto &&unpack) {
     unpack(pairs.data());

@@ -82,7 +82,10 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   int64_t unit = 1; // elements; all are powers of two
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
-    place.terms[t].unit = codeUnit(codec.bits, useOf(codec));
+    if (codec.kind == CodecKind::Vector)
+      place.terms[t].unit = {codec.rows * 32 / codec.bitsOfFour(), 1, {}};
+    else
+      place.terms[t].unit = codeUnit(codec.bits, useOf(codec));
     int64_t elements = place.terms[t].unit.elements();
     unit = std::max(unit, codec.isSparse ? std::max(2 * elements, kKeptPerLine) : elements);
   }
@@ -103,8 +106,8 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
     TermPlace &term = place.terms[t];
-    term.offset = inBlock;
-    int64_t coded = codec.isSparse ? place.paddedGroup / 2 : place.paddedGroup;
+    term.offset = codec.isAgain ? place.terms[t - 1].offset : inBlock;
+    int64_t coded = codec.isAgain ? 0 : codec.isSparse ? place.paddedGroup / 2 : place.paddedGroup;
     inBlock += coded / term.unit.elements() * term.unit.bytes();
     if (codec.isSparse) {
       term.kept = inBlock;
@@ -140,6 +143,16 @@ BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32
   return {panel * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
               unit * codes.unit.bytes() + out / 8 * kLineBytes + 4 * column + inUnit % 4,
           out % 8};
+}
+
+BitPosition vectorBit(const Place &place, const Codec &codec, size_t term, int64_t n, int64_t k) {
+  const TermPlace &codes = place.terms[term];
+  int64_t inGroup = k % place.group, inUnit = inGroup % codes.unit.elements(), fours = codes.unit.quads / codec.rows;
+  int64_t column = n % kPanelColumns / codec.rows * codec.rows + inUnit / 4 / fours;
+  int64_t bit = inUnit / 4 % fours * codec.bitsOfFour() + inUnit % 4 / codec.columns * codec.bits;
+  return {n / kPanelColumns * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
+              inGroup / codes.unit.elements() * kLineBytes + 4 * column + bit / 8,
+          int32_t(bit % 8)};
 }
 
 BitPosition keptBit(const Place &place, size_t term, int64_t n, int64_t k) {

@@ -34,6 +34,9 @@ struct BitPosition {
 /// value. Sparse terms: elements 4 q and 4 q + 1 stand for the two codes of the q-th four.
 BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit);
 
+/// Of a vector term: the lowest bit of the code of the block that row n, element k belongs to. A code does not leave its byte.
+BitPosition vectorBit(const Place &place, const Codec &codec, size_t term, int64_t n, int64_t k);
+
 /// Of a sparse term: the bit that says whether row n keeps element k.
 BitPosition keptBit(const Place &place, size_t term, int64_t n, int64_t k);
 

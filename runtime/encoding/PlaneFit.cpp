@@ -65,7 +65,8 @@ bool isPlanes(const Encoding &encoding) {
     return false;
   auto isAlike = [&](const std::vector<Factor> &factors) { return factors.size() == 1 && factors[0].block == block; };
   for (const Term &term : encoding.terms)
-    if (!isAlike(term.scale) || term.codec.kind == CodecKind::Choice || term.codec.isSparse)
+    if (!isAlike(term.scale) || term.codec.kind == CodecKind::Choice || term.codec.kind == CodecKind::Vector ||
+        term.codec.isSparse)
       return false;
   return !hasMinimum || isAlike(encoding.offset);
 }

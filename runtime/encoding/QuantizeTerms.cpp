@@ -12,6 +12,7 @@
 #include "runtime/encoding/Formula.h"
 #include "runtime/encoding/Half.h"
 #include "runtime/encoding/PlaneFit.h"
+#include "runtime/encoding/VectorFit.h"
 #include "runtime/encoding/ZeroFit.h"
 
 #include <algorithm>
@@ -301,19 +302,60 @@ bool quantizePlanes(const float *w, Matrix &result, std::string *why, Quantizer 
   return true;
 }
 
+/// Blocks of elements at the ends of a matrix are filled up with zeros, of which a later term must see what the ones before it made.
+bool quantizeFilled(const float *w, Matrix &result, std::string *why, Quantizer quantizer) {
+  int64_t rows = 1, columns = 1;
+  for (const Term &term : result.encoding.terms) {
+    rows = std::max<int64_t>(rows, term.codec.rows);
+    columns = std::max<int64_t>(columns, term.codec.columns);
+  }
+  Matrix whole =
+      makeMatrix(result.encoding, (result.n + rows - 1) / rows * rows, (result.k + columns - 1) / columns * columns);
+  std::vector<float> filled(whole.n * whole.k);
+  for (int64_t n = 0; n < result.n; ++n)
+    std::copy_n(w + n * result.k, result.k, filled.begin() + n * whole.k);
+  if (!quantizeTerms(filled.data(), whole, why, quantizer))
+    return false;
+  for (size_t t = 0; t < result.terms.size(); ++t) {
+    std::copy_n(whole.terms[t].factors[0].begin(), result.terms[t].factors[0].size(),
+                result.terms[t].factors[0].begin());
+    for (int64_t n = 0; n < result.n; ++n)
+      std::copy_n(whole.terms[t].codes.begin() + n * whole.k, result.k, result.terms[t].codes.begin() + n * result.k);
+  }
+  return true;
+}
+
 } // namespace
 
 bool quantizeTerms(const float *w, Matrix &result, std::string *why, Quantizer quantizer) {
   const Encoding &encoding = result.encoding;
   if (isPlanes(encoding))
     return quantizePlanes(w, result, why, quantizer);
+  auto isCut = [&](const Term &term) { return result.n % term.codec.rows || result.k % term.codec.columns; };
+  bool isVector = std::all_of(encoding.terms.begin(), encoding.terms.end(),
+                              [](const Term &term) { return term.codec.kind == CodecKind::Vector; });
+  if (isVector && std::any_of(encoding.terms.begin(), encoding.terms.end(), isCut))
+    return quantizeFilled(w, result, why, quantizer);
   std::vector<float> rest(w, w + result.n * result.k);
   bool isApart = hasZerosApart(encoding);
+  if (isApart && encoding.codec().isSparse) {
+    if (why)
+      *why = "the zero points of " + nameOf(encoding) +
+             " have other blocks than its scales; floats cannot be quantized so where only two of four are kept";
+    return false;
+  }
   if (isApart && !quantizeApart(rest, result, why, quantizer))
     return false;
-  for (size_t t = isApart; t < encoding.terms.size(); ++t)
-    if (!TermQuantizer(encoding, t, rest, result, quantizer).run(why))
+  for (size_t t = isApart; t < encoding.terms.size();) {
+    if (encoding.terms[t].codec.kind != CodecKind::Vector) {
+      if (!TermQuantizer(encoding, t++, rest, result, quantizer).run(why))
+        return false;
+    } else if (t = fitVectors(result, t, rest, quantizer); !t) {
+      if (why)
+        *why = "a scale does not fit its type in " + nameOf(encoding) + "; use a format with f32 or bf16 scales";
       return false;
+    }
+  }
   return true;
 }
 

@@ -61,7 +61,21 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"int<4> * f16/32 + sparse<2:4> int<4> * f16/2", "blocks of 2 elements along K under"},
                     Bad{"sparse<2:4> int<4> * f16/32 + f16/32", "the minimum f16/32 beside sparse<2:4>"},
                     Bad{"sparse<2:4> (int<4> - f16/32) * f16/32", "a stored zero point is u1 to u8"},
-                    Bad{"sparse<2:4> (float<e2m1> - u4/32) * f16/32", "its codes are int<BITS>"}));
+                    Bad{"sparse<2:4> (float<e2m1> - u4/32) * f16/32", "its codes are int<BITS>"},
+                    Bad{"vector<2x3 1 2 3 4 5 6> * f32/tensor", "3 where elements of a row of a block, 1, 2 or 4"},
+                    Bad{"vector<2x8 1 2> * f32/tensor", "elements of a row of a block from 1 to 4"},
+                    Bad{"vector<2x2 1 0 0 1 | 1 2> * f32/tensor", "a code of 2 numbers for a block of 2x2"},
+                    Bad{"vector<2x2 1 0 0 1> * f32/tensor", "a vector of 1 codes; 2 to 16 are allowed"},
+                    Bad{"vector<2x1 1 2 | 2 1 | 1 3 | 3 1 | 4 1> * f32/tensor", "5 codes for blocks of one element"},
+                    Bad{"vector<2x2 1 0 0 1 | -1 0 0 -1> * f16/32", "the scale f16/32, which cuts blocks of 2x2"},
+                    Bad{"vector<2x2 1 0 0 1 | -1 0 0 -1> * f16/2x7", "the scale f16/2x7, which cuts blocks of 2x2"},
+                    Bad{"vector<2x2 1 0 0 1 | -1 0 0 -1> * f16/2x32 * f32/tensor", "it must be one factor"},
+                    Bad{"int<4> * f16/1 + vector<1x2 1 0 | -1 0> * f16/32", "1 elements along K, which cut blocks"},
+                    Bad{"sparse<2:4> vector<1x2 1 0 | -1 0> * f16/32", "sparse<2:4> before vector<1x2"},
+                    Bad{"vector<1x2 1 0 | -1 0> * f16/32 + f16/32", "a zero point or minimum beside vector<1x2"},
+                    Bad{"(vector<1x2 1 0 | -1 0> - 2) * f16/32", "a zero point or minimum beside vector<1x2"},
+                    Bad{"again<1x2 1 0 | -1 0> * f16/32", "behind a term that has no such codes"},
+                    Bad{"vector<1x2 1 0 | -1 0> * f16/32 + again<1x2 1 0 | -1 0> * f16/64", "no such codes"}));
 
 TEST(FormatsFile, GivesNamesToFormulas) {
   std::string why;

@@ -97,6 +97,8 @@ std::vector<std::string> formulas() {
       "table<-1 -0.5 0 2> * bf16/24",
       "choice<-4 0 1 3 | -4 0 1 6> * f16/16",
       "table<-1 0 1 2> * f16/32 + int<5> * f16/32",
+      "vector<2x2 1 0 0 1 | 0 0 0 0 | 3 3 3 3> * f16/2x16 + again<2x2 0 1 1 0 | 0 0 0 0 | 1 2 3 4> * f32/2x16",
+      "vector<4x4 1 0 0 1 0 0 0 0 3 3 3 3 1 1 1 1 | 2 0 0 1 0 0 0 0 3 3 3 3 1 1 1 1> * f16/tensor + int<2> * f16/20",
       "int<3> * u4/16 * f16/64 + float<e3m2> * e8m0/32 + table<0 1> * f32/channel",
   };
   for (int bits = 1; bits <= 8; ++bits) {
@@ -128,6 +130,7 @@ Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k) {
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = uint8_t(random() % term.codec.choices);
     keepAtRandom(matrix, t, random);
+    shareCodes(matrix, t);
     fill(term.scale, matrix.terms[t].factors);
   }
   fill(encoding.offset, matrix.offset);
@@ -151,8 +154,15 @@ std::vector<uint8_t> mapped(const Place &place, const Matrix &matrix) {
       bytes[at.byte] |= mask;
     };
     const TermValues &values = matrix.terms[t];
+    const Codec &codec = encoding.terms[t].codec;
+    for (int64_t n = 0; codec.kind == CodecKind::Vector && !codec.isAgain && n < matrix.n; n += codec.rows)
+      for (int64_t k = 0; k < matrix.k; k += codec.columns)
+        for (int32_t bit = 0; bit < codec.bits; ++bit) {
+          BitPosition at = vectorBit(place, codec, t, n, k);
+          set({at.byte, at.bit + bit}, values.codes[n * matrix.k + k] >> bit & 1);
+        }
     bool isSparse = encoding.terms[t].codec.isSparse;
-    for (int64_t n = 0; n < matrix.n; ++n)
+    for (int64_t n = 0; codec.kind != CodecKind::Vector && n < matrix.n; ++n)
       for (int64_t k = 0, before = 0; k < (isSparse ? (matrix.k + 3) / 4 * 4 : matrix.k); ++k) {
         before = k % 4 ? before : 0; // codes of the same four
         bool keeps = values.keeps(n, matrix.k, k);

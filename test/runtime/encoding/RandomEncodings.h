@@ -43,13 +43,17 @@ inline std::vector<std::string> formulasOfEveryKind() {
       "(int<4> - u4/64) * shift/32 * f32/channel",                                  // a zero with a block of its own
       "table<-1 0 1> * f16/128 + table<-1 0 1> * f16/128",                          // planes
       "int<4> * f16/32 + table<-1 0.5 2 3> * u3/16 * f16/64 + f16/64", // terms of two kinds and widths, and a minimum
-      "(int<2> - 2) * f16/32 + float<e4m3 fn> * e8m0/64 + int<1> * bf16/channel", // three
-      "sparse<2:4> (int<4> - 8) * f16/32",                                        // zeros that are not code 0
-      "sparse<2:4> (int<2> - u2/64) * f16/64",                                    // nor any constant
-      "sparse<2:4> (int<3> - 3.5) * f32/20",                                      // no number of a code is 0
-      "sparse<2:4> float<e2m1> * e4m3/16 * f32/tensor",                           // a byte for each code
-      "sparse<2:4> float<e3m2> * f16/channel",                                    // none
-      "sparse<2:4> choice<-4 1 3 | 1 6 9> * f16/128 + table<-1 0 1> * f16/64",    // beside a term that is dense
+      "(int<2> - 2) * f16/32 + float<e4m3 fn> * e8m0/64 + int<1> * bf16/channel",                // three
+      "vector<2x2 1 0 0 1 | -1 0 0 -1> * f16/2x64 + again<2x2 0 1 -1 0 | 0.5 0 0 2> * f32/2x64", // blocks of two rows
+      "vector<1x4 1 2 3 4 | 0 -1 0 -0.3 | 4 4 4 4> * f16/20 + table<-1 0 1> * f16/20",           // no common unit
+      "vector<4x1 1 2 3 4 | 0 -1 0 -2 | 4 4 4 4> * f16/4x32",                                    // of one element a row
+      "vector<1x2 1 2 | 0 -1 | 4 4 | 7 3 | -1 -1> * e8m0/32",                                    // of 16 codes
+      "sparse<2:4> (int<4> - 8) * f16/32",                                     // zeros that are not code 0
+      "sparse<2:4> (int<2> - u2/64) * f16/64",                                 // nor any constant
+      "sparse<2:4> (int<3> - 3.5) * f32/20",                                   // no number of a code is 0
+      "sparse<2:4> float<e2m1> * e4m3/16 * f32/tensor",                        // a byte for each code
+      "sparse<2:4> float<e3m2> * f16/channel",                                 // none
+      "sparse<2:4> choice<-4 1 3 | 1 6 9> * f16/128 + table<-1 0 1> * f16/64", // beside a term that is dense
   };
 }
 
@@ -111,6 +115,25 @@ inline std::string codec(Random &random) {
   }
 }
 
+/// A vector term and perhaps one that shares its codes.
+inline std::string vectors(Random &random, int64_t group) {
+  int rows = 1 << random() % 3, columns = 1 << random() % 3, count = integer(random, 2, columns == 1 ? 4 : 16);
+  bool isDyadic = random() % 2;
+  std::string shape = std::to_string(rows) + "x" + std::to_string(columns);
+  const char *types[] = {"f32", "f16", "bf16", "e8m0"};
+  std::string size =
+                  random() % 3 ? std::to_string(rows * integer(random, 1, 3)) + "x" + std::to_string(group) : "tensor",
+              text;
+  for (int term = integer(random, 1, 2); term > 0; --term) {
+    text += text.empty() ? "vector<" : " + again<";
+    text += shape + " ";
+    for (int code = 0; code < count; ++code)
+      text += (code ? " | " : "") + table(random, rows * columns, isDyadic);
+    text += std::string("> * ") + types[random() % 4] + "/" + size;
+  }
+  return text;
+}
+
 inline std::string block(Random &random, int64_t group) {
   switch (random() % 6) {
   case 0:
@@ -163,8 +186,21 @@ inline std::string randomFormula(std::mt19937 &random) {
     for (int more = integer(random, -2, 2); more > 0; --more)
       text += " + " + sparse() + codec(random) + " * " + factors(random, group);
     text += minimum;
+    if (random() % 8 == 0)
+      text = minimum.empty() ? text + " + " + vectors(random, group) : vectors(random, group);
     if (parseEncoding(text, nullptr))
       return text;
+  }
+}
+
+/// Elements of a block of a vector term have the code of its first one, and so have those of a term that shares codes.
+inline void shareCodes(Matrix &matrix, size_t t) {
+  const Codec &codec = matrix.encoding.terms[t].codec;
+  std::vector<uint8_t> &codes = matrix.terms[t].codes;
+  for (int64_t i = 0; codec.kind == CodecKind::Vector && i < int64_t(codes.size()); ++i) {
+    int64_t n = i / matrix.k, k = i % matrix.k, first = (n - n % codec.rows) * matrix.k + k - k % codec.columns;
+    codes[i] = uint8_t((codec.isAgain ? matrix.terms[t - 1].codes[i] : codes[first]) & ((1 << codec.bits) - 1)) +
+               uint8_t(codec.at(n, k));
   }
 }
 
@@ -233,6 +269,7 @@ inline Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k, bool 
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = uint8_t(random() % codec.choices);
     keepAtRandom(matrix, t, random);
+    shareCodes(matrix, t);
     fill(encoding.terms[t].scale, matrix.terms[t].factors, false);
   }
   fill(encoding.offset, matrix.offset, true);
@@ -245,6 +282,12 @@ inline bool canBeExact(const Encoding &encoding) {
     return false;
   for (const Term &term : encoding.terms) {
     const Codec &codec = term.codec;
+    if (codec.kind == CodecKind::Vector) {
+      for (float number : codec.values)
+        if (std::fabs(number) > 255 || number * 8 != std::nearbyint(number * 8))
+          return false;
+      continue;
+    }
     size_t codes = size_t(1) << codec.bits, allowed = codec.kind == CodecKind::Plain;
     std::vector<float> table = codec.table();
     for (size_t code = 0; code < codes && !table.empty(); ++code) {

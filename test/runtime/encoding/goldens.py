@@ -10,6 +10,7 @@ Needs numpy, ml_dtypes, gguf, onnx and onnxruntime. One golden a line: `kind key
                other factors are is said at `exhaustive` there. NaN is 7fc00000 and zeros are +0
   ggml         blocks of ggml with several factors, taken apart here, and their values (gguf)
   sparse       a matrix and which two of each four of it are kept, by the formulas of torch/sparse/_semi_structured_conversions.py
+  fairy2       a real matrix, the codes of U and V, their scales, and what both together do to each unit vector in complex arithmetic
   gguf         GGUF blocks and their values (gguf)
   quantized    a matrix and its nearest codes, scales and zeros, computed here in numpy from the text of Formats.def
   quantizer    a matrix and what ONNX Runtime's own quantizer for MatMulNBits makes of it
@@ -247,6 +248,35 @@ def sparse(n, k):
     golden("sparse", n=n, k=k, w=w.reshape(n, k), kept=meta.astype(np.uint8))
 
 
+def fairy2(n, k):
+    # Fairy2i's widely linear form of a real matrix and iFairy's quantizer, as the papers have them; odd sizes are filled up with zeros.
+    w = rng.normal(0, 0.05, (n, k)).astype(F32)
+    w[0, 0] = w[1, 1] = w[1, 0] = 0.03125  # phases of pi/4 and -pi/4
+    w[0, 1] = -0.03125
+    whole = np.zeros((n + n % 2, k + k % 2))
+    whole[:n, :k] = w
+    a, b, c, d = whole[::2, ::2], whole[::2, 1::2], whole[1::2, ::2], whole[1::2, 1::2]
+    halves = {"u": ((a + d) + 1j * (c - b)) / 2, "v": ((a - d) + 1j * (c + b)) / 2}
+    unit = np.array([1, 1j, -1, -1j], np.complex64)
+    coded, scales, parts = {}, [], []
+    for name, z in halves.items():
+        phase = np.angle(z) / (np.pi / 4)
+        code = np.where((phase >= -1) & (phase < 1), 0, np.where((phase >= 1) & (phase < 3), 1, np.where((phase >= -3) & (phase < -1), 3, 2)))
+        real = F32(np.abs(z.real)[code % 2 == 0].mean())
+        imaginary = F32(np.abs(z.imag)[code % 2 == 1].mean())
+        coded[name] = code.astype(np.uint8)
+        scales += [real, imaginary]
+        parts.append(unit[code] * np.where(code % 2 == 0, real, imaginary))
+    values = np.zeros_like(whole, F32)
+    for j in range(whole.shape[1]):
+        x = np.zeros(whole.shape[1], F32)
+        x[j] = 1
+        z = (x[::2] + 1j * x[1::2]).astype(np.complex64)
+        y = parts[0] @ z + parts[1] @ np.conj(z)
+        values[::2, j], values[1::2, j] = y.real, y.imag
+    golden("fairy2", n=n, k=k, w=w, **coded, scales=np.array(scales, F32), values=values[:n, :k] + F32(0))
+
+
 def integers(bits, zero=0.0):
     return np.arange(1 << bits, dtype=F32) - F32(zero)
 
@@ -418,6 +448,8 @@ def main():
         quantizer(bits, True, 32, 3, 70)
         quantizer(bits, False, 32, 3, 70)
     sparse(4, 88)
+    fairy2(6, 10)
+    fairy2(5, 7)
 
 
 main()
