@@ -18,6 +18,9 @@
 //     sparse<2:4> (int<4> - 8) * f16/32                two of each 4 consecutive elements of a row, the others are 0
 //     vector<2x2 1 0 0 1 | -1 0 0 -1> * f32/tensor     a code for each block of 2 rows x 2 elements: its four numbers
 //     ... + again<2x2 0 -1 1 0 | 0 1 -1 0> * f16/2x64  the same codes once more, with other numbers and scales
+//     radix<-1 0 1> * f16/256                          a table whose codes are digits of a byte: five trits, 1.6 bits each
+//     (nested<8> - 128) * f16/32                       int<8> in planes, highest bits first
+//     (nested<8:4> - 128) * f16/32                     the same bytes, of which the upper 4 bits of each code are read
 //
 // A factor is a type and the block that shares it: /32 (so many elements of a row), /128x128 (rows x elements), /64x1,
 // /channel (a row), /tensor. Blocks along K divide each other.
@@ -41,6 +44,12 @@
 //
 // Codes of a vector term are those of blocks of elements. A column's four consecutive elements have 1 to 8 bits, which lie one behind
 // another in the 32 bits that the column has of a line; columns whose rows share codes hold one part of them each.
+//
+// Codes that are digits have no bits of their own: byte 4*c + i of a line is the sum of the codes of column c and elements i, i + 4,
+// i + 8 ... times 1, q, q^2 ..., so that a unit is one line with as many quads as a byte has digits (five trits: 20 elements of K).
+//
+// Codes in planes lie apart by their bits: the upper two in the blocks, with the factors; the next two of all blocks in a run behind
+// the last block of the panel, and the lower four in another behind that. What reads fewer bits passes over the runs it does not need.
 //
 // Blocks are contiguous and not padded to 64 bytes; everything in a panel is read once, in order. The map from (column,
 // k, bit) to a bit of the stream is linear over GF(2) wherever sizes are powers of two (runtime/encoding/BitMap.h). Plain
@@ -112,6 +121,8 @@ struct Codec {
   bool isAgain = false;                       ///< Vector: the codes are those of the term before
   std::vector<float> values; ///< Table, Choice (table after table), Vector (code after code, row by row)
   bool isSparse = false;     ///< only two of four have codes; the others are 0, whatever the zero of the codes is
+  uint8_t perByte = 0;       ///< Table: how many codes are the digits of a byte; 0: each has bits of its own
+  uint8_t read = 0;          ///< Int: how many upper bits of a code in planes are read; 0: it does not lie in planes
 
   bool operator==(const Codec &) const = default;
   /// The number of each code: 2^bits entries; codes without a meaning are NaN. Choice: `choices` tables one after another.
@@ -121,6 +132,13 @@ struct Codec {
   int32_t at(int64_t n, int64_t k) const { return int32_t(n % rows * columns + k % columns) << bits; }
   /// Vector: bits for four elements of a row.
   int32_t bitsOfFour() const { return bits * 4 / columns; }
+  /// Whether a code is the number that it means. Of a code in planes that is not read to its end the number is the middle one of those
+  /// that begin with the same bits.
+  bool isNumber() const { return kind == CodecKind::Int && (!read || read == bits); }
+  /// Of the code of one element.
+  double storedBits() const {
+    return isAgain ? 0 : isSparse ? bits / 2.0 + 1 : perByte ? 8.0 / perByte : double(bits) / (rows * columns);
+  }
 };
 
 /// The elements that share a factor: `rows` x `columns`; 0 stands for all there are.
@@ -253,6 +271,7 @@ struct Field {
 struct CodeUnit {
   int32_t quads = 1, lines = 0;
   std::vector<Field> fields; ///< by quad, then by shift
+  int32_t radix = 0;         ///< not 0: there are no fields, bytes are sums of the codes of each quad times radix^quad
 
   bool operator==(const CodeUnit &) const = default;
   int64_t elements() const { return 4 * int64_t(quads); }
@@ -269,10 +288,20 @@ struct FactorPlace {
   bool operator==(const FactorPlace &) const = default;
 };
 
+/// Lines of a unit that lie apart from the others: those of unit 0 of block 0 from byte `offset` of the panel on, the units of a
+/// block one after another, those of the next block `stride` later.
+struct PlanePlace {
+  int32_t lines;
+  int64_t offset, stride;
+
+  bool operator==(const PlanePlace &) const = default;
+};
+
 /// Where a term lies in a block.
 struct TermPlace {
   int64_t offset = 0;                ///< of its first unit in a block; the others follow it
   CodeUnit unit;                     ///< no lines for plain formats
+  std::vector<PlanePlace> planes;    ///< of codes in planes: where the lines of the unit lie, instead of at `offset`
   std::optional<int64_t> kept;       ///< of the first line that says which elements of a sparse term are kept
   std::vector<FactorPlace> factors;  ///< as Term::scale
   std::optional<FactorPlace> choice; ///< of the bytes that choose a table

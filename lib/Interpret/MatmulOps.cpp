@@ -175,7 +175,7 @@ static GroupSum groupSum(const ::whit::Encoding &encoding, bool isFirst, double 
   }
   double offset = isFirst ? zero * xSum.i : 0, inner = product - offset, scale = xScale.f * wScale;
   // Zero points of integers are subtracted exactly; other ones round, relative to both sides of the subtraction.
-  bool isExact = encoding.codec().kind == ::whit::CodecKind::Int && encoding.zero == ZeroKind::Integer;
+  bool isExact = encoding.codec().isNumber() && encoding.zero == ZeroKind::Integer;
   double magnitude = isExact ? std::fabs(inner) : std::fabs(product) + std::fabs(offset);
   return {scale * inner, std::fabs(scale) * magnitude, xScale.bound * std::fabs(wScale * inner)};
 }

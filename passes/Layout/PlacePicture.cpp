@@ -39,15 +39,16 @@ public:
       out << "; codes for " << place.paddedGroup << ", the last ones 0";
     out << "\n";
     stored(false);
+    planes();
     for (size_t t = 0; t < encoding.terms.size(); ++t)
       if (encoding.terms[t].codec.kind == ::whit::CodecKind::Vector)
         vector(encoding.terms[t].codec);
-      else if (llvm::none_of(llvm::ArrayRef(encoding.terms).take_front(t), [&](const ::whit::Term &before) {
-                 return before.codec.kind != ::whit::CodecKind::Vector &&
-                        before.codec.bits == encoding.terms[t].codec.bits &&
-                        useOf(before.codec) == useOf(encoding.terms[t].codec);
+      else if (llvm::none_of(llvm::seq<size_t>(0, t), [&](size_t before) {
+                 return place.terms[before].unit == place.terms[t].unit &&
+                        encoding.terms[before].codec.read == encoding.terms[t].codec.read &&
+                        useOf(encoding.terms[before].codec) == useOf(encoding.terms[t].codec);
                }))
-        unit(encoding.terms[t].codec, place.terms[t].unit);
+        unit(t);
   }
 
 private:
@@ -73,10 +74,12 @@ private:
       std::string suffix = encoding.terms.size() > 1 ? " of term " + std::to_string(t) : "";
       if (!inHeader && !encoding.terms[t].codec.isAgain) {
         int64_t units = place.paddedGroup / term.unit.elements() / (term.kept ? 2 : 1);
-        row(term.offset, units * term.unit.bytes(),
+        int64_t lines = term.planes.empty() ? term.unit.lines : term.planes.front().lines;
+        row(term.offset, units * lines * ::whit::kLineBytes,
             "codes" + suffix + ": " + llvm::Twine(units) + (units == 1 ? " unit of " : " units of ") +
-                llvm::Twine(term.unit.elements()) + " elements, " + llvm::Twine(term.unit.lines) +
-                (term.unit.lines == 1 ? " line" : " lines") + (term.kept ? ", of those that are kept" : ""));
+                llvm::Twine(term.unit.elements()) + " elements, " + llvm::Twine(lines) +
+                (lines == 1 ? " line" : " lines") + (term.kept ? ", of those that are kept" : "") +
+                (term.planes.empty() ? "" : ": line 0"));
         if (term.kept) {
           int64_t lines = place.paddedGroup / ::whit::kKeptPerLine;
           row(*term.kept, lines * ::whit::kLineBytes,
@@ -105,7 +108,38 @@ private:
     out << "\n";
   }
 
-  void unit(const ::whit::Codec &codec, const ::whit::CodeUnit &unit) {
+  /// Lines of codes in planes that lie behind the blocks.
+  void planes() {
+    for (size_t t = 0; t < encoding.terms.size(); ++t) {
+      const ::whit::Codec &codec = encoding.terms[t].codec;
+      int32_t line = 0;
+      for (const ::whit::PlanePlace &plane : place.terms[t].planes) {
+        if (line) {
+          out << (line == 1 ? "behind the blocks of a panel\n" : "");
+          std::string which = plane.lines == 1 ? "line " + std::to_string(line)
+                                               : "lines " + std::to_string(line) + " and " + std::to_string(line + 1);
+          row(plane.offset, plane.stride * place.groups,
+              which + " of all units" + (2 * line < codec.read ? "" : ", not read"));
+        }
+        line += plane.lines;
+      }
+    }
+  }
+
+  /// What a byte of digits is the sum of.
+  void digits(const ::whit::CodeUnit &unit) {
+    out << "unit of " << unit.quads << " digits to the base " << unit.radix
+        << "; byte 4 * c + i of its line: column c, i added to each k\n  ";
+    for (int64_t quad = 0, weight = 1; quad < unit.quads; ++quad, weight *= unit.radix)
+      out << (quad ? " + " : "") << weight << " * k" << 4 * quad;
+    out << "\n";
+  }
+
+  void unit(size_t term) {
+    const ::whit::Codec &codec = encoding.terms[term].codec;
+    const ::whit::CodeUnit &unit = place.terms[term].unit;
+    if (unit.radix)
+      return digits(unit);
     CodeUse use = useOf(codec);
     out << "unit of " << int(codec.bits)
         << "-bit codes; byte 4 * c + i of a line: column c, i added to each k (k.bit of the "
@@ -116,9 +150,11 @@ private:
         out << llvm::right_justify(std::to_string(4 * (text[at] - 'a')) + "." + text[at + 1], 6);
       out << "\n";
     }
-    addresses(codec, unit);
+    if (!codec.read)
+      addresses(codec, unit);
+    ::whit::CodeUnit read = readPart(encoding, place).terms[term].unit;
     for (const ExtractionTarget &target : extractionTargets())
-      sequences(codec, unit, target, use);
+      sequences(codec, read, target, use);
   }
 
   /// The address map, if there is one: which digits are added without carry.

@@ -4,9 +4,12 @@
 
 #include "Lower/DecodeCodes.h"
 
+#include "Lower/DigitCodes.h"
 #include "Lower/ExtractCodes.h"
 #include "Lower/KeptCodes.h"
 #include "Whit/Whit.h"
+
+#include "runtime/encoding/Place.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -44,27 +47,42 @@ void PanelDecoder::prefetch(Value panel, Value offset) {
                                /*isWrite=*/false, /*localityHint=*/3u, /*isDataCache=*/true);
 }
 
-PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value block, Value first, int64_t unit) {
+Value PanelDecoder::loadLine(Value panel, Value at) {
+  Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
+  prefetch(panel, at);
+  return k.bitcast(loaded, k.ints());
+}
+
+PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value g, Value first, int64_t unit) {
   const ::whit::TermPlace &term = place.terms[index];
   Unit result;
+  if (!term.planes.empty()) {
+    for (int32_t line = 0; line < term.unit.lines; ++line) {
+      ::whit::LinePlace at = placeOfLine(place, index, line);
+      Value begin = k.plus(k.times(g, at.perBlock), k.times(first, at.perUnit));
+      result.push_back(loadLine(panel, k.plus(begin, at.offset + unit * at.perUnit)));
+    }
+    return result;
+  }
+  Value block = blockOf(g);
   auto load = [&](int64_t lines, int64_t offset) {
     int64_t bytes = lines * ::whit::kLineBytes;
     Value begin = k.plus(k.plus(block, k.times(first, bytes)), offset + unit * bytes);
-    for (int64_t line = 0; line < lines; ++line) {
-      Value at = k.plus(begin, line * ::whit::kLineBytes);
-      Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
-      prefetch(panel, at);
-      result.push_back(k.bitcast(loaded, k.ints()));
-    }
+    for (int64_t line = 0; line < lines; ++line)
+      result.push_back(loadLine(panel, k.plus(begin, line * ::whit::kLineBytes)));
   };
   load(codeUnits * term.unit.lines, term.offset);
   if (keptLines)
     load(keptLines, *term.kept);
+  if (term.unit.radix)
+    return digitsOf(k, result.front(), term.unit.radix, quads);
   return result;
 }
 
 Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
   const ::whit::CodeUnit &codeUnit = place.terms[index].unit;
+  if (codeUnit.radix)
+    return unit[quad];
   if (!keptLines)
     return extractCodes(k, codeUnit, unit, quad, CodeUse::Number);
   ArrayRef<Value> lines = ArrayRef(unit).slice(quad / 2 / codeUnit.quads * codeUnit.lines, codeUnit.lines);

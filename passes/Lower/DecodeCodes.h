@@ -19,7 +19,8 @@ namespace mlir::whit {
 class PanelDecoder {
 public:
   /// The lines of one unit as vectors of 16 x i32: lane c holds bytes of column c.
-  using Unit = SmallVector<Value, 8>; // of a sparse term: its codes, then its kept bits
+  /// Of a sparse term its codes come first, then its kept bits; codes that are digits are bytes already, a vector for each quad.
+  using Unit = SmallVector<Value, 8>;
 
   /// What all codes of a group in a panel share.
   struct Group {
@@ -29,17 +30,16 @@ public:
     Value absent; ///< of integers of a sparse term: four codes that stand for 0, as i32
   };
 
-  /// `packed` is a memref of panels x bytes. A prefetch distance of 0 asks for no prefetch.
+  /// `packed` is a memref of panels x bytes. A prefetch distance of 0 asks for no prefetch. Encoding and place are what is read of them
+  /// (readPart).
   PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, size_t term,
                Value packed, int64_t prefetchDistance);
 
   int64_t quadsPerUnit() const { return quads; }
   int64_t elementsPerUnit() const { return 4 * quads; }
 
-  /// Where group `g` starts in a panel.
-  Value blockOf(Value g) { return k.plus(k.times(g, place.blockBytes), place.headerBytes); }
-  /// Loads unit `first + unit` of the block that starts `block` bytes into `panel`.
-  Unit loadUnit(Value panel, Value block, Value first, int64_t unit);
+  /// Loads unit `first + unit` of group `g` of `panel`.
+  Unit loadUnit(Value panel, Value g, Value first, int64_t unit);
 
   Group open(Value panel, Value g);
   /// Codes 4*quad .. 4*quad+3 of the unit for 16 columns, as bytes: the unsigned operand of whit.dot. Where the carrier has a
@@ -63,6 +63,9 @@ public:
   Value storedFloats(::whit::ScaleType type, Value panel, Value offset);
 
 private:
+  /// Where group `g` starts in a panel.
+  Value blockOf(Value g) { return k.plus(k.times(g, place.blockBytes), place.headerBytes); }
+  Value loadLine(Value panel, Value at);
   /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32; of a sparse term those that there are of two quads.
   Value codes(const Unit &unit, int64_t quad);
   /// Of a vector term: the 32 bits of every column that hold its codes of element `element` of the unit, moved so that those of the

@@ -61,8 +61,10 @@ private:
   }
   SmallVector<Permutation> bytes() {
     SmallVector<Permutation> found;
-    if (facts.has("avx512vbmi"))
-      found.push_back({"llvm.x86.avx512.permvar.qi.512", 64, 64, 4});
+    if (facts.has("avx512vbmi")) {
+      found.push_back({"llvm.x86.avx512.permvar.qi.512", 64, 64, 1});
+      found.push_back({"llvm.x86.avx512.vpermi2var.qi.512", 64, 128, 2, Permutation::TableAround});
+    }
     if (facts.has("avx512bw"))
       found.push_back({"llvm.x86.avx512.pshuf.b.512", 64, 16, 16, Permutation::TableFirst, 16});
     if (facts.has("avx2"))

@@ -7,6 +7,8 @@
 #include "Lower/RowViews.h"
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/Place.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -163,8 +165,8 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
   static LogicalResult lower(MatmulOp op, const TargetFacts &facts) {
     if (failed(checkOperands(op, op.getPlace())))
       return failure();
-    ::whit::Encoding encoding = op.getPlace()->getFormat().getEncoding();
-    ::whit::Place place = op.getPlace()->solve();
+    ::whit::Encoding stored = op.getPlace()->getFormat().getEncoding(), encoding = readPart(stored);
+    ::whit::Place place = readPart(stored, op.getPlace()->solve());
     OpBuilder b(op);
     KernelBuilder k(b, op.getLoc(), facts);
     forRowViews(k, {{op.getX(), 1}, {op.getY(), 1}}, [&](ValueRange views) {
@@ -178,8 +180,8 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
   static LogicalResult lower(QuantizedMatmulOp op, const TargetFacts &facts) {
     if (failed(checkOperands(op, op.getPlace())))
       return failure();
-    ::whit::Encoding encoding = op.getPlace()->getFormat().getEncoding();
-    ::whit::Place place = op.getPlace()->solve();
+    ::whit::Encoding stored = op.getPlace()->getFormat().getEncoding(), encoding = readPart(stored);
+    ::whit::Place place = readPart(stored, op.getPlace()->solve());
     int64_t longest = ::whit::longestIntegerGroup(*::whit::integerCarriers(encoding));
     if (place.group > longest)
       return op.emitOpError() << "has groups of " << place.group << " elements; sums in int32 hold " << longest

@@ -7,6 +7,8 @@
 #include "Lower/LaneBuilder.h"
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/Place.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -151,7 +153,8 @@ namespace {
 class RowDecoder {
 public:
   RowDecoder(LaneBuilder &b, Value bytes, PlaceAttr place)
-      : b(b), bytes(bytes), encoding(place.getFormat().getEncoding()), place(place.solve()) {}
+      : b(b), bytes(bytes), encoding(readPart(place.getFormat().getEncoding())),
+        place(readPart(place.getFormat().getEncoding(), place.solve())) {}
 
   void decode(Value n, Value y, ValueRange at) {
     panel = b.div(n, ::whit::kPanelColumns);
@@ -202,15 +205,28 @@ private:
     });
   }
 
-  /// Codes 4*quad .. 4*quad+3 of the unit whose lines start at byte `lines` of the panel.
-  Value codes(const ::whit::CodeUnit &unit, Value lines, int64_t quad) {
+  /// Codes 4*quad .. 4*quad+3 of a unit of a term.
+  Value codes(size_t term, Value group, Value unit, int64_t quad) {
     Type i32 = b.getI32Type();
+    auto line = [&](int32_t index) -> Value {
+      ::whit::LinePlace line = placeOfLine(place, term, index);
+      Value at = b.add(b.add(b.mul(group, line.perBlock), b.mul(unit, line.perUnit)), line.offset);
+      Value loaded = b.load(bytes, {panel, b.add(at, b.mul(column, 4))}, nullptr, 4);
+      return arith::ExtUIOp::create(b, b.vectorOf(i32, 4), loaded);
+    };
+    const ::whit::CodeUnit &codeUnit = place.terms[term].unit;
+    if (codeUnit.radix) {
+      int64_t weight = 1;
+      for (int64_t digit = 0; digit < quad; ++digit)
+        weight *= codeUnit.radix;
+      Value above = arith::DivUIOp::create(b, line(0), b.splatInt(weight, i32, 4));
+      return arith::RemUIOp::create(b, above, b.splatInt(codeUnit.radix, i32, 4));
+    }
     Value codes;
-    for (const ::whit::Field &field : unit.fields) {
+    for (const ::whit::Field &field : codeUnit.fields) {
       if (field.quad != quad)
         continue;
-      Value at = b.add(b.add(lines, field.line * ::whit::kLineBytes), b.mul(column, 4));
-      Value bits = arith::ExtUIOp::create(b, b.vectorOf(i32, 4), b.load(bytes, {panel, at}, nullptr, 4));
+      Value bits = line(field.line);
       if (field.at)
         bits = arith::ShRUIOp::create(b, bits, b.splatInt(field.at, i32, 4));
       if (field.at + field.bits < 8)
@@ -310,13 +326,14 @@ private:
     const ::whit::CodeUnit &codeUnit = termPlace.unit;
     int64_t quads = termPlace.kept ? 2 * codeUnit.quads : codeUnit.quads, elements = 4 * quads;
     auto decodeQuad = [&](Value unit, int64_t quad, Value mask) {
-      Value lines = b.add(b.add(block, termPlace.offset), b.mul(unit, codeUnit.bytes()));
       Value from = b.add(b.mul(unit, elements), 4 * quad);
-      if (term.codec.kind == ::whit::CodecKind::Vector)
-        return decode(vectorCodes(term.codec, lines, quad), from, mask, nullptr);
+      if (term.codec.kind == ::whit::CodecKind::Vector) {
+        Value line = b.add(b.add(block, termPlace.offset), b.mul(unit, codeUnit.bytes()));
+        return decode(vectorCodes(term.codec, line, quad), from, mask, nullptr);
+      }
       if (!termPlace.kept)
-        return decode(codes(codeUnit, lines, quad), from, mask, nullptr);
-      auto [code, kept] = keptCodes(codes(codeUnit, lines, quad / 2), quad % 2, b.add(block, *termPlace.kept), from);
+        return decode(codes(index, group, unit, quad), from, mask, nullptr);
+      auto [code, kept] = keptCodes(codes(index, group, unit, quad / 2), quad % 2, b.add(block, *termPlace.kept), from);
       decode(code, from, mask, kept);
     };
     Value whole = b.div(count, elements), rest = b.rem(count, elements);

@@ -92,7 +92,6 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
   size_t rows = rowIndices.size(), panels = panelIndices.size();
   PanelDecoder &decoder = decoders[term];
   const ::whit::IntegerCarrier &carrier = carriers[term];
-  Value block = decoder.blockOf(g);
   SmallVector<PanelDecoder::Group> groups;
   for (Value panel : panelIndices)
     groups.push_back(carrier.table.empty() && !encoding.terms[term].codec.isSparse ? PanelDecoder::Group()
@@ -104,7 +103,7 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
                 [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
                   SmallVector<PanelDecoder::Unit> lines;
                   for (Value panel : panelIndices)
-                    lines.push_back(decoder.loadUnit(panel, block, first, unit));
+                    lines.push_back(decoder.loadUnit(panel, g, first, unit));
                   for (int64_t quad = 0; quad < decoder.quadsPerUnit(); ++quad) {
                     SmallVector<Value> weights;
                     for (size_t p = 0; p < panels; ++p)
@@ -247,7 +246,7 @@ SmallVector<Value> FloatBlocks::addTerm(size_t term, Value g, int64_t count, Sma
   size_t panels = panelIndices.size();
   bool isMinimum = term == 0 && encoding.zero == ZeroKind::Minimum;
   PanelDecoder &decoder = decoders[term];
-  Value block = decoder.blockOf(g), start = k.times(g, place.group);
+  Value start = k.times(g, place.group);
   SmallVector<Value> scales, minima;
   SmallVector<PanelDecoder::Group> groups;
   for (Value panel : panelIndices) {
@@ -266,7 +265,7 @@ SmallVector<Value> FloatBlocks::addTerm(size_t term, Value g, int64_t count, Sma
       count, perUnit, kUnrolledFloat, sums, [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
         SmallVector<PanelDecoder::Unit> lines;
         for (Value panel : panelIndices)
-          lines.push_back(decoder.loadUnit(panel, block, first, unit));
+          lines.push_back(decoder.loadUnit(panel, g, first, unit));
         Value begin = k.plus(start, k.plus(k.times(first, perUnit), unit * perUnit));
         addElements(begin, elements, [&](int64_t element, size_t p) { return weight(lines[p], element, p); }, sums);
       });

@@ -15,12 +15,20 @@ namespace {
 /// Integers beyond this could not be counted exactly.
 constexpr double kLargest = 0x1p52;
 
-std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant) {
+/// Whether every code that has a meaning is its own byte.
+bool isIdentity(const std::vector<uint8_t> &table, size_t values) {
+  for (size_t code = 0; code < values; ++code)
+    if (table[code] != code)
+      return false;
+  return true;
+}
+
+/// `mayBeCode`: no table is needed where codes are their bytes.
+std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant, bool mayBeCode) {
   IntegerCarrier carrier;
   // A byte has to stand for 0 where elements have no code.
   bool hasZero = !codec.isSparse || (constant >= 0 && constant <= 255);
-  if (codec.kind == CodecKind::Int && constant == std::nearbyint(constant) && std::fabs(constant) < 0x1p20f &&
-      hasZero) {
+  if (codec.isNumber() && constant == std::nearbyint(constant) && std::fabs(constant) < 0x1p20f && hasZero) {
     carrier.offset = int32_t(constant);
     return carrier;
   }
@@ -71,6 +79,8 @@ std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant) {
   // As many as the choice has bits for, so that a code with its choice above it is an index.
   while (carrier.table.size() & (carrier.table.size() - 1))
     carrier.table.push_back(0);
+  if (mayBeCode && codec.kind == CodecKind::Table && !codec.isSparse && isIdentity(carrier.table, codec.values.size()))
+    carrier.table.clear();
   return carrier.table.size() <= 256 ? std::optional(carrier) : std::nullopt;
 }
 
@@ -79,10 +89,12 @@ std::optional<IntegerCarrier> carrierOf(const Codec &codec, float constant) {
 std::optional<std::vector<IntegerCarrier>> integerCarriers(const Encoding &encoding) {
   if (encoding.isPlain())
     return std::nullopt;
+  bool isZero = encoding.zero == ZeroKind::Integer; // which is subtracted from numbers, not from their bytes
   std::vector<IntegerCarrier> carriers;
   for (const Term &term : encoding.terms) {
     bool hasConstant = carriers.empty() && encoding.zero == ZeroKind::Constant;
-    std::optional<IntegerCarrier> carrier = carrierOf(term.codec, hasConstant ? encoding.constant : 0);
+    std::optional<IntegerCarrier> carrier =
+        carrierOf(term.codec, hasConstant ? encoding.constant : 0, !carriers.empty() || !isZero);
     if (!carrier)
       return std::nullopt;
     carriers.push_back(*carrier);

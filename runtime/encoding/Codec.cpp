@@ -49,7 +49,8 @@ std::vector<float> Codec::table() const {
     break;
   case CodecKind::Int:
     for (size_t code = 0; code < codes; ++code)
-      result.push_back(float(code));
+      result.push_back(isNumber() ? float(code)
+                                  : float((code >> (bits - read) << (bits - read)) + (1 << (bits - read - 1))));
     break;
   case CodecKind::Float:
     for (size_t code = 0; code < codes; ++code)
@@ -74,7 +75,7 @@ std::vector<float> Codec::table() const {
 bool Encoding::isSimple() const {
   const Term &term = terms.front();
   if (terms.size() != 1 || term.scale.size() != 1 || offset.size() > 1 || term.codec.kind == CodecKind::Choice ||
-      term.codec.kind == CodecKind::Vector || term.codec.isSparse)
+      term.codec.kind == CodecKind::Vector || term.codec.isSparse || term.codec.perByte || term.codec.read)
     return false;
   BlockShape block = term.scale[0].block;
   return (block.rows == 1 || block.isTensor()) && (offset.empty() || offset[0].block == block);
@@ -156,7 +157,7 @@ int64_t groupCount(const Encoding &encoding, int64_t k) {
 bool hasBfloatNumbers(const Encoding &encoding) {
   if (encoding.isPlain())
     return encoding.scaleType() == ScaleType::BF16;
-  bool isInteger = encoding.zero == ZeroKind::Integer && encoding.codec().kind == CodecKind::Int;
+  bool isInteger = encoding.zero == ZeroKind::Integer && encoding.codec().isNumber();
   if (encoding.zero != ZeroKind::Constant && !isInteger) // a difference of two bytes has 8 significant bits
     return false;
   for (const Term &term : encoding.terms)
@@ -183,10 +184,7 @@ double bitsPerWeight(const Encoding &encoding, int64_t n, int64_t k) {
     }
   };
   for (const Term &term : encoding.terms) {
-    if (term.codec.kind == CodecKind::Vector)
-      bits += term.codec.isAgain ? 0.0 : double(term.codec.bits) / (term.codec.rows * term.codec.columns);
-    else
-      bits += term.codec.isSparse ? term.codec.bits / 2.0 + 1 : term.codec.bits;
+    bits += term.codec.storedBits();
     if (term.codec.kind == CodecKind::Choice)
       bits += double(n) * double(blockCount(term.scale.front(), k)) * (term.codec.choices > 2 ? 2 : 1) / weights;
     add(term.scale);

@@ -9,7 +9,7 @@
 //   product   factor { '*' factor }
 //   factor    type '/' (COLUMNS | ROWS 'x' COLUMNS | 'channel' | 'tensor')
 //   codec     'int<' BITS '>' | 'float<e' E 'm' M [RULE] ['bias=' B] '>' | 'table<' values '>'
-//             | 'choice<' values { '|' values } '>'
+//             | 'choice<' values { '|' values } '>' | 'radix<' values '>' | 'nested<' BITS [':' READ] '>'
 //             | ('vector<' | 'again<') ROWS 'x' COLUMNS values { '|' values } '>'
 #include "runtime/encoding/Formula.h"
 
@@ -150,6 +150,10 @@ private:
       result.bits = uint8_t(integer("a width", 1, 8));
     } else if (take("float<e")) {
       floatCodec(result);
+    } else if (take("nested<")) {
+      nestedCodec(result);
+    } else if (take("radix<")) {
+      radixCodec(result);
     } else if (take("table<") || at().starts_with("choice<")) {
       result.kind = take("choice<") ? CodecKind::Choice : CodecKind::Table;
       result.values = values();
@@ -165,15 +169,14 @@ private:
         fail("a table of " + std::to_string(count) + " values; 2 to 256 are allowed");
       if (error.empty() && result.kind == CodecKind::Choice && (result.choices < 2 || result.choices > 4))
         fail("a choice of " + std::to_string(int(result.choices)) + " tables; 2 to 4 are allowed");
-      result.bits = 1;
-      while (size_t(1) << result.bits < count)
-        ++result.bits;
+      result.bits = bitsOf(count);
     } else if (take("vector<") || at().starts_with("again<")) {
       vectorCodec(result);
     } else {
       fail((at().empty() ? "the end" : "'" + std::string(at().substr(0, 20)) + "'") +
-           " where a codec must stand: int<BITS>, float<eXmY RULE>, table<VALUES>, choice<VALUES|VALUES> or "
-           "vector<ROWSxCOLUMNS VALUES|VALUES>");
+           " where a codec must stand: int<BITS>, float<eXmY RULE>, table<VALUES>, choice<VALUES|VALUES>, "
+           "radix<VALUES>, "
+           "nested<BITS:READ> or vector<ROWSxCOLUMNS VALUES|VALUES>");
       return result;
     }
     expect(">");
@@ -206,6 +209,39 @@ private:
     result.bits = count <= 2 ? 1 : count <= 4 ? 2 : 4;
     if (error.empty() && result.bitsOfFour() > 8)
       fail(std::to_string(count) + " codes for blocks of one element of a row; 2 to 4 are allowed");
+  }
+
+  /// Bits of a code that is one of `count`.
+  static uint8_t bitsOf(size_t count) {
+    uint8_t bits = 1;
+    while (size_t(1) << bits < count)
+      ++bits;
+    return bits;
+  }
+
+  /// Digits are worth a multiplication where more of them share a byte than would with bits of their own.
+  void radixCodec(Codec &result) {
+    result.kind = CodecKind::Table;
+    result.values = values();
+    size_t count = result.values.size();
+    if (error.empty() && count != 3 && count != 5 && count != 6)
+      fail("a radix of " + std::to_string(count) +
+           " values; 3, 5 and 6 are allowed, as others take no fewer bits than in table<VALUES>");
+    result.bits = bitsOf(count);
+    for (size_t codes = count; error.empty() && codes <= 256; codes *= count)
+      ++result.perByte;
+  }
+
+  void nestedCodec(Codec &result) {
+    result.kind = CodecKind::Int;
+    result.bits = result.read = uint8_t(integer("a width", 1, 8));
+    if (error.empty() && result.bits != 4 && result.bits != 8)
+      fail("nested codes of " + std::to_string(int(result.bits)) + " bits; 4 and 8 are allowed");
+    if (take(":"))
+      result.read = uint8_t(integer("a width to read", 1, 8));
+    if (error.empty() && (result.read > result.bits || (result.read != 2 && result.read != 4 && result.read != 8)))
+      fail("a reading of " + std::to_string(int(result.read)) + " of " + std::to_string(int(result.bits)) +
+           " bits; 2, 4 and 8 are allowed, up to all of them");
   }
 
   void floatCodec(Codec &result) {
@@ -314,6 +350,9 @@ std::string textOf(const Codec &codec) {
   case CodecKind::Plain:
     break;
   case CodecKind::Int:
+    if (codec.read)
+      return "nested<" + std::to_string(int(codec.bits)) +
+             (codec.read < codec.bits ? ":" + std::to_string(int(codec.read)) : "") + ">";
     return "int<" + std::to_string(int(codec.bits)) + ">";
   case CodecKind::Float: {
     std::string text =
@@ -328,7 +367,7 @@ std::string textOf(const Codec &codec) {
   case CodecKind::Choice:
   case CodecKind::Vector: {
     bool isVector = codec.kind == CodecKind::Vector;
-    std::string text = codec.kind == CodecKind::Table ? "table<" : "choice<";
+    std::string text = codec.perByte ? "radix<" : codec.kind == CodecKind::Table ? "table<" : "choice<";
     if (isVector)
       text = (codec.isAgain ? "again<" : "vector<") + std::to_string(int(codec.rows)) + "x" +
              std::to_string(int(codec.columns)) + " ";
@@ -388,6 +427,11 @@ std::string misfitOfSparse(const Encoding &encoding) {
   auto isSparse = [](const Term &term) { return term.codec.isSparse; };
   if (std::none_of(encoding.terms.begin(), encoding.terms.end(), isSparse))
     return "";
+  for (const Term &term : encoding.terms)
+    if (isSparse(term) && (term.codec.perByte || term.codec.read))
+      return "sparse<2:4> of " + textOf(term.codec) +
+             "; its codes must have bits of their own that lie together, as in " +
+             (term.codec.read ? "int<BITS>" : "table<VALUES>");
   if (int64_t group = groupSize(encoding, 0); group % 4)
     return "blocks of " + std::to_string(group) + " elements along K under sparse<2:4>; they must be multiples of 4";
   if (encoding.zero == ZeroKind::Minimum)

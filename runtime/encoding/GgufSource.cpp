@@ -55,6 +55,7 @@ struct BlockType {
   Fields low, high; ///< of the codes
   uint8_t flip;     ///< exclusive-or of a code: two's complement to unsigned
   FactorFields scale[2], offset[2];
+  bool areTrits = false; ///< codes are digits, see tritOf
 };
 
 using enum Stored;
@@ -92,6 +93,7 @@ constexpr BlockType kTypes[] = {
     {20, 32, 18, {2, 4, 16}, {}, 0, {number(0)}, {}},                                                   // iq4_nl
     {23, 256, 136, {8, 4, 16}, {}, 0, {bits({4, 4, 1}, {2, 2, 1}, -32), number(0)}, {}},                // iq4_xs
     {30, 1, 2, {}, {}, 0, {}, {}},                                                                      // bf16
+    {34, 256, 54, {}, {}, 0, {number(52)}, {}, true},                                                   // tq1_0
     {35, 256, 66, {0, 2, 32}, {}, 0, {number(64)}, {}},                                                 // tq2_0
     {39, 32, 17, {1, 4, 16}, {}, 0, {number(0)}, {}},                                                   // mxfp4
 };
@@ -101,6 +103,25 @@ const BlockType *findType(int32_t number) {
     if (type.number == number)
       return &type;
   return nullptr;
+}
+
+/// Code i of a block of TQ1_0. Bytes hold binary fractions of 3^5 whose digits come out highest first, as carries of multiplications by 3:
+/// 32 bytes with element i in digit i / 32, 16 with the next 80 in the same way, and 4 bytes of 4 digits.
+uint8_t tritOf(const uint8_t *block, int64_t i) {
+  struct Run {
+    int64_t offset, bytes, end;
+  };
+  int64_t begin = 0;
+  for (Run run : {Run{0, 32, 160}, Run{32, 16, 240}, Run{48, 4, 256}}) {
+    if (i < run.end) {
+      uint8_t fraction = block[run.offset + (i - begin) % run.bytes];
+      for (int64_t digit = (i - begin) / run.bytes; digit; --digit)
+        fraction = uint8_t(fraction * 3);
+      return uint8_t(fraction * 3 >> 8);
+    }
+    begin = run.end;
+  }
+  return 0;
 }
 
 float readFactor(const FactorFields &fields, ScaleType type, const uint8_t *block, int64_t i) {
@@ -221,6 +242,10 @@ bool readGguf(const GgufSource &source, int64_t rowBegin, int64_t rowEnd, Matrix
       const uint8_t *block = stored + b * type->bytes;
       uint8_t *codes = out.codes().data() + to * out.k + b * type->elements;
       for (int64_t i = 0; i < type->elements; ++i) {
+        if (type->areTrits) {
+          codes[i] = tritOf(block, i);
+          continue;
+        }
         uint32_t high = type->high.width ? type->high.at(block, i) << type->low.width : 0;
         codes[i] = uint8_t((type->low.at(block, i) | high) ^ type->flip);
       }

@@ -15,14 +15,27 @@
 namespace whit {
 namespace {
 
-/// The moves of a term and where its lines begin in a block.
+/// The moves of a term and where its lines begin in a panel. Codes that are digits are not moved: there are no moves.
 struct TermMoves {
   std::vector<WordMove> moves;
-  int64_t offset, elements, bytes;
+  std::vector<LinePlace> lines;
+  int64_t elements;
+  int32_t radix;
 
-  TermMoves(const TermPlace &term, int32_t bits)
-      : moves(wordMoves(contentMap(term.unit, bits), bits)), offset(term.offset), elements(term.unit.elements()),
-        bytes(term.unit.bytes()) {}
+  TermMoves(const Place &place, size_t t, int32_t bits)
+      : elements(place.terms[t].unit.elements()), radix(place.terms[t].unit.radix) {
+    const CodeUnit &unit = place.terms[t].unit;
+    if (!radix)
+      moves = wordMoves(contentMap(unit, bits), bits);
+    for (int32_t line = 0; line < unit.lines; ++line)
+      lines.push_back(placeOfLine(place, t, line));
+  }
+};
+
+/// Four codes of a column: where, in a panel.
+struct Column {
+  int64_t panel, group, column;
+  int64_t byteOf(const LinePlace &line) const { return panel + line.offset + group * line.perBlock + 4 * column; }
 };
 
 uint32_t loadWord(const uint8_t *bytes, int64_t count) {
@@ -35,22 +48,44 @@ void orWord(uint8_t *bytes, uint32_t word, int64_t count) {
   std::memcpy(bytes, &word, count);
 }
 
+void packDigits(const TermMoves &term, const uint8_t *codes, int64_t count, uint8_t *line) {
+  for (int64_t k = 0; k < count; k += term.elements, line += term.lines[0].perUnit)
+    for (int64_t i = 0, weight = 1; i < term.elements && k + i < count; ++i) {
+      line[i % 4] = uint8_t(line[i % 4] + codes[k + i] * weight);
+      if (i % 4 == 3)
+        weight *= term.radix;
+    }
+}
+
+void unpackDigits(const TermMoves &term, uint8_t *codes, int64_t count, const uint8_t *line) {
+  for (int64_t k = 0; k < count; k += term.elements, line += term.lines[0].perUnit)
+    for (int64_t i = 0, weight = 1; i < term.elements && k + i < count; ++i) {
+      codes[k + i] = uint8_t(line[i % 4] / weight % term.radix);
+      if (i % 4 == 3)
+        weight *= term.radix;
+    }
+}
+
 /// Moves the codes of one column of a block into its lines, four at a time. Bytes do not mix, so their order in a word does
 /// not matter. The loop over moves is outside, so that masks and distances are constant in the loop over units.
-void packCodes(const TermMoves &term, const uint8_t *codes, int64_t count, int64_t column, uint8_t *block) {
+void packCodes(const TermMoves &term, const uint8_t *codes, int64_t count, const Column &column, uint8_t *out) {
+  if (term.radix)
+    return packDigits(term, codes, count, out + column.byteOf(term.lines[0]));
   for (const WordMove &move : term.moves) {
-    uint8_t *line = block + term.offset + move.line * kLineBytes + 4 * column;
-    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.bytes) {
+    uint8_t *line = out + column.byteOf(term.lines[move.line]);
+    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.lines[move.line].perUnit) {
       uint32_t word = loadWord(codes + k, std::min<int64_t>(4, count - k)) & move.mask;
       orWord(line, move.by >= 0 ? word << move.by : word >> -move.by, 4);
     }
   }
 }
 
-void unpackCodes(const TermMoves &term, uint8_t *codes, int64_t count, int64_t column, const uint8_t *block) {
+void unpackCodes(const TermMoves &term, uint8_t *codes, int64_t count, const Column &column, const uint8_t *bytes) {
+  if (term.radix)
+    return unpackDigits(term, codes, count, bytes + column.byteOf(term.lines[0]));
   for (const WordMove &move : term.moves) {
-    const uint8_t *line = block + term.offset + move.line * kLineBytes + 4 * column;
-    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.bytes) {
+    const uint8_t *line = bytes + column.byteOf(term.lines[move.line]);
+    for (int64_t k = 4 * move.quad; k < count; k += term.elements, line += term.lines[move.line].perUnit) {
       uint32_t word = loadWord(line, 4);
       word = (move.by >= 0 ? word >> move.by : word << -move.by) & move.mask;
       orWord(codes + k, word, std::min<int64_t>(4, count - k));
@@ -111,7 +146,7 @@ void forVectors(const Place &place, const Codec &codec, size_t t, int64_t rows, 
     }
 }
 
-/// Calls body(moves, codes of a column in a block, how many, column, block) for all there are.
+/// Calls body(moves, codes of a column in a block, how many, column) for all there are.
 /// sparse(term, row, first element, how many, codes of the elements that are kept, `body` for them) for those of sparse terms.
 template <typename Codes, typename Sparse, typename Body>
 void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_t k, Codes &&codesOf, Sparse &&sparse,
@@ -121,20 +156,20 @@ void forCodes(const Place &place, const Encoding &encoding, int64_t rows, int64_
   std::vector<size_t> moved; // terms whose codes are moved four at a time
   for (size_t t = 0; t < encoding.terms.size(); ++t)
     if (encoding.terms[t].codec.kind != CodecKind::Vector) {
-      terms.emplace_back(place.terms[t], encoding.terms[t].codec.bits);
+      terms.emplace_back(place, t, encoding.terms[t].codec.bits);
       moved.push_back(t);
     }
   for (int64_t n = 0; n < rows; ++n)
     for (int64_t g = 0; g < place.groups; ++g) {
-      int64_t block = n / kPanelColumns * place.panelBytes + place.headerBytes + g * place.blockBytes;
+      Column column{n / kPanelColumns * place.panelBytes, g, n % kPanelColumns};
       int64_t begin = g * place.group, count = std::min(place.group, k - begin);
       for (size_t i = 0; i < moved.size(); ++i)
         if (size_t t = moved[i]; place.terms[t].kept) {
           pairs.assign((count + 3) / 4 * 2, 0);
           sparse(t, n, begin, count, pairs,
-                 [&](uint8_t *codes) { body(terms[i], codes, int64_t(pairs.size()), n % kPanelColumns, block); });
+                 [&](uint8_t *codes) { body(terms[i], codes, int64_t(pairs.size()), column); });
         } else {
-          body(terms[i], codesOf(t) + n * k + begin, count, n % kPanelColumns, block);
+          body(terms[i], codesOf(t) + n * k + begin, count, column);
         }
     }
 }
@@ -166,8 +201,8 @@ void packPanels(const Place &place, const Matrix &rows, uint8_t *out) {
     pack(pairs.data());
   };
   forCodes(place, encoding, rows.n, rows.k, codes, gather,
-           [&](const TermMoves &term, auto from, auto count, auto column, auto block) {
-             packCodes(term, from, count, column, out + block);
+           [&](const TermMoves &term, auto from, auto count, const Column &column) {
+             packCodes(term, from, count, column, out);
            });
   for (size_t t = 0; t < rows.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
@@ -210,8 +245,8 @@ Matrix unpackPanels(const Encoding &encoding, const Place &place, int64_t rowCou
              [&](uint8_t &code, int64_t at) { code = pairs[at]; });
   };
   forCodes(place, encoding, rows.n, rows.k, codes, scatter,
-           [&](const TermMoves &term, auto to, auto count, auto column, auto block) {
-             unpackCodes(term, to, count, column, bytes + block);
+           [&](const TermMoves &term, auto to, auto count, const Column &column) {
+             unpackCodes(term, to, count, column, bytes);
            });
   forStored(place, rows, [&](int64_t at, ScaleType type, auto &value) {
     value = std::remove_reference_t<decltype(value)>(loadScale(type, bytes + at));

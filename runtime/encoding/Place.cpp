@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 
 namespace whit {
 
@@ -62,6 +63,84 @@ const CodeUnit &codeUnit(int32_t bits, CodeUse use) {
   return rows.front().unit;
 }
 
+/// Bits of the planes of a nested codec, highest first. Reading 2, 4 or 8 bits needs as many whole planes.
+static const std::vector<int32_t> kPlaneBits = {2, 2, 4};
+
+/// Four quads, so that two bits of each fill a line.
+static CodeUnit unitOfPlanes(int32_t bits) {
+  CodeUnit unit;
+  unit.quads = 4;
+  unit.lines = bits / 2;
+  for (int32_t quad = 0; quad < unit.quads; ++quad)
+    for (int32_t plane = 0, line = 0, shift = bits; shift; line += kPlaneBits[plane++] / 2) {
+      int32_t each = kPlaneBits[plane], perLine = 8 / each;
+      shift -= each;
+      unit.fields.push_back({quad, line + quad / perLine, quad % perLine * each, shift, each});
+    }
+  std::sort(unit.fields.begin(), unit.fields.end(),
+            [](const Field &x, const Field &y) { return std::pair(x.quad, x.shift) < std::pair(y.quad, y.shift); });
+  return unit;
+}
+
+CodeUnit unitOf(const Codec &codec) {
+  if (codec.read)
+    return unitOfPlanes(codec.bits);
+  CodeUnit unit;
+  if (codec.kind == CodecKind::Vector) {
+    unit.quads = codec.rows * 32 / codec.bitsOfFour();
+    unit.lines = 1;
+    return unit;
+  }
+  if (!codec.perByte)
+    return codeUnit(codec.bits, useOf(codec));
+  unit.quads = codec.perByte;
+  unit.lines = 1;
+  unit.radix = int32_t(codec.values.size());
+  return unit;
+}
+
+Encoding readPart(const Encoding &encoding) {
+  Encoding result = encoding;
+  for (Term &term : result.terms) {
+    Codec &codec = term.codec;
+    if (!codec.read)
+      continue;
+    Codec whole = codec;
+    codec = Codec();
+    codec.bits = whole.read;
+    codec.kind = whole.isNumber() ? CodecKind::Int : CodecKind::Table;
+    if (whole.isNumber())
+      continue;
+    std::vector<float> numbers = whole.table();
+    for (int32_t code = 0; code < 1 << whole.read; ++code)
+      codec.values.push_back(numbers[code << (whole.bits - whole.read)]);
+  }
+  return result;
+}
+
+Place readPart(const Encoding &encoding, Place place) {
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Codec &codec = encoding.terms[t].codec;
+    if (!codec.read)
+      continue;
+    CodeUnit &unit = place.terms[t].unit;
+    int32_t unread = codec.bits - codec.read;
+    std::erase_if(unit.fields, [&](const Field &field) { return field.shift < unread; });
+    for (Field &field : unit.fields)
+      field.shift -= unread;
+    unit.lines = codec.read / 2;
+    std::vector<PlanePlace> &planes = place.terms[t].planes;
+    for (int32_t lines = 0, read = 0; size_t(read) < planes.size(); ++read) {
+      if (lines == unit.lines) {
+        planes.resize(read);
+        break;
+      }
+      lines += planes[read].lines;
+    }
+  }
+  return place;
+}
+
 Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   assert(n >= 0 && k >= 0);
   Place place{};
@@ -79,15 +158,12 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   }
   place.run = 4;
 
-  int64_t unit = 1; // elements; all are powers of two
+  int64_t unit = 1; // elements
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Codec &codec = encoding.terms[t].codec;
-    if (codec.kind == CodecKind::Vector)
-      place.terms[t].unit = {codec.rows * 32 / codec.bitsOfFour(), 1, {}};
-    else
-      place.terms[t].unit = codeUnit(codec.bits, useOf(codec));
+    place.terms[t].unit = unitOf(codec);
     int64_t elements = place.terms[t].unit.elements();
-    unit = std::max(unit, codec.isSparse ? std::max(2 * elements, kKeptPerLine) : elements);
+    unit = std::lcm(unit, codec.isSparse ? std::max(2 * elements, kKeptPerLine) : elements);
   }
   place.paddedGroup = (place.group + unit - 1) / unit * unit;
 
@@ -108,7 +184,8 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
     TermPlace &term = place.terms[t];
     term.offset = codec.isAgain ? place.terms[t - 1].offset : inBlock;
     int64_t coded = codec.isAgain ? 0 : codec.isSparse ? place.paddedGroup / 2 : place.paddedGroup;
-    inBlock += coded / term.unit.elements() * term.unit.bytes();
+    int64_t lines = codec.read ? kPlaneBits.front() / 2 : term.unit.lines; // the other planes lie behind the blocks
+    inBlock += coded / term.unit.elements() * lines * kLineBytes;
     if (codec.isSparse) {
       term.kept = inBlock;
       inBlock += place.paddedGroup / kKeptPerLine * kLineBytes;
@@ -122,7 +199,29 @@ Place solvePlace(const Encoding &encoding, int64_t n, int64_t k) {
   place.headerBytes = inHeader;
   place.blockBytes = inBlock;
   place.panelBytes = inHeader + inBlock * place.groups;
+  for (size_t t = 0; t < encoding.terms.size(); ++t) {
+    const Codec &codec = encoding.terms[t].codec;
+    TermPlace &term = place.terms[t];
+    for (int32_t plane = 0, lines = 0; codec.read && lines < term.unit.lines; ++plane) {
+      int32_t here = kPlaneBits[plane] / 2;
+      int64_t bytes = place.paddedGroup / term.unit.elements() * here * kLineBytes;
+      term.planes.push_back(plane ? PlanePlace{here, place.panelBytes, bytes}
+                                  : PlanePlace{here, inHeader + term.offset, inBlock});
+      place.panelBytes += plane ? bytes * place.groups : 0;
+      lines += here;
+    }
+  }
   return place;
+}
+
+LinePlace placeOfLine(const Place &place, size_t term, int32_t line) {
+  const TermPlace &codes = place.terms[term];
+  for (const PlanePlace &plane : codes.planes) {
+    if (line < plane.lines)
+      return {plane.offset + line * kLineBytes, plane.lines * kLineBytes, plane.stride};
+    line -= plane.lines;
+  }
+  return {place.headerBytes + codes.offset + line * kLineBytes, codes.unit.bytes(), place.blockBytes};
 }
 
 BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32_t bit) {
@@ -140,8 +239,9 @@ BitPosition codeBit(const Place &place, size_t term, int64_t n, int64_t k, int32
   }
   int64_t unit = inGroup / codes.unit.elements(), inUnit = inGroup % codes.unit.elements();
   int32_t out = positionOf(codes.unit, int32_t(inUnit / 4), bit);
-  return {panel * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
-              unit * codes.unit.bytes() + out / 8 * kLineBytes + 4 * column + inUnit % 4,
+  LinePlace line = placeOfLine(place, term, out / 8);
+  return {panel * place.panelBytes + line.offset + k / place.group * line.perBlock + unit * line.perUnit + 4 * column +
+              inUnit % 4,
           out % 8};
 }
 
@@ -153,6 +253,18 @@ BitPosition vectorBit(const Place &place, const Codec &codec, size_t term, int64
   return {n / kPanelColumns * place.panelBytes + place.headerBytes + k / place.group * place.blockBytes + codes.offset +
               inGroup / codes.unit.elements() * kLineBytes + 4 * column + bit / 8,
           int32_t(bit % 8)};
+}
+
+DigitPosition codeDigit(const Place &place, size_t term, int64_t n, int64_t k) {
+  const CodeUnit &unit = place.terms[term].unit;
+  int64_t inGroup = k % place.group, inUnit = inGroup % unit.elements();
+  LinePlace line = placeOfLine(place, term, 0);
+  int32_t weight = 1;
+  for (int64_t quad = inUnit / 4; quad; --quad)
+    weight *= unit.radix;
+  return {n / kPanelColumns * place.panelBytes + line.offset + k / place.group * line.perBlock +
+              inGroup / unit.elements() * line.perUnit + 4 * (n % kPanelColumns) + inUnit % 4,
+          weight};
 }
 
 BitPosition keptBit(const Place &place, size_t term, int64_t n, int64_t k) {

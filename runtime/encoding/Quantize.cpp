@@ -29,6 +29,13 @@ GroupRange rangeOf(std::span<const float> w) {
   return range;
 }
 
+/// What codes in planes are made for, however many of their bits this format reads.
+Encoding withAllBits(Encoding encoding) {
+  for (Term &term : encoding.terms)
+    term.codec.read = 0;
+  return encoding;
+}
+
 GroupCode nearestGroup(const Encoding &encoding, std::span<const float> w) {
   GroupRange range = rangeOf(w);
   float levels = float((1 << encoding.bits()) - 1);
@@ -85,6 +92,11 @@ std::optional<Quantizer> parseQuantizer(std::string_view name) {
 
 bool quantize(const Encoding &encoding, const float *w, int64_t n, int64_t k, Matrix &result, std::string *why,
               Quantizer quantizer) {
+  if (Encoding whole = withAllBits(encoding); whole != encoding) {
+    bool isDone = quantize(whole, w, n, k, result, why, quantizer);
+    result.encoding = encoding;
+    return isDone;
+  }
   result = makeMatrix(encoding, n, k);
   if (encoding.isPlain())
     return quantizePlain(w, result, why);

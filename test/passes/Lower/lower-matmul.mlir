@@ -9,8 +9,8 @@ module attributes {whit.target = {cpu = "znver4", features = "+avx2,+avx512f,+f1
 // CHECK-DAG: %[[MASK:.*]] = arith.constant dense<252645135> : vector<16xi32>
 // CHECK: scf.for %[[G:.*]] = %c0 to %c2 step %c1 iter_args(%[[ACC:.*]] = %{{.*}}) -> (vector<16xf32>)
 // CHECK: %[[SUM:.*]] = memref.load %[[T]][%c0, %[[G]]]
-// CHECK: %[[BLOCK:.*]] = arith.muli %[[G]], %c288
 // CHECK: %[[START:.*]] = arith.muli %[[SUM]], %c-8_i32
+// CHECK: %[[BLOCK:.*]] = arith.muli %[[G]], %c288
 // CHECK: %[[LINE:.*]] = vector.load %[[W]][%c0, %[[BLOCK]]] : memref<1x576xi8>, vector<64xi8>
 // CHECK: %[[LANES:.*]] = vector.bitcast %[[LINE]] : vector<64xi8> to vector<16xi32>
 // CHECK: arith.andi %[[LANES]], %[[MASK]]

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 
 using namespace whit;
 
@@ -99,6 +100,13 @@ std::vector<std::string> formulas() {
       "table<-1 0 1 2> * f16/32 + int<5> * f16/32",
       "vector<2x2 1 0 0 1 | 0 0 0 0 | 3 3 3 3> * f16/2x16 + again<2x2 0 1 1 0 | 0 0 0 0 | 1 2 3 4> * f32/2x16",
       "vector<4x4 1 0 0 1 0 0 0 0 3 3 3 3 1 1 1 1 | 2 0 0 1 0 0 0 0 3 3 3 3 1 1 1 1> * f16/tensor + int<2> * f16/20",
+      "radix<-1 0 1> * f16/channel",
+      "(radix<-2 -1 0 1 2> - f16/20) * f16/20 + int<3> * f32/20",
+      "radix<-3 -2 -1 0 1 2> * f16/32 + radix<1 -1 0> * f16/64",
+      "(nested<8> - 128) * f16/32",
+      "(nested<8:4> - u8/32) * f16/32",
+      "(nested<8:2> - 128) * f32/20 + radix<-1 0 1> * f16/40 + nested<4:2> * f16/channel",
+      "nested<4> * f16/16 + f16/16",
       "int<3> * u4/16 * f16/64 + float<e3m2> * e8m0/32 + table<0 1> * f32/channel",
   };
   for (int bits = 1; bits <= 8; ++bits) {
@@ -126,7 +134,7 @@ Matrix randomMatrix(const Encoding &encoding, int64_t n, int64_t k) {
   for (size_t t = 0; t < encoding.terms.size(); ++t) {
     const Term &term = encoding.terms[t];
     for (uint8_t &code : matrix.terms[t].codes)
-      code = uint8_t(random() & ((1u << term.codec.bits) - 1));
+      code = uint8_t(random() % (term.codec.perByte ? term.codec.values.size() : size_t(1) << term.codec.bits));
     for (uint8_t &choice : matrix.terms[t].choices)
       choice = uint8_t(random() % term.codec.choices);
     keepAtRandom(matrix, t, random);
@@ -162,7 +170,15 @@ std::vector<uint8_t> mapped(const Place &place, const Matrix &matrix) {
           set({at.byte, at.bit + bit}, values.codes[n * matrix.k + k] >> bit & 1);
         }
     bool isSparse = encoding.terms[t].codec.isSparse;
-    for (int64_t n = 0; codec.kind != CodecKind::Vector && n < matrix.n; ++n)
+    if (codec.perByte)
+      for (int64_t n = 0; n < matrix.n; ++n)
+        for (int64_t k = 0; k < matrix.k; ++k) {
+          DigitPosition at = codeDigit(place, t, n, k);
+          EXPECT_LT(bytes[at.byte] + values.codes[n * matrix.k + k] * at.weight, 256);
+          EXPECT_EQ(bytes[at.byte] / at.weight, 0) << "two codes share a digit";
+          bytes[at.byte] += uint8_t(values.codes[n * matrix.k + k] * at.weight);
+        }
+    for (int64_t n = 0; codec.kind != CodecKind::Vector && !codec.perByte && n < matrix.n; ++n)
       for (int64_t k = 0, before = 0; k < (isSparse ? (matrix.k + 3) / 4 * 4 : matrix.k); ++k) {
         before = k % 4 ? before : 0; // codes of the same four
         bool keeps = values.keeps(n, matrix.k, k);
@@ -203,6 +219,39 @@ TEST(Place, PackingIsTheBitMapAndUnpackingItsInverse) {
       }
       EXPECT_EQ(back.offset, matrix.offset) << formula;
     }
+  }
+}
+
+/// What is read of a code in planes are its upper bits, from the same bytes, and fewer of them.
+TEST(Place, PlanesAreReadFromTheSameBytes) {
+  Encoding whole = *parseEncoding("nested8_g32", nullptr);
+  Matrix matrix = randomMatrix(whole, 21, 75);
+  Place place = solvePlace(whole, 21, 75);
+  std::vector<uint8_t> packed(place.bytes());
+  packPanels(place, matrix, packed.data());
+  for (int32_t width : {2, 4, 8}) {
+    Encoding encoding = *parseEncoding("(nested<8:" + std::to_string(width) + "> - 128) * f16/32", nullptr);
+    EXPECT_EQ(solvePlace(encoding, 21, 75), place);
+    Matrix same = matrix;
+    same.encoding = encoding;
+    std::vector<uint8_t> again(place.bytes());
+    packPanels(place, same, again.data());
+    EXPECT_EQ(again, packed);
+
+    Place part = readPart(encoding, place);
+    ASSERT_EQ(part.terms[0].unit.lines, width / 2);
+    std::set<int64_t> read; // lines
+    for (int64_t n = 0; n < 21; ++n)
+      for (int64_t k = 0; k < 75; ++k) {
+        uint32_t code = 0;
+        for (int32_t bit = 0; bit < width; ++bit) {
+          BitPosition at = codeBit(part, 0, n, k, bit);
+          read.insert(at.byte / 4 * 4);
+          code |= uint32_t(packed[at.byte] >> at.bit & 1) << bit;
+        }
+        ASSERT_EQ(code, matrix.codes()[n * 75 + k] >> (8 - width)) << width << " bits";
+      }
+    EXPECT_EQ(read.size(), size_t(21 * 5 * width / 2)) << "words of the lines of five units of 16";
   }
 }
 

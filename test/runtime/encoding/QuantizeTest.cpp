@@ -89,6 +89,8 @@ TEST(Quantizers, LeastSquaresIsNeverWorseInAnyBlockOfAnyRow) {
     std::vector<float> w = awkwardRows(k, uint32_t(k));
     int64_t n = w.size() / k;
     for (const Encoding &encoding : allEncodings({"g5", "g32", "channel"})) {
+      if (encoding.codec().read && !encoding.codec().isNumber())
+        continue; // codes are chosen for all of their bits
       Matrix nearest, least;
       std::string why;
       ASSERT_TRUE(quantize(encoding, w.data(), n, k, nearest, &why)) << nameOf(encoding) << ": " << why;

@@ -54,6 +54,14 @@ inline std::vector<std::string> formulasOfEveryKind() {
       "sparse<2:4> float<e2m1> * e4m3/16 * f32/tensor",                        // a byte for each code
       "sparse<2:4> float<e3m2> * f16/channel",                                 // none
       "sparse<2:4> choice<-4 1 3 | 1 6 9> * f16/128 + table<-1 0 1> * f16/64", // beside a term that is dense
+      "radix<-1 0 1> * f16/channel",                                           // five digits to a byte; units of 20
+      "(radix<-2 0.5 1 2 3> - f16/40) * f16/40",                               // three, that are looked up
+      "radix<-1.5 -0.1 0 0.2 0.7 1> * f16/64 + radix<-1 0 1> * f16/32",        // two bases; 60 elements
+      "(radix<0 1 2> - u2/32) * f16/32",                    // digits that are no numbers less their zero
+      "(nested<8> - 128) * f16/32",                         // planes
+      "(nested<8:4> - u8/32) * f16/32",                     // of which some are read; stored zeros
+      "nested<4:2> * f16/20 + f16/20",                      // a minimum
+      "(nested<8:2> - 128) * e8m0/64 + nested<4> * f16/32", // both in one block
   };
 }
 
@@ -93,7 +101,15 @@ inline std::string table(Random &random, int count, bool isDyadic) {
 }
 
 inline std::string codec(Random &random) {
-  switch (random() % 4) {
+  switch (random() % 6) {
+  case 4: {
+    const int counts[] = {3, 5, 6};
+    return "radix<" + table(random, counts[random() % 3], random() % 2) + ">";
+  }
+  case 5: {
+    const char *widths[] = {"8", "8:4", "8:2", "4", "4:2"};
+    return "nested<" + std::string(widths[random() % 5]) + ">";
+  }
   case 0:
     return "int<" + std::to_string(integer(random, 1, 8)) + ">";
   case 1: {

@@ -345,6 +345,14 @@ def every_row():
     trits = np.array([-1, 0, 1], F32)
     exhaustive("ternary_g32", [trits], "f16")
     exhaustive("ptqtp2_g32", [trits] * 2, "f16")
+    exhaustive("trit5_g32", [trits], "f16")
+    exhaustive("ptqtp2_g32_trit5", [trits] * 2, "f16")
+    for stored_bits, read in ((8, 8), (8, 4), (8, 2), (4, 4), (4, 2)):
+        # The upper bits of a code, and the middle of what the lower ones may be, of two middles the upper one.
+        codes, unread = np.arange(1 << stored_bits), stored_bits - read
+        numbers = (codes >> unread << unread) + ((1 << unread) >> 1) - (1 << (stored_bits - 1))
+        name = f"nested{stored_bits}" + (f"to{read}" if unread else "")
+        exhaustive(f"{name}_g32", [numbers.astype(F32)], "f16")
     exhaustive("ptqtp3_g32", [trits] * 3, "f16")
     for b in (2, 3, 4):
         exhaustive(f"hlq{b}_g32", [integers(1)] * b, "f16", minimum="f16")
