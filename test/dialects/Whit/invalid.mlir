@@ -322,7 +322,7 @@ whit.weight @w : !whit.tensor<8x32xf32, #whit.format<int4_g32>> = [#whit.source<
 // -----
 
 func.func @cache_format(%new: tensor<1x2x2x8xf32>, %start: tensor<1xi32>, %k: tensor<1x2x4x8xf32>) {
-  // expected-error@+1 {{'whit.cache_append' op format 'int4_g32' cannot store keys and values; they need f32, f16, bf16, or integers of 2 to 8 bits with one scale per channel (a token of a head), as in int8_channel or uint4_channel_min}}
+  // expected-error@+1 {{'whit.cache_append' op format 'int4_g32' cannot store keys and values; they need f32, f16, bf16, or integers, floats or a table of 4 and more numbers of 2 to 8 bits with one scale (f16, bf16 or f32) per channel (a token of a head), as in int8_channel, uint4_channel_min, fp8_e4m3_channel or nf4_channel}}
   %0 = whit.cache_append ins(%new : tensor<1x2x2x8xf32>) from %start : tensor<1xi32> outs(%k : tensor<1x2x4x8xf32>) as <int4_g32> -> tensor<1x2x4x8xf32>
   return
 }
