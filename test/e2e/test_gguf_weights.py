@@ -180,7 +180,7 @@ def write_product(folder: Path, kind, n: int, k: int, blocks: np.ndarray) -> tup
 
 
 HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q2_K": [80, 82], "Q3_K": [108], "Q4_K": [0, 2], "Q5_K": [0, 2],
-          "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "TQ2_0": [64], "MXFP4": []}  # fmt: skip
+          "Q6_K": [208], "IQ4_NL": [0], "IQ4_XS": [0], "TQ1_0": [52], "TQ2_0": [64], "MXFP4": []}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HALVES)
