@@ -46,10 +46,10 @@ Speed = collections.namedtuple("Speed", "hot cold bytes")
 
 def kind_of(formula):
     """What decodes a format: the codec of its first term, or that there are several terms."""
-    if re.search(r"> .*\+ (int|float|table|choice)<", formula):
+    if re.search(r"> .*\+ \w+<", formula):
         return "several terms"
-    codec = re.match(r"\(?(int|float|table|choice)?", formula)[1]
-    return {"int": "integer", None: "plain"}.get(codec, codec)
+    codec = re.match(r"\(?(\w+)<", formula)
+    return {"int": "integer", "nested": "integer"}.get(codec[1], codec[1]) if codec else "plain"
 
 
 def stem_of(name):
@@ -130,7 +130,8 @@ def table(rows, accurate, fast):
     return text
 
 
-COLOURS = {"integer": "#4477aa", "float": "#ee6677", "table": "#228833", "choice": "#ccbb44", "several terms": "#aa3377", "plain": "#777777", "formula": "#777777"}
+COLOURS = {"integer": "#4477aa", "float": "#ee6677", "table": "#228833", "choice": "#ccbb44", "several terms": "#aa3377", "plain": "#777777"}
+OTHER = "#66ccee"
 
 
 class Panel:
@@ -157,7 +158,7 @@ class Panel:
         return self.top + self.size * (1 - (self.y_of(value) - low) / (high - low))
 
     def point(self, row, x, y, label, is_hollow=False):
-        colour = COLOURS[row.kind]
+        colour = COLOURS.get(row.kind, OTHER)
         fill = "none" if is_hollow else colour
         text = f'<text x="{self.x(x) + 6:.1f}" y="{self.y(y) + 4:.1f}" font-size="9">{row.name}</text>' if label else ""
         self.parts.append(f'<circle cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="3.5" fill="{fill}" stroke="{colour}">'
@@ -194,7 +195,7 @@ def picture(rows, accurate, fast):
             for y, is_hollow in ((s.hot, True), (s.cold, False)):
                 right.point(row, max(0.25, s.bytes), max(0.25, min(4, y)), not is_hollow and s.cold > 1.3 * max(s.bytes, 0.3), is_hollow)
     legend = "".join(f'<circle cx="{60 + 120 * i}" cy="480" r="4" fill="{c}"/><text x="{70 + 120 * i}" y="484">{kind}</text>'
-                     for i, (kind, c) in enumerate(COLOURS.items()))
+                     for i, (kind, c) in enumerate((COLOURS | {"others": OTHER}).items()))
     return ('<svg xmlns="http://www.w3.org/2000/svg" width="960" height="500" font-family="sans-serif" font-size="11">'
             '<rect width="960" height="500" fill="white"/>' + "\n".join(left.parts + right.parts) + legend + "</svg>\n")
 
