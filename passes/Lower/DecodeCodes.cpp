@@ -43,8 +43,19 @@ PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, c
 
 void PanelDecoder::prefetch(Value panel, Value offset) {
   if (prefetchDistance)
-    memref::PrefetchOp::create(k.b, k.loc, packed, ValueRange{panel, k.plus(offset, prefetchDistance)},
+    memref::PrefetchOp::create(k.b, k.loc, packed,
+                               ValueRange{panel, k.plus(offset, ahead ? ahead : k.index(prefetchDistance))},
                                /*isWrite=*/false, /*localityHint=*/3u, /*isDataCache=*/true);
+}
+
+void PanelDecoder::lookAhead(Value g, int64_t panels) {
+  ahead = Value();
+  int64_t groups = llvm::divideCeil(prefetchDistance, std::max<int64_t>(place.blockBytes, 1));
+  if (!prefetchDistance || panels == 1 || groups >= place.groups)
+    return;
+  Value within = arith::CmpIOp::create(k.b, k.loc, arith::CmpIPredicate::slt, g, k.index(place.groups - groups));
+  ahead = arith::SelectOp::create(k.b, k.loc, within, k.index(prefetchDistance),
+                                  k.index(prefetchDistance + (panels - 1) * place.panelBytes));
 }
 
 Value PanelDecoder::loadLine(Value panel, Value at) {

@@ -38,6 +38,9 @@ public:
   int64_t quadsPerUnit() const { return quads; }
   int64_t elementsPerUnit() const { return 4 * quads; }
 
+  /// What is read from now on belongs to group `g` of one of `panels` panels that are read side by side: past the end of a panel,
+  /// the one to prefetch is that many panels on.
+  void lookAhead(Value g, int64_t panels);
   /// Loads unit `first + unit` of group `g` of `panel`.
   Unit loadUnit(Value panel, Value g, Value first, int64_t unit);
 
@@ -89,6 +92,7 @@ private:
   size_t index;
   Value packed;
   int64_t prefetchDistance;
+  Value ahead;                          ///< the distance in this group, if it is not that
   int64_t quads = 1;                    ///< per unit
   int64_t codeUnits = 1, keptLines = 0; ///< of which a unit consists: one and none where a term is not sparse
   bool biased = false;                  ///< whether code - zero is an integer

@@ -92,6 +92,7 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
   size_t rows = rowIndices.size(), panels = panelIndices.size();
   PanelDecoder &decoder = decoders[term];
   const ::whit::IntegerCarrier &carrier = carriers[term];
+  decoder.lookAhead(g, panels);
   SmallVector<PanelDecoder::Group> groups;
   for (Value panel : panelIndices)
     groups.push_back(carrier.table.empty() && !encoding.terms[term].codec.isSparse ? PanelDecoder::Group()
@@ -246,6 +247,7 @@ SmallVector<Value> FloatBlocks::addTerm(size_t term, Value g, int64_t count, Sma
   size_t panels = panelIndices.size();
   bool isMinimum = term == 0 && encoding.zero == ZeroKind::Minimum;
   PanelDecoder &decoder = decoders[term];
+  decoder.lookAhead(g, panels);
   Value start = k.times(g, place.group);
   SmallVector<Value> scales, minima;
   SmallVector<PanelDecoder::Group> groups;

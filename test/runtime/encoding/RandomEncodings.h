@@ -33,6 +33,7 @@ inline std::vector<std::string> formulasOfEveryKind() {
       "table<-0.3 0 0.3 0.6> * bf16/24",                          // a unit that is no power of two
       "(table<0 1 2 3 5 8 13 21> - f16/32) * f16/32",             // a table with a zero
       "(table<0 1 2 3 5 8 13 21 34> - u6/16) * f16/32",           // integer zeros that are no codes
+      "(table<-1 0 1> - u2/32) * f16/32",                         // the same for numbers that are codes less one
       "choice<-4 0 1 3 | -4 0 1 6> * f16/128",                    // two tables
       "choice<-1 0 1 2 | -2 0 1 2 | -4 -1 0 3> * u4/16 * f16/64", // three, chosen in blocks with scales of integers
       "choice<-1 0.1 0.7 | -2 0.3 1.1 | -4 -1.9 0 | 0 1 9> * f16/96 * f32/channel", // in the header, without a unit
