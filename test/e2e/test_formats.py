@@ -27,7 +27,8 @@ ROWS = ("int3_g32", "uint5_g32", "uint4_g32_float", "uint2_g32_min", "mxfp4", "n
         "ptqtp", "q4_k", "sp24_int4_g32")
 CHECKED = ("nf4", "nvfp4", "ptqtp")
 LANGUAGE_ROWS = ("nf4",)
-LONG_LANGUAGE_ROWS = ("int4_g32", "uint4_g32_min", "mxfp4", "nvfp4", "nf4", "bitmod4", "hlq4")
+LONG_LANGUAGE_ROWS = ("int4_g32", "uint4_g32_min", "mxfp4", "nvfp4", "nf4", "bitmod4", "hlq4",
+                      "sp24_int8_g32", "nested8to4_g32", "ptqtp2_g128_trit5", "fairy2")
 LONG = "WHIT_LONG" in os.environ
 
 
