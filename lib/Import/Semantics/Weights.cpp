@@ -32,8 +32,9 @@ Value Weights::constant(ImplicitLocOpBuilder &b, StringRef name, Type type, Arra
 Value Weights::matrix(ImplicitLocOpBuilder &b, StringRef name, int64_t n, int64_t k, StringRef layout,
                       mlir::whit::BlobAttr blob) {
   Type element = blob.getElement();
-  Encoding encoding =
-      plainEncoding(element.isF32() ? ScaleType::F32 : element.isF16() ? ScaleType::F16 : ScaleType::BF16);
+  Encoding encoding = plainEncoding(element.isF32()   ? ScaleType::F32
+                                    : element.isF16() ? ScaleType::F16
+                                                      : ScaleType::BF16);
   MLIRContext *context = b.getContext();
   auto type = mlir::whit::EncodedTensorType::get(context, {n, k}, b.getF32Type(),
                                                  mlir::whit::FormatAttr::get(context, nameOf(encoding)));

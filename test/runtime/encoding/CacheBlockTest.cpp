@@ -42,9 +42,8 @@ TEST(CacheBlock, NamesMayLeaveTheGroupingOut) {
   EXPECT_EQ(name("fp8_e4m3"), "fp8_e4m3_channel");
   EXPECT_EQ(name("fp8_e5m2_f32"), "fp8_e5m2_channel_f32");
   EXPECT_EQ(name("(int<4> - 7) * f16/channel"), "(int<4> - 7) * f16/channel");
-  for (const char *refused :
-       {"int8_g32", "int8_tensor", "int1", "int9", "", "q4_0", "uint4_max", "mxfp4", "ternary", "ptqtp2", "trit5",
-        "nested8", "radix<-2 -1 0 1 2> * f16/channel"}) {
+  for (const char *refused : {"int8_g32", "int8_tensor", "int1", "int9", "", "q4_0", "uint4_max", "mxfp4", "ternary",
+                              "ptqtp2", "trit5", "nested8", "radix<-2 -1 0 1 2> * f16/channel"}) {
     std::string why;
     EXPECT_FALSE(parseCacheFormat(refused, &why)) << refused;
     EXPECT_FALSE(why.empty()) << refused;
