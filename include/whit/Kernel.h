@@ -17,6 +17,9 @@
  * with strides in elements. The runtime always passes contiguous row-major buffers with offset 0, `aligned` at least
  * 64-byte aligned for everything but inputs (inputs: the alignment of their element type).
  *
+ * In a variant for a GPU the two functions run on the CPU, every pointer in a descriptor is one of device memory, and the code
+ * only computes sizes and launches kernels.
+ *
  * Compiled code allocates nothing, keeps no state of its own, calls nothing but the context's functions and libm/libc
  * string functions, and may run in several sessions at once.
  */
@@ -48,6 +51,15 @@ struct WhitContext {
 
   /* The session; compiled code passes the context along and never looks at this. */
   void *runtime;
+
+  /* NULL for variants of the CPU. Queues kernel number `kernel` of the variant's table in the manifest on the session's device, behind all
+   * that were queued before. shape: blocks in the grid x, y, z; threads in a block x, y, z; bytes of shared memory beyond what the kernel
+   * declares. A grid with a 0 does nothing. arguments: `count` words, device pointers and integers extended to 64 bits. A failure is kept
+   * by the runtime; what follows is dropped. */
+  void (*launch)(WhitContext *context, int32_t kernel, const int64_t *shape, const uint64_t *arguments, int32_t count);
+
+  /* NULL for variants of the CPU. A 32-bit word of device memory, 0 before the run, in which kernels leave a WhitCheck. */
+  void *status;
 };
 
 /* Runs the model. Returns 0, or a positive number: the 1-based index of the run-time check that failed (see WhitCheck).

@@ -230,7 +230,7 @@ whit_status Session::launch() {
   for (size_t i = 0; i < slots.size(); ++i)
     describe(slots[i], int32_t(i));
 
-  WhitContext context{parallelThunk, observer || profile ? observeThunk : nullptr, this};
+  WhitContext context{parallelThunk, observer || profile ? observeThunk : nullptr, this, nullptr, nullptr};
   if (profile)
     profile->record(-1, 0);
   int32_t status = module.execute(&context, arguments.data());
