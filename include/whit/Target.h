@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // The machine that code is compiled for, as plain values: what it can execute, how wide its vectors are and what its caches hold. Passes
-// read it from the module attribute `whit.target = {cpu, features, caches}`; cost models take it as their parameters.
+// read it from the module attribute `whit.target = {cpu, features, caches}` (for a GPU also {kind, machine}); cost models take it as their
+// parameters.
 //
 // Thread rule: all functions are pure.
 #ifndef WHIT_TARGET_H
 #define WHIT_TARGET_H
+
+#include "whit/Gpu.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -15,9 +18,7 @@
 
 namespace whit {
 
-enum class TargetKind : uint8_t { X86 };
-
-/// Data caches of one core, in bytes; l3 is shared between cores.
+/// Data caches of one core, in bytes; l3 is shared between cores. Of a GPU: shared memory of a unit, and twice the second-level cache.
 struct CacheSizes {
   int64_t l1 = int64_t(32) << 10;
   int64_t l2 = int64_t(1) << 20;
@@ -27,11 +28,15 @@ struct CacheSizes {
 };
 
 struct Target {
-  std::string name = "x86-64"; ///< as users and manifests call it: "znver4", "x86-64-v3", "x86-64-v3+avxvnni"
+  std::string name =
+      "x86-64"; ///< as users and manifests call it: "znver4", "x86-64-v3+avxvnni", "sm_90a", "sm_90a:h200"
   TargetKind kind = TargetKind::X86;
-  std::string cpu = "x86-64";        ///< LLVM's name of the CPU, for instruction costs
+  std::string cpu = "x86-64";        ///< LLVM's name of the CPU or of the GPU's architecture
   std::vector<std::string> features; ///< all it can execute, implied ones included, sorted, LLVM's names without a sign
   CacheSizes caches;
+
+  GpuArchitecture gpu; ///< of GPUs
+  GpuMachine machine;  ///< of GPUs: the product, or the one that stands for the architecture
 
   // Drawn from the features.
   int32_t vectorBits = 128; ///< of the widest vector register
@@ -43,8 +48,28 @@ struct Target {
   bool has(std::string_view feature) const {
     return std::binary_search(features.begin(), features.end(), feature, std::less<>());
   }
+  bool isGpu() const { return kind != TargetKind::X86; }
   bool operator==(const Target &) const = default;
 };
+
+/// A GPU. Its features are the words of its row in GpuTargets.def. `name` as the user wrote it.
+inline Target makeGpuTarget(std::string name, const GpuArchitecture &gpu, const GpuMachine &machine) {
+  Target target;
+  target.name = std::move(name);
+  target.kind = gpu.kind;
+  target.cpu = std::string(gpu.name);
+  for (std::string_view rest = gpu.features; !rest.empty();) {
+    size_t space = std::min(rest.find(' '), rest.size());
+    target.features.emplace_back(rest.substr(0, space));
+    rest.remove_prefix(std::min(space + 1, rest.size()));
+  }
+  std::sort(target.features.begin(), target.features.end());
+  int64_t l2 = int64_t(machine.l2Megabytes) << 20;
+  target.caches = {gpu.unitShared, l2, l2};
+  target.gpu = gpu;
+  target.machine = machine;
+  return target;
+}
 
 /// A target from the names of its features; implied features must be listed. No caches: a usual server core.
 inline Target makeTarget(std::string name, std::string cpu, std::vector<std::string> features, CacheSizes caches = {}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Names are LLVM's own, so that users can copy what `clang -mcpu=help` prints; a name that is close to a known one is taken for a typing
+// Names of CPUs are LLVM's own, so that users can copy what `clang -mcpu=help` prints; a name that is close to a known one is taken for a typing
 // error and answered with suggestions.
 
 #include "Emit/TargetNames.h"
@@ -123,6 +123,43 @@ std::string nearest(StringRef text, ArrayRef<StringRef> known) {
   return join(map_range(ranked, [](auto &entry) { return entry.second.str(); }), ", ");
 }
 
+/// All rows with commas between.
+template <class Rows> std::string namesOf(const Rows &rows, StringRef architecture = "") {
+  std::string names;
+  for (const auto &row : rows) {
+    if constexpr (std::is_same_v<decltype(row), const GpuMachine &>)
+      if (!architecture.empty() && StringRef(row.architecture) != architecture)
+        continue;
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  }
+  return names;
+}
+
+/// Whether it is meant to be a GPU: the name of a product, or of an architecture whether known or not.
+bool looksLikeGpu(StringRef text) {
+  StringRef lower = text.split(':').first;
+  return text.contains(':') || lower.starts_with_insensitive("sm_") || lower.starts_with_insensitive("gfx") ||
+         any_of(gpuMachines(), [&](const GpuMachine &row) { return lower.equals_insensitive(row.name); });
+}
+
+Expected<Target> resolveGpu(StringRef text) {
+  auto [name, product] = text.split(':');
+  const GpuArchitecture *gpu = findGpuArchitecture(name);
+  if (!gpu) {
+    for (const GpuMachine &row : gpuMachines())
+      if (StringRef(row.name).equals_insensitive(name))
+        return fail(Exit::Usage, "--target: '" + name + "' is a product, not an architecture", "",
+                    "write " + Twine(row.architecture) + ":" + row.name);
+    return fail(Exit::Usage, "--target: unknown GPU architecture '" + name + "'", "",
+                "known are " + namesOf(gpuArchitectures()));
+  }
+  const GpuMachine *machine = findGpuMachine(name, product);
+  if (!machine || (text.contains(':') && product.empty()))
+    return fail(Exit::Usage, "--target: no known product of " + name + " is called '" + product + "'", "",
+                "known are " + namesOf(gpuMachines(), name));
+  return makeGpuTarget(text.str(), *gpu, *machine);
+}
+
 Error unknownCpu(StringRef cpu) {
   SmallVector<StringRef> known;
   X86::fillValidCPUArchList(known, /*Only64Bit=*/true);
@@ -130,7 +167,7 @@ Error unknownCpu(StringRef cpu) {
   known.push_back("host");
   return fail(Exit::Usage, "--target: unknown CPU '" + cpu + "'", "",
               "near names: " + near + "; or host; `llc -march=x86-64 -mcpu=help` prints all " +
-                  Twine(known.size() - 1));
+                  Twine(known.size() - 1) + "; GPUs: " + namesOf(gpuArchitectures()));
 }
 
 Error unknownFeature(StringRef feature) {
@@ -166,6 +203,8 @@ CacheSizes hostCaches() {
 } // namespace
 
 Expected<Target> resolveTarget(StringRef text) {
+  if (looksLikeGpu(text))
+    return resolveGpu(text);
   // A feature starts at a sign or comma, except for the '-' inside names: x86-64-v3, alderlake's e-cores, amx-int8.
   SmallVector<std::string> pieces;
   size_t cpuEnd = std::min(text.find_first_of("+,"), text.size());
@@ -225,13 +264,18 @@ Expected<Target> resolveTarget(StringRef text) {
 
 void sortBestFirst(std::vector<Target> &targets) {
   llvm::stable_sort(targets, [](const Target &left, const Target &right) {
-    auto key = [](const Target &target) { return std::pair(target.vectorBits, requiredFeatures(target).size()); };
+    auto key = [](const Target &target) {
+      return std::tuple(!target.isGpu(), target.isGpu() ? target.gpu.capability : target.vectorBits,
+                        requiredFeatures(target).size());
+    };
     return key(left) > key(right);
   });
 }
 
 std::vector<std::string> requiredFeatures(const Target &target) {
   std::vector<std::string> required;
+  if (target.isGpu())
+    return required;
   for (const std::string &feature : target.features)
     if (!is_contained(kNeverGenerated, StringRef(feature)))
       required.push_back(feature);
@@ -253,13 +297,17 @@ std::string codegenFeatures(const Target &target) {
 void setTarget(mlir::ModuleOp module, const Target &target) {
   mlir::Builder builder(module.getContext());
   const CacheSizes &caches = target.caches;
-  module->setAttr(
-      "whit.target",
-      builder.getDictionaryAttr(
-          {builder.getNamedAttr("name", builder.getStringAttr(target.name)),
-           builder.getNamedAttr("cpu", builder.getStringAttr(target.cpu)),
-           builder.getNamedAttr("features", builder.getStringAttr(featureText(target))),
-           builder.getNamedAttr("caches", builder.getDenseI64ArrayAttr({caches.l1, caches.l2, caches.l3}))}));
+  SmallVector<mlir::NamedAttribute> facts = {
+      builder.getNamedAttr("name", builder.getStringAttr(target.name)),
+      builder.getNamedAttr("cpu", builder.getStringAttr(target.cpu)),
+      builder.getNamedAttr("features", builder.getStringAttr(featureText(target))),
+      builder.getNamedAttr("caches", builder.getDenseI64ArrayAttr({caches.l1, caches.l2, caches.l3}))};
+  if (target.isGpu()) {
+    StringRef kind = target.kind == TargetKind::Nvptx ? "nvptx" : "amdgpu";
+    facts.push_back(builder.getNamedAttr("kind", builder.getStringAttr(kind)));
+    facts.push_back(builder.getNamedAttr("machine", builder.getStringAttr(target.machine.name)));
+  }
+  module->setAttr("whit.target", builder.getDictionaryAttr(facts));
 }
 
 Target getTarget(mlir::ModuleOp module) {
@@ -269,6 +317,11 @@ Target getTarget(mlir::ModuleOp module) {
     return found ? found.str() : otherwise.str();
   };
   std::string cpu = text("cpu", "x86-64");
+  // A product that is not known here has no facts: the architecture's own stands for it.
+  if (const GpuArchitecture *gpu = text("kind", "").empty() ? nullptr : findGpuArchitecture(cpu)) {
+    const GpuMachine *machine = findGpuMachine(cpu, text("machine", ""));
+    return makeGpuTarget(text("name", cpu), *gpu, machine ? *machine : *findGpuMachine(cpu));
+  }
   CacheSizes caches;
   if (auto sizes = facts ? facts.getAs<mlir::DenseI64ArrayAttr>("caches") : nullptr; sizes && sizes.size() == 3)
     caches = {sizes[0], sizes[1], sizes[2]};
@@ -279,5 +332,7 @@ Target getTarget(mlir::ModuleOp module) {
         features.push_back(entry.first().str());
   return makeTarget(text("name", cpu), cpu, std::move(features), caches);
 }
+
+Target hostOf(const Target &target) { return target.isGpu() ? cantFail(resolveTarget("x86-64")) : target; }
 
 } // namespace whit

@@ -15,6 +15,13 @@ TargetFacts TargetFacts::of(Operation *op) {
   auto module = isa<ModuleOp>(op) ? cast<ModuleOp>(op) : op->getParentOfType<ModuleOp>();
   auto target = module ? module->getAttrOfType<DictionaryAttr>("whit.target") : DictionaryAttr();
   auto list = target ? target.getAs<StringAttr>("features") : StringAttr();
+  if (auto cpu = target && target.contains("kind") ? target.getAs<StringAttr>("cpu") : StringAttr()) {
+    auto product = target.getAs<StringAttr>("machine");
+    facts.gpu = ::whit::findGpuArchitecture(cpu.getValue());
+    facts.machine = ::whit::findGpuMachine(cpu.getValue(), product ? product.getValue() : StringRef());
+    if (!facts.machine)
+      facts.machine = ::whit::findGpuMachine(cpu.getValue());
+  }
   if (!list)
     return facts;
   for (StringRef feature : llvm::split(list.getValue(), ','))

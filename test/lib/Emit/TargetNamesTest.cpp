@@ -107,3 +107,56 @@ TEST(TargetNames, AttributesKeepEverything) {
   EXPECT_EQ(getTarget(*module), target);
   EXPECT_EQ(parseFeatureText(featureText(target)), target.features);
 }
+
+TEST(TargetNames, GpusHaveAnArchitectureAndAProduct) {
+  Target h200 = resolved("sm_90a:h200");
+  EXPECT_EQ(h200.kind, TargetKind::Nvptx);
+  EXPECT_EQ(h200.name, "sm_90a:h200");
+  EXPECT_EQ(h200.cpu, "sm_90a");
+  EXPECT_EQ(h200.machine.name, "h200");
+  EXPECT_TRUE(h200.has("wgmma") && h200.has("sm_80") && !h200.has("tcgen05"));
+  EXPECT_TRUE(requiredFeatures(h200).empty());
+  EXPECT_EQ(hostOf(h200), resolved("x86-64"));
+  EXPECT_EQ(resolved("sm_90a").machine.name, "h100");
+  EXPECT_EQ(resolved("gfx1100").gpu.warpSize, 32);
+  EXPECT_EQ(resolved("gfx942").kind, TargetKind::Amdgpu);
+  // Every architecture has a product that stands for it, and every product an architecture.
+  for (const GpuArchitecture &row : gpuArchitectures())
+    EXPECT_EQ(resolved(row.name).machine.architecture, row.name);
+  for (const GpuMachine &row : gpuMachines())
+    EXPECT_NE(findGpuArchitecture(row.architecture), nullptr) << row.name;
+}
+
+TEST(TargetNames, UnknownGpusListTheKnown) {
+  EXPECT_NE(helpOf("sm_70").find("sm_80, sm_89, sm_90a, sm_100a, gfx90a"), std::string::npos);
+  EXPECT_NE(helpOf("sm_90").find("sm_90a"), std::string::npos);
+  EXPECT_NE(helpOf("gfx906:mi60").find("gfx942"), std::string::npos);
+  EXPECT_EQ(helpOf("sm_90a:a100"), "known are h100, h200");
+  EXPECT_EQ(helpOf("sm_90a:"), "known are h100, h200");
+  EXPECT_EQ(helpOf("H200"), "write sm_90a:h200");
+  EXPECT_NE(helpOf("sm_80+avx2").find("sm_80"), std::string::npos);
+}
+
+TEST(TargetNames, AttributesKeepGpus) {
+  mlir::MLIRContext context;
+  mlir::OwningOpRef<mlir::ModuleOp> module = mlir::ModuleOp::create(mlir::UnknownLoc::get(&context));
+  for (const char *name : {"sm_89:rtx4090", "gfx950", "sm_100a"}) {
+    setTarget(*module, resolved(name));
+    EXPECT_EQ(getTarget(*module), resolved(name));
+  }
+}
+
+TEST(TargetNames, OccupancyIsWhatTheVendorsTablesSay) {
+  const GpuArchitecture &a100 = *findGpuArchitecture("sm_80"), &mi300 = *findGpuArchitecture("gfx942");
+  EXPECT_EQ(residentBlocks(a100, {256, 32, 0}), 8);        // by threads
+  EXPECT_EQ(residentBlocks(a100, {256, 128, 0}), 2);       // by registers: 4 warps for each of 4 schedulers
+  EXPECT_EQ(residentBlocks(a100, {384, 168, 0}), 1);       // 12 warps at 168 registers
+  EXPECT_EQ(residentBlocks(a100, {128, 64, 80 << 10}), 2); // by shared memory
+  EXPECT_EQ(residentBlocks(a100, {32, 16, 0}), 32);        // by blocks
+  EXPECT_EQ(residentBlocks(a100, {1024, 255, 0}), 0);      // cannot be launched
+  EXPECT_EQ(residentBlocks(a100, {128, 64, 170 << 10}), 0);
+  EXPECT_DOUBLE_EQ(occupancyOf(a100, {256, 128, 0}), 0.25);
+  EXPECT_EQ(residentBlocks(mi300, {256, 128, 0}), 4); // 4 waves a SIMD
+  EXPECT_EQ(residentBlocks(mi300, {256, 512, 0}), 1);
+  EXPECT_EQ(residentBlocks(mi300, {256, 128, 40 << 10}), 1);
+}
