@@ -5,6 +5,7 @@
 
 import os
 import pathlib
+import shutil
 import sys
 
 import lit.formats
@@ -34,7 +35,9 @@ config.substitutions.append(("%root", str(root)))
 if lit_config.params.get("roundtrip"):
     config.substitutions.append((r"\bwhit-opt\b", "whit-opt --verify-roundtrip"))
 
-# Tests that need a feature of this machine say so with REQUIRES: avx2, avx512f, avx512vnni.
+# Tests that need a feature of this machine say so with REQUIRES: avx2, avx512f, avx512vnni; ptxas, NVIDIA's assembler.
+if shutil.which("ptxas") or pathlib.Path("/usr/local/cuda/bin/ptxas").exists():
+    config.available_features.add("ptxas")
 try:
     flags = pathlib.Path("/proc/cpuinfo").read_text().split("flags", 1)[1].split("\n", 1)[0].split()
 except (OSError, IndexError):

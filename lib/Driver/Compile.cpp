@@ -21,7 +21,10 @@
 
 #include "runtime/trust/TrustStore.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/IR/SymbolTable.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -45,11 +48,14 @@ public:
 
 private:
   Exit resolveTargets();
+  Exit checkTargets();
   Exit runPipeline();
   Exit checkPatterns();
   Exit runStage(size_t stage);
   Exit emitShared(size_t number);
   Exit emitText();
+  Exit emitDevice();
+  void noteKernels(const CpuCode &code, mlir::ModuleOp lowered);
   Exit writeText(StringRef path, StringRef text);
   Exit finish();
   void copyForTargets();
@@ -73,11 +79,45 @@ Exit Compiler::resolveTargets() {
     auto target = resolveTarget(text);
     if (!target)
       return console.print(target.takeError());
-    if (none_of(targets,
-                [&](const Target &known) { return known.cpu == target->cpu && known.features == target->features; }))
+    if (none_of(targets, [&](const Target &known) {
+          return known.cpu == target->cpu && known.features == target->features && known.machine == target->machine;
+        }))
       targets.push_back(std::move(*target));
   }
   sortBestFirst(targets);
+  return checkTargets();
+}
+
+/// One module is compiled up to the places of weights, which are those of one kind of machine; at run time a variant is chosen by its
+/// architecture.
+Exit Compiler::checkTargets() {
+  for (const Target &target : targets) {
+    if (target.kind != targets[0].kind)
+      return console.print(fail(Exit::Usage,
+                                "--target: " + targets[0].name + " and " + target.name + " need different weights", "",
+                                "compile once for CPUs, once for NVIDIA and once for AMD"));
+    for (const Target &other : targets)
+      if (target.isGpu() && &target != &other && target.cpu == other.cpu)
+        return console.print(fail(Exit::Usage,
+                                  "--target: " + target.name + " and " + other.name +
+                                      " are one architecture; the code for one runs on both",
+                                  "", "choose one"));
+  }
+  const Target &target = targets[0];
+  bool isNvidia = options.emit == EmitKind::Ptx || options.emit == EmitKind::Cubin;
+  if ((isNvidia && target.kind != TargetKind::Nvptx) ||
+      (options.emit == EmitKind::Hsaco && target.kind != TargetKind::Amdgpu))
+    return console.print(fail(Exit::Usage,
+                              "--emit: " + target.name + " has no " +
+                                  (options.emit == EmitKind::Ptx     ? "PTX"
+                                   : options.emit == EmitKind::Cubin ? "cubin"
+                                                                     : "HSACO"),
+                              "",
+                              isNvidia ? "PTX and cubins are of NVIDIA: add --target=sm_80, or another sm_ architecture"
+                                       : "HSACOs are of AMD: add --target=gfx942, or another gfx architecture"));
+  if (options.simulation && !target.isGpu())
+    return console.print(
+        fail(Exit::Usage, "--simulation: " + target.name + " is no GPU", "", "add for example --target=sm_80"));
   return Exit::Done;
 }
 
@@ -152,8 +192,11 @@ Exit Compiler::runPipeline() {
     if (!module)
       return exit;
     // A module of a later stage was made for a target; another one must be asked for.
-    if (first >= kPerTarget && options.targets.empty() && (*module)->hasAttr("whit.target"))
+    if (first >= kPerTarget && options.targets.empty() && (*module)->hasAttr("whit.target")) {
       targets = {getTarget(*module)};
+      if (Exit refused = checkTargets(); refused != Exit::Done)
+        return refused;
+    }
     // Shared stages see the best target.
     setTarget(*module, targets[0]);
     modules.push_back(std::move(module));
@@ -192,6 +235,8 @@ Exit Compiler::writeText(StringRef path, StringRef text) {
 Exit Compiler::emitText() {
   if (options.emit == EmitKind::Mlir)
     return writeText(options.output, moduleText(*modules[0]));
+  if (targets[0].isGpu())
+    return emitDevice();
   LLVMContext llvmContext;
   auto module = optimizedModule(*modules[0], targets[0], 0, llvmContext);
   if (!module)
@@ -205,14 +250,64 @@ Exit Compiler::emitText() {
   return writeText(options.output, text);
 }
 
+/// The kernels alone; what runs on the CPU is the same for all GPUs.
+Exit Compiler::emitDevice() {
+  const Target &target = targets[0];
+  if (options.emit == EmitKind::Llvm) {
+    LLVMContext llvmContext;
+    auto device = optimizedDeviceModule(*modules[0], target, llvmContext);
+    if (!device)
+      return console.print(device.takeError());
+    std::string text;
+    raw_string_ostream(text) << *device->module;
+    return writeText(options.output, text);
+  }
+  if (options.emit == EmitKind::Assembly) {
+    LLVMContext llvmContext;
+    auto device = optimizedDeviceModule(*modules[0], target, llvmContext);
+    if (!device)
+      return console.print(device.takeError());
+    auto text = deviceAssembly(*device->module, target);
+    return text ? writeText(options.output, *text) : console.print(text.takeError());
+  }
+  auto image = deviceImage(*modules[0], target,
+                           options.emit == EmitKind::Ptx     ? ImageKind::Ptx
+                           : options.emit == EmitKind::Cubin ? ImageKind::Cubin
+                                                             : ImageKind::Hsaco);
+  if (!image)
+    return console.print(image.takeError());
+  return writeText(options.output, StringRef(reinterpret_cast<const char *>(image->bytes.data()), image->bytes.size()));
+}
+
+void Compiler::noteKernels(const CpuCode &code, mlir::ModuleOp lowered) {
+  mlir::SymbolTableCollection symbols;
+  for (const KernelFacts &kernel : code.device.kernels) {
+    mlir::Location place = lowered.getLoc();
+    for (auto device : lowered.getOps<mlir::gpu::GPUModuleOp>())
+      if (mlir::Operation *function = symbols.lookupSymbolIn(device, mlir::StringAttr::get(context.get(), kernel.name)))
+        place = function->getLoc();
+    mlir::remark::analysis(place, mlir::remark::RemarkOpts::name("kernel").category("emit"))
+        << code.target.cpu + " " + kernel.name + ": " + factsText(kernel);
+    report.kernels.push_back({code.target.cpu, kernel});
+  }
+}
+
 Exit Compiler::emitShared(size_t number) {
   remarks.setStage("emitted");
   Console::Stage progress(console, number, stageCount(), "emitted");
   // Each variant has a module and an LLVM context of its own.
   std::vector<std::future<Expected<CpuCode>>> jobs;
   for (auto [index, target] : enumerate(targets))
-    jobs.push_back(std::async(std::launch::async,
-                              [this, index = index] { return generateCode(*modules[index], targets[index], index); }));
+    jobs.push_back(std::async(std::launch::async, [this, index = index]() -> Expected<CpuCode> {
+      auto code = generateCode(*modules[index], targets[index], index);
+      if (!code || !targets[index].isGpu())
+        return code;
+      auto device = generateDeviceCode(*modules[index], targets[index], options.simulation);
+      if (!device)
+        return device.takeError();
+      code->device = std::move(*device);
+      return code;
+    }));
   std::vector<CpuCode> variants;
   Error error = Error::success();
   for (auto &job : jobs) {
@@ -238,12 +333,19 @@ Exit Compiler::emitShared(size_t number) {
   if (!artifact)
     return console.print(artifact.takeError());
   int64_t functions = 0;
-  for (const CpuCode &code : variants)
+  size_t kernels = 0;
+  for (auto [code, module] : zip_equal(variants, modules)) {
     functions += code.functions;
-  progress.finish(grouped(functions) + " functions, " + sizeText(artifact->codeBytes) + " code, " +
-                  grouped(artifact->weightCount) + " weights of " + sizeText(artifact->weightBytes));
+    kernels += code.device.kernels.size();
+    noteKernels(code, *module);
+  }
+  progress.finish(grouped(functions) + " functions, " + (kernels ? grouped(kernels) + " kernels, " : "") +
+                  sizeText(artifact->codeBytes) + " code, " + grouped(artifact->weightCount) + " weights of " +
+                  sizeText(artifact->weightBytes));
   report.stages.push_back({"emitted", progress.seconds(), size_t(functions)});
   report.artifact = *artifact;
+  if (const std::string &note = variants[0].device.note; !note.empty())
+    console.line(note);
   if (WeightLossTotal total = totalOf(artifact->losses); total.converted)
     console.line(sentenceOf(total));
   std::string why;

@@ -30,6 +30,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
 
   -o FILE                  what to write; OUT.safetensors stands beside OUT.so
   --target=T               host (default), x86-64-v3, znver4 ..., then +feature or -feature; repeat it for several
+                           GPUs: sm_80, sm_90a, gfx942 ..., then :product, for example sm_90a:h200
   --weights=FORMAT[+lowrankR]   quantize float weights, for example to int4_g32; R: rank of a correction in bf16
   --format-map=GLOB=FORMAT,...   formats of single weights, by their name or their node's
   --keep=GLOB              weights that stay as they are
@@ -62,6 +63,8 @@ Looking inside:
   --start-from=STAGE       MODEL is an .mlir file that has passed this stage (default imported)
   --dump-stages=DIR        write DIR/01-imported.mlir, DIR/02-raised.mlir, ...
   --emit=so|mlir|llvm|asm  shared object (default), or text of the last stage, of LLVM IR or of assembly
+  --emit=ptx|cubin|hsaco   the kernels of a GPU as its driver loads them; llvm and asm show them too
+  --simulation             GPU kernels also as LLVM bitcode, which whit-run --device=sim:TARGET runs
   --diagnostics=json       errors and warnings as one JSON object a line
 `-o -` is standard output, which is also the default for text.
 
@@ -156,21 +159,26 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
     return usage("--stop-after=" + options.stopAfter + " comes before --start-from=" + options.startFrom);
   if (hasStop && options.stopAfter != "emitted") {
     if (options.emit != EmitKind::SharedObject && options.emit != EmitKind::Mlir)
-      return usage("--stop-after=" + options.stopAfter + " gives MLIR; LLVM IR and assembly come after all stages");
+      return usage("--stop-after=" + options.stopAfter +
+                   " gives MLIR; LLVM IR, assembly and images come after all stages");
     options.emit = EmitKind::Mlir;
   }
   if (options.emit == EmitKind::Mlir && options.stopAfter == "emitted")
     options.stopAfter = "lowered";
-  if (options.emit == EmitKind::SharedObject) {
-    if (options.output.empty() || options.output == "-")
-      return usage("no output is given; a shared object is not printed", "add -o OUT.so");
-  } else {
+  bool isImage = options.emit == EmitKind::Cubin || options.emit == EmitKind::Hsaco;
+  if ((options.emit == EmitKind::SharedObject || isImage) && (options.output.empty() || options.output == "-"))
+    return isImage ? usage("no output is given; machine code is not printed", "add -o FILE")
+                   : usage("no output is given; a shared object is not printed", "add -o OUT.so");
+  if (options.emit != EmitKind::SharedObject) {
     if (options.output.empty())
       options.output = "-";
     if (options.targets.size() > 1 && stageIndex(options.stopAfter) >= stageIndex("tiled"))
-      return usage("text is printed for one --target; found " + Twine(options.targets.size()));
+      return usage(Twine(isImage ? "an image is made" : "text is printed") + " for one --target; found " +
+                   Twine(options.targets.size()));
     if (options.embedWeights)
       return usage("--embed-weights is for shared objects");
+    if (options.simulation)
+      return usage("--simulation is for shared objects");
   }
   return Error::success();
 }
@@ -248,10 +256,11 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--params", options.params);
   app.add_option("--param-names", options.paramNames);
   app.add_flag("--embed-weights", options.embedWeights);
+  app.add_flag("--simulation", options.simulation);
   auto *stop = app.add_option("--stop-after", options.stopAfter)->check(CLI::IsMember(stageNames()));
   auto *start = app.add_option("--start-from", options.startFrom)->check(CLI::IsMember(starts));
   app.add_option("--dump-stages", options.dumpStages);
-  app.add_option("--emit", emit)->check(CLI::IsMember({"so", "mlir", "llvm", "asm"}));
+  app.add_option("--emit", emit)->check(CLI::IsMember({"so", "mlir", "llvm", "asm", "ptx", "cubin", "hsaco"}));
   auto *explained = app.add_option("--explain", explain);
   app.add_option("--report", options.report);
   app.add_option("--diagnostics", diagnostics)->check(CLI::IsMember({"text", "json"}));
@@ -268,10 +277,13 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   options.keep = join(keep, ",");
   options.formatMap = join(formatMap, ",");
   options.jsonDiagnostics = diagnostics == "json";
-  options.emit = emit == "mlir"   ? EmitKind::Mlir
-                 : emit == "llvm" ? EmitKind::Llvm
-                 : emit == "asm"  ? EmitKind::Assembly
-                                  : EmitKind::SharedObject;
+  options.emit = emit == "mlir"    ? EmitKind::Mlir
+                 : emit == "llvm"  ? EmitKind::Llvm
+                 : emit == "asm"   ? EmitKind::Assembly
+                 : emit == "ptx"   ? EmitKind::Ptx
+                 : emit == "cubin" ? EmitKind::Cubin
+                 : emit == "hsaco" ? EmitKind::Hsaco
+                                   : EmitKind::SharedObject;
   if (explained->count())
     options.explain = explain;
   if (version)

@@ -14,7 +14,7 @@
 
 namespace whit {
 
-enum class EmitKind { SharedObject, Mlir, Llvm, Assembly };
+enum class EmitKind { SharedObject, Mlir, Llvm, Assembly, Ptx, Cubin, Hsaco };
 
 struct CompileOptions {
   std::string model;                ///< .onnx, .mlir of StableHLO, or .mlir of stage `startFrom`
@@ -25,7 +25,7 @@ struct CompileOptions {
   bool kvHadamard = false, requantize = false;
   int64_t context = 2048;
   std::vector<DimBound> dims;
-  bool embedWeights = false;
+  bool embedWeights = false, simulation = false;
   std::string params, paramNames; ///< files that bind the arguments of a StableHLO program
   std::string startFrom = "imported", stopAfter = "emitted";
   std::string dumpStages; ///< folder; empty: none

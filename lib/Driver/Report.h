@@ -8,6 +8,7 @@
 #include "Driver/Dump.h"
 #include "Driver/Options.h"
 #include "Emit/Artifact.h"
+#include "Emit/KernelFacts.h"
 
 #include <optional>
 #include <string>
@@ -21,7 +22,13 @@ struct Report {
     double seconds = 0;
     size_t operations = 0; ///< after the stage; functions of machine code after the last
   };
+  /// What is known of a kernel on a GPU.
+  struct Kernel {
+    std::string target;
+    KernelFacts facts;
+  };
   std::vector<std::string> targets;
+  std::vector<Kernel> kernels;
   std::vector<Stage> stages;
   std::optional<ArtifactResult> artifact;
 

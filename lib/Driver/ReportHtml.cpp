@@ -221,6 +221,22 @@ std::string Report::html(const CompileOptions &options, const std::vector<Remark
     }
     out << "</table>\n";
   }
+  if (!kernels.empty()) {
+    out << "<h2>Kernels</h2>\n<table>\n";
+    tableRow(out, "th",
+             {"kernel", "target", "threads", "registers", "spilled", "shared", "code", "occupancy", "matrix", "load",
+              "shared", "integer", "float"});
+    auto known = [](int64_t value) { return value < 0 ? "" : grouped(value); };
+    for (const auto &[target, facts] : kernels)
+      tableRow(out, "td",
+               {facts.name, target, grouped(facts.threads()), known(facts.registers), known(facts.spills),
+                known(facts.shared), known(facts.code),
+                facts.occupancy < 0 ? "" : formatv("{0:P0}", facts.occupancy).str(),
+                grouped(facts.countOf(InstructionKind::Matrix)), grouped(facts.countOf(InstructionKind::Load)),
+                grouped(facts.countOf(InstructionKind::Shared)), grouped(facts.countOf(InstructionKind::Integer)),
+                grouped(facts.countOf(InstructionKind::Float))});
+    out << "</table>\n";
+  }
   out << "<h2>Stages</h2>\n<table>\n";
   tableRow(out, "th", {"stage", "seconds", "operations"});
   for (const Stage &stage : stages)

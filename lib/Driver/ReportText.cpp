@@ -61,6 +61,8 @@ std::string Report::text(const CompileOptions &options) const {
        sizeText(total.bytesAfter));
   if (total.converted)
     out << sentenceOf(total) << "\n";
+  for (const Kernel &kernel : kernels)
+    out << kernel.target << " " << kernel.facts.name << ": " << factsText(kernel.facts) << "\n";
   return result;
 }
 

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// LLVM's -O3 pipeline with its tables for the exact CPU. Two settings keep results equal between machines: multiplications and additions
-// are never contracted (a fused multiply-add is there only where the pipeline wrote one), and no vector math library is used.
+// LLVM's -O3 pipeline (Backend.h) with its tables for the exact CPU.
 
 #include "Emit/Cpu.h"
 
+#include "Emit/Backend.h"
 #include "Emit/Failure.h"
 #include "Emit/TargetNames.h"
 #include "Whit/Whit.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/GPU/GPUToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/ROCDL/ROCDLToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
-#include "llvm/Analysis/TargetLibraryInfo.h"
-#include "llvm/IR/LegacyPassManager.h"
-#include "llvm/IR/Verifier.h"
-#include "llvm/MC/TargetRegistry.h"
-#include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/SmallVectorMemoryBuffer.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
-#include "llvm/Target/TargetOptions.h"
-#include "llvm/TargetParser/Triple.h"
-#include "llvm/Transforms/IPO/MergeFunctions.h"
 
 #include <mutex>
 
@@ -50,26 +45,14 @@ Expected<std::unique_ptr<TargetMachine>> machineOf(const Target &target) {
     LLVMInitializeX86AsmPrinter();
     LLVMInitializeX86AsmParser();
   });
-  Triple triple(kTriple);
-  std::string why;
-  const llvm::Target *known = TargetRegistry::lookupTarget(triple, why);
-  if (!known)
-    return fail(Exit::Bug, "LLVM has no x86 code generator: " + why);
-  TargetOptions options;
-  options.AllowFPOpFusion = FPOpFusion::Strict;
-  std::unique_ptr<TargetMachine> machine(known->createTargetMachine(triple, target.cpu, codegenFeatures(target),
-                                                                    options, Reloc::PIC_, CodeModel::Small,
-                                                                    CodeGenOptLevel::Aggressive));
-  if (!machine)
-    return fail(Exit::Bug, "LLVM refuses CPU '" + target.cpu + "'");
-  return machine;
+  return createMachine(kTriple, target.cpu, codegenFeatures(target));
 }
 
-/// The functions and globals alone; weights have no meaning for LLVM.
+/// The functions and globals of the CPU alone; weights have no meaning for LLVM, and kernels of a GPU are a module of their own.
 mlir::OwningOpRef<mlir::ModuleOp> codeOf(mlir::ModuleOp lowered) {
   mlir::OwningOpRef<mlir::ModuleOp> code = mlir::ModuleOp::create(lowered.getLoc());
   for (mlir::Operation &op : *lowered.getBody())
-    if (!isa<mlir::whit::WeightOp>(op))
+    if (!isa<mlir::whit::WeightOp, mlir::gpu::GPUModuleOp>(op))
       code->push_back(op.clone());
   return code;
 }
@@ -107,45 +90,14 @@ void setFunctionAttributes(llvm::Module &module, const Target &target, StringRef
       global.setLinkage(GlobalValue::InternalLinkage);
 }
 
-void optimize(llvm::Module &module, TargetMachine &machine) {
-  PipelineTuningOptions tuning;
-  tuning.LoopVectorization = true;
-  tuning.SLPVectorization = true;
-  // Layers of one model are often the same function over other arguments.
-  tuning.MergeFunctions = true;
-  PassBuilder builder(&machine, tuning);
-  LoopAnalysisManager loops;
-  FunctionAnalysisManager functions;
-  CGSCCAnalysisManager components;
-  ModuleAnalysisManager modules;
-  TargetLibraryInfoImpl library(machine.getTargetTriple());
-  functions.registerPass([&] { return TargetLibraryAnalysis(library); });
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(components);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, components, modules);
-  ModulePassManager pipeline;
-  pipeline.addPass(MergeFunctionsPass());
-  pipeline.addPass(builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3));
-  pipeline.run(module, modules);
-}
-
-Expected<SmallVector<char, 0>> generate(llvm::Module &module, TargetMachine &machine, CodeGenFileType type) {
-  SmallVector<char, 0> bytes;
-  raw_svector_ostream out(bytes);
-  legacy::PassManager passes;
-  if (machine.addPassesToEmitFile(passes, out, nullptr, type))
-    return fail(Exit::Bug, "LLVM cannot write this kind of file for x86");
-  passes.run(module);
-  return std::move(bytes);
-}
-
 } // namespace
 
 void registerTranslations(mlir::DialectRegistry &registry) {
   mlir::registerBuiltinDialectTranslation(registry);
   mlir::registerLLVMDialectTranslation(registry);
+  mlir::registerGPUDialectTranslation(registry);
+  mlir::registerNVVMDialectTranslation(registry);
+  mlir::registerROCDLDialectTranslation(registry);
 }
 
 std::string variantSymbol(StringRef function, size_t index) { return (function + "__v" + Twine(index)).str(); }
@@ -167,10 +119,8 @@ Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp lowered, 
   module->setDataLayout((*machine)->createDataLayout());
   module->setPICLevel(PICLevel::BigPIC);
   setFunctionAttributes(*module, target, codegenFeatures(target));
-  std::string problems;
-  raw_string_ostream stream(problems);
-  if (verifyModule(*module, &stream))
-    return fail(Exit::Bug, "the LLVM IR of the lowered module is invalid: " + StringRef(problems).rtrim());
+  if (Error error = verifyIr(*module))
+    return error;
   optimize(*module, **machine);
   module->getFunction(kMain)->setName(variantSymbol("main", index));
   module->getFunction(kSizes)->setName(variantSymbol("main_sizes", index));
@@ -201,13 +151,14 @@ Expected<std::vector<uint8_t>> objectOf(llvm::Module &module, const Target &targ
 
 Expected<CpuCode> generateCode(mlir::ModuleOp lowered, const Target &target, size_t index) {
   LLVMContext context;
-  auto module = optimizedModule(lowered, target, index, context);
+  Target host = hostOf(target);
+  auto module = optimizedModule(lowered, host, index, context);
   if (!module)
     return module.takeError();
-  CpuCode code{target, variantSymbol("main", index), variantSymbol("main_sizes", index), {}, 0};
+  CpuCode code{target, variantSymbol("main", index), variantSymbol("main_sizes", index), {}, 0, {}};
   for (Function &function : **module)
     code.functions += !function.isDeclaration();
-  auto object = objectOf(**module, target);
+  auto object = objectOf(**module, host);
   if (!object)
     return object.takeError();
   code.object = std::move(*object);

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include "Emit/Gpu.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "whit/Target.h"
 #include "llvm/ADT/ArrayRef.h"
@@ -27,12 +28,13 @@ namespace whit {
 /// What optimizedModule and generateCode need in the context; they may then run on several threads.
 void registerTranslations(mlir::DialectRegistry &registry);
 
-/// Machine code of one target.
+/// Machine code of one target. A GPU's: the part that runs on the CPU, which is any x86-64, and images beside it.
 struct CpuCode {
   Target target;
   std::string execute, sizes; ///< exported symbols
   std::vector<uint8_t> object;
   int64_t functions = 0; ///< after optimization
+  GpuCode device;        ///< of GPUs
 };
 
 /// Name of the exported function of variant `index`.
@@ -44,6 +46,7 @@ llvm::Expected<std::unique_ptr<llvm::Module>> optimizedModule(mlir::ModuleOp low
 
 /// Assembly text or an object of an optimized module.
 llvm::Expected<std::string> assemblyText(llvm::Module &module, const Target &target);
+/// An object of the part that runs on the CPU; `device` is left empty.
 llvm::Expected<CpuCode> generateCode(mlir::ModuleOp lowered, const Target &target, size_t index);
 
 /// An object of a module as it is.

@@ -4,6 +4,8 @@
 // through a temporary folder. Undefined symbols are looked at before, where they can be named: an artifact may use the memory functions of
 // libc and the functions of libm, which every process has, and nothing else.
 
+#include "Emit/Link.h"
+
 #include "Emit/Cpu.h"
 #include "Emit/Failure.h"
 #include "Emit/SoftHalf.h"
@@ -108,15 +110,24 @@ Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
     return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") +
                                "; only memcpy, memmove, memset, memcmp and libm are allowed");
 
-  std::vector<std::unique_ptr<MemoryFile>> files;
+  std::vector<std::vector<uint8_t>> halves;
+  std::vector<ArrayRef<uint8_t>> objects;
   for (const CpuCode &code : variants)
-    files.push_back(std::make_unique<MemoryFile>(code.object));
+    objects.push_back(code.object);
   if (needsHalf) {
     auto object = softHalfObject();
     if (!object)
       return object.takeError();
-    files.push_back(std::make_unique<MemoryFile>(*object));
+    halves.push_back(std::move(*object));
+    objects.push_back(halves.back());
   }
+  return linkShared(objects, {"--hash-style=gnu", "-z", "noexecstack", "-z", "now", "-soname", "model.so"});
+}
+
+Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<StringRef> flags) {
+  std::vector<std::unique_ptr<MemoryFile>> files;
+  for (ArrayRef<uint8_t> object : objects)
+    files.push_back(std::make_unique<MemoryFile>(object));
   for (const auto &file : files)
     if (!file->isUsable())
       return fail(Exit::Limit, Twine("cannot hold an object in memory: ") + std::strerror(errno));
@@ -132,20 +143,10 @@ Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
     sys::fs::remove(folder);
   });
 
-  std::vector<std::string> arguments = {"ld.lld",
-                                        "-shared",
-                                        "--hash-style=gnu",
-                                        "--build-id=none",
-                                        "-z",
-                                        "noexecstack",
-                                        "-z",
-                                        "now",
-                                        "--threads=1",
-                                        "--no-undefined-version",
-                                        "-soname",
-                                        "model.so",
-                                        "-o",
-                                        result.str().str()};
+  std::vector<std::string> arguments = {
+      "ld.lld", "-shared", "--build-id=none", "--threads=1", "--no-undefined-version", "-o", result.str().str()};
+  for (StringRef flag : flags)
+    arguments.push_back(flag.str());
   for (const auto &file : files)
     arguments.push_back(file->name());
   std::vector<const char *> pointers;
