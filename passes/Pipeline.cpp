@@ -16,6 +16,7 @@
 #include "mlir/Dialect/Affine/Transforms/Passes.h"
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Linalg/Passes.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Pass/PassManager.h"
@@ -88,7 +89,8 @@ static void tile(OpPassManager &manager, const PipelineOptions &) {
   clean(manager);
 }
 
-static void lower(OpPassManager &manager, const PipelineOptions &) {
+static void lower(OpPassManager &manager, const PipelineOptions &options) {
+  bool isGpu = options.isGpu;
   manager.addPass(createOutlineRegionsPass());
   clean(manager);
   bufferization::OneShotBufferizePassOptions bufferize;
@@ -102,6 +104,9 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
 
   // Kernels, while sizes and tiles are still visible as subviews.
   manager.addNestedPass<func::FuncOp>(createLowerViewsPass());
+  // What blocks of threads share out; the passes below find the rest, for single threads.
+  if (isGpu)
+    manager.addNestedPass<func::FuncOp>(createLowerBlocksPass());
   manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
   manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
   manager.addNestedPass<func::FuncOp>(createLowerAttentionPass());
@@ -110,9 +115,12 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addNestedPass<func::FuncOp>(createLowerElementwisePass());
 
   manager.addPass(createPlanMemoryPass());
-  manager.addPass(createLowerParallelPass());
+  if (isGpu)
+    manager.addNestedPass<func::FuncOp>(createLowerDotPass());
+  manager.addPass(isGpu ? createLowerLaunchesPass() : createLowerParallelPass());
   clean(manager);
-  manager.addNestedPass<func::FuncOp>(createLowerDotPass());
+  if (!isGpu)
+    manager.addNestedPass<func::FuncOp>(createLowerDotPass());
   manager.addPass(createLowerLookupPass());
 
   manager.addPass(createConvertVectorToSCFPass());
@@ -121,6 +129,8 @@ static void lower(OpPassManager &manager, const PipelineOptions &) {
   manager.addPass(createSCFToControlFlowPass());
   clean(manager);
   manager.addPass(createConvertVectorToLLVMPass());
+  if (isGpu)
+    manager.addNestedPass<gpu::GPUModuleOp>(createConvertKernelsPass());
   manager.addPass(createConvertToLLVMPass());
   manager.addPass(createReconcileUnrealizedCastsPass());
   clean(manager);

@@ -26,6 +26,7 @@ struct PipelineOptions {
   std::string kv = "f32";                  ///< format of keys and values: "int8", "int8,uint4_min"
   bool kvHadamard = false;                 ///< multiply keys by a Hadamard matrix before they are quantized
   int64_t context = 2048;                  ///< capacity of caches, in tokens
+  bool isGpu = false;                      ///< kernels and their launches, instead of loops that threads share
   bool requantize = false;                 ///< give formats also to what a GGUF file has quantized
 };
 

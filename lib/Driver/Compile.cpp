@@ -160,12 +160,13 @@ Exit Compiler::runStage(size_t stage) {
   if (name == "encoded")
     if (Exit exit = checkPatterns(); exit != Exit::Done)
       return exit;
-  mlir::whit::PipelineOptions choices{options.weights,    options.formatMap,   options.keep,
-                                      options.quantizer,  options.activations, options.kv,
-                                      options.kvHadamard, options.context,     options.requantize};
+  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,       options.quantizer,
+                                      options.activations, options.kv,        options.kvHadamard, options.context,
+                                      /*isGpu=*/false,     options.requantize};
   for (auto [index, module] : enumerate(modules)) {
     progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
     mlir::PassManager passes(context.get());
+    choices.isGpu = getTarget(*module).isGpu();
     mlir::whit::buildStage(passes, name, choices);
     if (mlir::failed(passes.run(*module))) {
       Exit exit = exitOfStage(stage);

@@ -2,6 +2,7 @@
 //
 // whit-convert-to-llvm: the last pass. Only here is the runtime's calling convention spelled out.
 
+#include "Lower/LLVMPatterns.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
@@ -15,6 +16,7 @@
 #include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
 #include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
 #include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Pass/Pass.h"
 
@@ -25,6 +27,17 @@ namespace mlir::whit {
 
 using namespace mlir;
 using namespace mlir::whit;
+
+void mlir::whit::populateLLVMPatterns(LLVMTypeConverter &converter, RewritePatternSet &patterns) {
+  arith::populateArithToLLVMConversionPatterns(converter, patterns);
+  populateMathToLLVMConversionPatterns(converter, patterns);
+  populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
+  populateFuncToLLVMConversionPatterns(converter, patterns);
+  cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
+  index::populateIndexToLLVMConversionPatterns(converter, patterns);
+  ub::populateUBToLLVMConversionPatterns(converter, patterns);
+  populateVectorToLLVMConversionPatterns(converter, patterns);
+}
 
 namespace {
 LLVM::LLVMPointerType pointerType(OpBuilder &b) { return LLVM::LLVMPointerType::get(b.getContext()); }
@@ -131,26 +144,61 @@ struct LowerObserve : ConvertOpToLLVMPattern<ObserveOp> {
   }
 };
 
+/// context->launch(context, kernel, shape, words, count), with both arrays on the stack.
+struct LowerLaunch : ConvertOpToLLVMPattern<gpu::LaunchFuncOp> {
+  using ConvertOpToLLVMPattern::ConvertOpToLLVMPattern;
+
+  LogicalResult matchAndRewrite(gpu::LaunchFuncOp op, OpAdaptor adaptor,
+                                ConversionPatternRewriter &rewriter) const override {
+    auto kernel = op->getAttrOfType<IntegerAttr>("whit.kernel");
+    if (!kernel)
+      return rewriter.notifyMatchFailure(op, "launch without a place in the table of kernels");
+    Location loc = op.getLoc();
+    Type i32 = rewriter.getI32Type(), i64 = rewriter.getI64Type(), pointer = pointerType(rewriter);
+    auto known = [&](Type type, int64_t value) -> Value {
+      return LLVM::ConstantOp::create(rewriter, loc, type, rewriter.getIntegerAttr(type, value));
+    };
+    auto array = [&](ValueRange words) {
+      auto type = LLVM::LLVMArrayType::get(i64, std::max<size_t>(words.size(), 1));
+      Value memory = onStack(rewriter, loc, type);
+      for (auto [i, word] : llvm::enumerate(words)) {
+        Value at = LLVM::GEPOp::create(rewriter, loc, pointer, type, memory, ArrayRef<LLVM::GEPArg>{0, int32_t(i)});
+        if (isa<LLVM::LLVMPointerType>(word.getType()))
+          word = LLVM::PtrToIntOp::create(rewriter, loc, i64, word);
+        LLVM::StoreOp::create(rewriter, loc, word, at);
+      }
+      return memory;
+    };
+    Value shared = known(i64, 0);
+    Value shape = array({adaptor.getGridSizeX(), adaptor.getGridSizeY(), adaptor.getGridSizeZ(),
+                         adaptor.getBlockSizeX(), adaptor.getBlockSizeY(), adaptor.getBlockSizeZ(), shared});
+    Value words = array(adaptor.getKernelOperands());
+    Value context = contextOf(op);
+    auto type = LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(rewriter.getContext()),
+                                            {pointer, i32, pointer, pointer, i32});
+    LLVM::CallOp::create(rewriter, loc, type,
+                         ValueRange{callback(rewriter, loc, context, 3), context, known(i32, kernel.getInt()), shape,
+                                    words, known(i32, int64_t(adaptor.getKernelOperands().size()))});
+    rewriter.eraseOp(op);
+    return success();
+  }
+};
+
 struct ConvertToLLVMPass : mlir::whit::impl::ConvertToLLVMPassBase<ConvertToLLVMPass> {
   void runOnOperation() override {
     LowerToLLVMOptions options(&getContext());
     LLVMTypeConverter converter(&getContext(), options);
     LLVMConversionTarget target(getContext());
-    target.addLegalOp<ModuleOp, WeightOp>();
+    target.addLegalOp<ModuleOp, WeightOp, gpu::GPUModuleOp>();
+    target.markOpRecursivelyLegal<gpu::GPUModuleOp>(); // converted before, for another machine
     RewritePatternSet patterns(&getContext());
-    patterns.add<LowerParallelCall, LowerObserve>(converter);
-    arith::populateArithToLLVMConversionPatterns(converter, patterns);
-    populateMathToLLVMConversionPatterns(converter, patterns);
-    populateFinalizeMemRefToLLVMConversionPatterns(converter, patterns);
-    populateFuncToLLVMConversionPatterns(converter, patterns);
-    cf::populateControlFlowToLLVMConversionPatterns(converter, patterns);
-    index::populateIndexToLLVMConversionPatterns(converter, patterns);
-    ub::populateUBToLLVMConversionPatterns(converter, patterns);
-    populateVectorToLLVMConversionPatterns(converter, patterns);
+    patterns.add<LowerParallelCall, LowerObserve, LowerLaunch>(converter);
+    populateLLVMPatterns(converter, patterns);
     if (failed(applyFullConversion(getOperation(), target, std::move(patterns))))
       return signalPassFailure();
     getOperation().walk([](LLVM::LLVMFuncOp func) {
-      if (!func.isExternal() && !func.getSymName().starts_with("whit_main"))
+      if (func->getParentOp() == func->getParentOfType<ModuleOp>() && !func.isExternal() &&
+          !func.getSymName().starts_with("whit_main"))
         func.setLinkage(LLVM::Linkage::Internal);
     });
   }

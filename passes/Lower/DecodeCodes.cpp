@@ -59,7 +59,7 @@ void PanelDecoder::lookAhead(Value g, int64_t panels) {
 }
 
 Value PanelDecoder::loadLine(Value panel, Value at) {
-  Value loaded = k.load(k.bytes(::whit::kLineBytes), packed, {panel, at});
+  Value loaded = k.loadColumns(packed, panel, at, 4);
   prefetch(panel, at);
   return k.bitcast(loaded, k.ints());
 }
@@ -165,7 +165,7 @@ Value PanelDecoder::byteOf(const ::whit::FactorPlace &factor, Value g) {
 }
 
 Value PanelDecoder::storedBytes(Value panel, Value offset) {
-  return arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.load(k.bytes(16), packed, {panel, offset}));
+  return arith::ExtUIOp::create(k.b, k.loc, k.ints(), k.loadColumns(packed, panel, offset, 1));
 }
 
 PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
@@ -185,7 +185,7 @@ PanelDecoder::Group PanelDecoder::open(Value panel, Value g) {
 }
 
 Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, const ::whit::IntegerCarrier &carrier) {
-  VectorType bytes = k.bytes(::whit::kLineBytes);
+  VectorType bytes = k.lineBytes();
   if (term().codec.kind == CodecKind::Vector) {
     // The four bytes of all codes of a quad, for one column after another of those that share codes.
     const ::whit::Codec &codec = term().codec;
@@ -257,11 +257,11 @@ Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group
 
 Value PanelDecoder::storedFloats(::whit::ScaleType type, Value panel, Value offset) {
   int64_t each = ::whit::scaleBytes(type);
-  Value stored = k.load(k.bytes(16 * each), packed, {panel, offset});
+  Value stored = k.loadColumns(packed, panel, offset, each);
   if (each == 4)
     return k.bitcast(stored, k.floats());
   if (each == 2)
-    stored = k.bitcast(stored, VectorType::get({16}, k.b.getI16Type()));
+    stored = k.bitcast(stored, VectorType::get({k.lanes}, k.b.getI16Type()));
   return CodeNumbers(k.b, k.loc, k.facts).ofFactor(type, arith::ExtUIOp::create(k.b, k.loc, k.ints(), stored));
 }
 

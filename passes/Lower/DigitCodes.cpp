@@ -74,7 +74,7 @@ static Value carryOf(KernelBuilder &k, Value x, Value y) {
 }
 
 static SmallVector<Value, 8> multiply(KernelBuilder &k, Value line, int64_t radix, int64_t count) {
-  VectorType words = VectorType::get({::whit::kLineBytes / 2}, k.b.getI16Type());
+  VectorType words = VectorType::get({2 * k.lanes}, k.b.getI16Type());
   int64_t numbers = 1;
   for (int64_t i = 0; i < count; ++i)
     numbers *= radix;

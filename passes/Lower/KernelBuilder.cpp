@@ -78,20 +78,28 @@ Value KernelBuilder::loadPair(Value memref, ValueRange indices, int64_t count) {
   return vector::ExtractOp::create(b, loc, bitcast(two, VectorType::get({1}, b.getI32Type())), 0);
 }
 
-Value KernelBuilder::pairs(Value words) { return bitcast(words, VectorType::get({2 * kLanes}, b.getBF16Type())); }
+Value KernelBuilder::pairs(Value words) { return bitcast(words, VectorType::get({2 * lanes}, b.getBF16Type())); }
 
 Value KernelBuilder::pairs(Value first, Value second) {
   return pairs(bitOr(shiftRight(bitcast(first, ints()), 16), bitcast(second, ints())));
 }
 
 Value KernelBuilder::broadcast(Value scalar) {
-  return vector::BroadcastOp::create(b, loc, VectorType::get({kLanes}, scalar.getType()), scalar);
+  return vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, scalar.getType()), scalar);
 }
 
 Value KernelBuilder::load(Value memref, ValueRange indices) { return memref::LoadOp::create(b, loc, memref, indices); }
 
 Value KernelBuilder::load(VectorType type, Value memref, ValueRange indices) {
   return vector::LoadOp::create(b, loc, type, memref, indices);
+}
+
+Value KernelBuilder::loadColumns(Value packed, Value panel, Value offset, int64_t each) {
+  if (column)
+    offset = plus(offset, times(column, each));
+  // One lane is one access, if its bytes are known to lie as those of a number do: every part of a panel starts at a multiple of 16.
+  llvm::MaybeAlign alignment = column ? llvm::MaybeAlign(each) : llvm::MaybeAlign();
+  return vector::LoadOp::create(b, loc, bytes(lanes * each), packed, {panel, offset}, /*nontemporal=*/false, alignment);
 }
 
 void KernelBuilder::store(Value vector, Value memref, ValueRange indices) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Short spellings for what kernels are made of: index arithmetic that folds constants as it goes, vectors of 16 lanes, loops.
+// Short spellings for what kernels are made of: index arithmetic that folds constants as it goes, vectors, loops. A vector has a lane for
+// each of the 16 columns of a panel, or one lane where each thread of a GPU has a column of its own.
 
 #pragma once
 
@@ -16,13 +17,20 @@ public:
   static constexpr int64_t kLanes = 16;
 
   KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts) : b(b), loc(loc), facts(facts) {}
+  /// Vectors of one lane, for `column` of the panels that are read.
+  KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts, Value column)
+      : b(b), loc(loc), facts(facts), lanes(1), column(column) {}
 
   OpBuilder &b;
   Location loc;
   const TargetFacts &facts;
+  const int64_t lanes = kLanes;
+  Value column; ///< of the only lane; null where there are lanes for all
 
-  VectorType floats() { return VectorType::get({kLanes}, b.getF32Type()); }
-  VectorType ints() { return VectorType::get({kLanes}, b.getI32Type()); }
+  VectorType floats() { return VectorType::get({lanes}, b.getF32Type()); }
+  VectorType ints() { return VectorType::get({lanes}, b.getI32Type()); }
+  /// The bytes of all lanes of a line.
+  VectorType lineBytes() { return bytes(4 * lanes); }
   VectorType bytes(int64_t count) { return VectorType::get({count}, b.getI8Type()); }
 
   Value index(int64_t value);
@@ -60,7 +68,7 @@ public:
   Value widen(Value scalar);
   /// Two bf16 numbers of a row as the 32 bits that whit.dot takes; with a count of 1, only the first is read and the other 0.
   Value loadPair(Value memref, ValueRange indices, int64_t count);
-  /// 16 lanes of 32 bits as pairs of bf16.
+  /// Lanes of 32 bits as pairs of bf16.
   Value pairs(Value words);
   /// The upper halves of two vectors of floats, side by side.
   Value pairs(Value first, Value second);
@@ -69,6 +77,8 @@ public:
   Value broadcast(Value scalar);
   Value load(Value memref, ValueRange indices);
   Value load(VectorType type, Value memref, ValueRange indices);
+  /// `each` bytes per lane of what a panel holds for all its columns from byte `offset` on.
+  Value loadColumns(Value packed, Value panel, Value offset, int64_t each);
   void store(Value vector, Value memref, ValueRange indices);
 
   /// for (i = begin; i < end; i += step) values = body(i, values). No loop where it is known to run at most once.

@@ -5,6 +5,7 @@
 
 #include "Lower/LaneBuilder.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -14,6 +15,64 @@
 
 using namespace mlir;
 using namespace mlir::whit;
+
+LaneBuilder::LaneBuilder(Operation *op) : ImplicitLocOpBuilder(op->getLoc(), op), facts(TargetFacts::of(op)) {
+  fused = facts.hasFma();
+  for (auto loop = op->getParentOfType<scf::ForallOp>(); loop; loop = loop->getParentOfType<scf::ForallOp>())
+    if (auto attr = loop->getAttrOfType<IntegerAttr>(kThreads))
+      threads = attr.getInt();
+}
+
+// ---------------------------------------------------------------------------------------------------- blocks of threads
+
+Value LaneBuilder::thread() { return gpu::ThreadIdOp::create(*this, gpu::Dimension::x); }
+Value LaneBuilder::lane() { return rem(thread(), facts.warpSize()); }
+Value LaneBuilder::warp() { return div(thread(), facts.warpSize()); }
+
+void LaneBuilder::barrier() { gpu::BarrierOp::create(*this); }
+
+void LaneBuilder::warpSync() {
+  if (facts.isNvidia()) {
+    Value everybody = arith::ConstantOp::create(*this, getI32IntegerAttr(-1));
+    LLVM::CallIntrinsicOp::create(*this, getStringAttr("llvm.nvvm.bar.warp.sync"), ValueRange(everybody));
+    return;
+  }
+  // The lanes of a wave run in step, and its accesses to shared memory in order: only the compiler must not move them.
+  LLVM::FenceOp::create(*this, LLVM::AtomicOrdering::acq_rel, "wavefront");
+  LLVM::CallIntrinsicOp::create(*this, getStringAttr("llvm.amdgcn.wave.barrier"), ValueRange());
+}
+
+void LaneBuilder::forThreads(Value count, function_ref<void(Value)> body) {
+  Value from = threads ? thread() : index(0);
+  loop(from, count, index(std::max<int64_t>(threads, 1)), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+    body(i);
+    return {};
+  });
+}
+
+void LaneBuilder::forLanes(Value count, function_ref<void(Value)> body) {
+  Value from = threads ? lane() : index(0);
+  loop(from, count, index(threads ? facts.warpSize() : 1), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+    body(i);
+    return {};
+  });
+}
+
+SmallVector<Value> LaneBuilder::delinearize(Value linear, ArrayRef<Value> sizes) {
+  SmallVector<Value> digits(sizes.size());
+  for (int64_t i = int64_t(sizes.size()) - 1; i >= 0; --i) {
+    digits[i] = i ? createOrFold<arith::RemUIOp>(linear, sizes[i]) : linear;
+    linear = i ? createOrFold<arith::DivUIOp>(linear, sizes[i]) : linear;
+  }
+  return digits;
+}
+
+Value LaneBuilder::product(ArrayRef<Value> sizes) {
+  Value all = index(1);
+  for (Value size : sizes)
+    all = mul(all, size);
+  return all;
+}
 
 // ---------------------------------------------------------------------------------------------------- scalars
 
@@ -91,6 +150,13 @@ void LaneBuilder::loop(Value from, Value to, function_ref<void(Value)> body) {
 }
 
 void LaneBuilder::loops(ArrayRef<Value> sizes, function_ref<void(ValueRange)> body) {
+  if (threads)
+    return loop(warp(), product(sizes), index(warps()), {},
+                [&](Value i, ValueRange) -> SmallVector<Value> {
+                  body(delinearize(i, sizes));
+                  return {};
+                }),
+           void();
   SmallVector<Value> at;
   auto nest = [&](auto &&self) -> void {
     if (at.size() == sizes.size())
@@ -123,6 +189,9 @@ void LaneBuilder::ifThen(Value condition, function_ref<void()> then, function_re
 }
 
 SmallVector<Value> LaneBuilder::lanes(Value size, ValueRange init, LaneBody body, int64_t width) {
+  if (threads && width == kLanes)
+    return loop(lane(), size, index(facts.warpSize()), init,
+                [&](Value at, ValueRange values) { return body(at, nullptr, values); });
   std::optional<int64_t> known = constantOf(size);
   Value whole = mul(div(size, width), width);
   SmallVector<Value> carried(init);
@@ -158,23 +227,33 @@ void LaneBuilder::scratch(ArrayRef<MemRefType> types, function_ref<void(ValueRan
 // ---------------------------------------------------------------------------------------------------- vectors
 
 Value LaneBuilder::splat(Value scalar, int64_t lanes) {
+  if (threads && lanes == kLanes)
+    return scalar;
   return vector::BroadcastOp::create(*this, vectorOf(scalar.getType(), lanes), scalar);
 }
 
 Value LaneBuilder::splat(float value, int64_t lanes) {
+  if (threads && lanes == kLanes)
+    return f32(value);
   return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(getF32Type(), lanes), value));
 }
 
 Value LaneBuilder::splatInt(int64_t value, Type element, int64_t lanes) {
-  Attribute one = getIntegerAttr(element, value);
-  return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(element, lanes), one));
+  TypedAttr one = getIntegerAttr(element, value);
+  if (threads && lanes == kLanes)
+    return arith::ConstantOp::create(*this, one);
+  return arith::ConstantOp::create(*this, DenseElementsAttr::get(vectorOf(element, lanes), Attribute(one)));
 }
 
 Value LaneBuilder::iota(int64_t lanes) {
+  if (threads && lanes == kLanes)
+    return i32(0);
   return arith::ConstantOp::create(*this, getI32VectorAttr(llvm::to_vector(llvm::seq<int32_t>(0, lanes))));
 }
 
 Value LaneBuilder::maskOf(Value count, int64_t lanes) {
+  if (threads && lanes == kLanes)
+    return cmp(arith::CmpIPredicate::sgt, count, index(0));
   if (auto known = constantOf(count)) {
     SmallVector<bool> bits(lanes);
     for (int64_t i = 0; i < lanes; ++i)
@@ -194,6 +273,20 @@ static Value withElement(LaneBuilder &b, Value memref, Type element) {
 static bool isHalf(Type type) { return type.isF16() || type.isBF16(); }
 
 Value LaneBuilder::load(Value memref, ValueRange at, Value mask, int64_t lanes) {
+  if (threads && lanes == kLanes) {
+    if (!mask)
+      return read(memref, at);
+    Type type = cast<MemRefType>(memref.getType()).getElementType();
+    auto guarded = scf::IfOp::create(
+        *this, mask,
+        [&](OpBuilder &b, Location loc) {
+          scf::YieldOp::create(b, loc, memref::LoadOp::create(b, loc, memref, at).getResult());
+        },
+        [&](OpBuilder &b, Location loc) {
+          scf::YieldOp::create(b, loc, arith::ConstantOp::create(b, loc, b.getZeroAttr(type)).getResult());
+        });
+    return guarded.getResult(0);
+  }
   VectorType type = vectorOf(cast<MemRefType>(memref.getType()).getElementType(), lanes);
   if (type.getElementType().isInteger(1)) { // a byte each in memory, a bit each in a vector
     Value bytes = load(withElement(*this, memref, getI8Type()), at, mask, lanes);
@@ -210,6 +303,11 @@ Value LaneBuilder::load(Value memref, ValueRange at, Value mask, int64_t lanes) 
 }
 
 void LaneBuilder::store(Value value, Value memref, ValueRange at, Value mask) {
+  if (!isa<VectorType>(value.getType())) {
+    if (!mask)
+      return write(value, memref, at);
+    return ifThen(mask, [&] { write(value, memref, at); });
+  }
   if (auto type = cast<VectorType>(value.getType()); type.getElementType().isInteger(1)) {
     value = arith::ExtUIOp::create(*this, type.clone(getI8Type()), value);
     memref = withElement(*this, memref, getI8Type());
@@ -248,6 +346,15 @@ Value LaneBuilder::greater(Value a, Value b) { return select(cmp(arith::CmpFPred
 Value LaneBuilder::lesser(Value a, Value b) { return select(cmp(arith::CmpFPredicate::OLT, a, b), a, b); }
 
 Value LaneBuilder::reduce(Value vector, function_ref<Value(Value, Value)> combine) {
+  if (!isa<VectorType>(vector.getType())) {
+    // By halves, so that all lanes get the same bits.
+    for (int64_t distance = facts.warpSize() / 2; distance > 0; distance /= 2) {
+      auto other =
+          gpu::ShuffleOp::create(*this, vector, int32_t(distance), int32_t(facts.warpSize()), gpu::ShuffleMode::XOR);
+      vector = combine(vector, other.getShuffleResult());
+    }
+    return vector;
+  }
   for (int64_t n = cast<VectorType>(vector.getType()).getNumElements() / 2; n >= 1; n /= 2) {
     SmallVector<int64_t> low, high;
     for (int64_t i = 0; i < n; ++i) {

@@ -12,15 +12,16 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace mlir::whit {
+/// On a loop over tiles whose iterations blocks of a GPU run together: how many threads a block has.
+inline constexpr char kThreads[] = "whit.threads";
+
 class LaneBuilder : public ImplicitLocOpBuilder {
 public:
   /// Lanes of every vector. Narrower machines split them; the bits do not change.
   static constexpr int64_t kLanes = 16;
 
   /// Emits before `op`.
-  explicit LaneBuilder(Operation *op) : ImplicitLocOpBuilder(op->getLoc(), op), facts(TargetFacts::of(op)) {
-    fused = facts.hasFma();
-  }
+  explicit LaneBuilder(Operation *op);
 
   using Body = function_ref<SmallVector<Value>(Value index, ValueRange carried)>;
   /// `mask` is null where all lanes are inside.
@@ -29,6 +30,25 @@ public:
   TargetFacts facts;
   /// fma() fuses. Clear it where the bits must not depend on the target.
   bool fused;
+
+  // ------------------------------------------------------------------------------------------------ blocks of threads
+  /// Not 0 inside a loop with kThreads: all threads of a block run what is emitted. The lanes are then those of a warp (wave), each with
+  /// scalars of its own where a vector of kLanes would be; vectors of another width are vectors in every thread.
+  int64_t threads = 0;
+  int64_t warps() const { return threads / facts.warpSize(); }
+  /// This thread's number in the block, its lane and its warp, as index.
+  Value thread();
+  Value lane();
+  Value warp();
+  /// Waits for all threads of the block, or for the lanes of the warp; what they wrote before is seen behind it.
+  void barrier();
+  void warpSync();
+  /// Iterations that do not depend on each other: shared out to the threads of a block, or to the lanes of a warp; a loop elsewhere.
+  void forThreads(Value count, function_ref<void(Value)> body);
+  void forLanes(Value count, function_ref<void(Value)> body);
+  Value product(ArrayRef<Value> sizes);
+  /// Digits of `linear` for loops of these sizes, the last one fastest.
+  SmallVector<Value> delinearize(Value linear, ArrayRef<Value> sizes);
 
   // ------------------------------------------------------------------------------------------------ scalars
   Value index(int64_t value);
@@ -57,7 +77,7 @@ public:
   // ------------------------------------------------------------------------------------------------ control
   SmallVector<Value> loop(Value from, Value to, Value step, ValueRange init, Body body);
   void loop(Value from, Value to, function_ref<void(Value)> body);
-  /// One loop per size, outermost first.
+  /// One loop per size, outermost first; warps share the iterations.
   void loops(ArrayRef<Value> sizes, function_ref<void(ValueRange)> body);
   void ifThen(Value condition, function_ref<void()> then, function_ref<void()> otherwise = nullptr);
   /// Runs over [0, size) in vectors of `width` lanes, the last one masked.
@@ -68,10 +88,14 @@ public:
 
   // ------------------------------------------------------------------------------------------------ vectors
   VectorType vectorOf(Type element, int64_t lanes = kLanes) { return VectorType::get({lanes}, element); }
+  /// What a value of all lanes has for a type.
+  Type lanesOf(Type element, int64_t lanes = kLanes) {
+    return threads && lanes == kLanes ? element : Type(vectorOf(element, lanes));
+  }
   Value splat(Value scalar, int64_t lanes = kLanes);
   Value splat(float value, int64_t lanes = kLanes);
   Value splatInt(int64_t value, Type element, int64_t lanes = kLanes);
-  /// The numbers of the lanes, as i32.
+  /// The numbers of the lanes after the first, as i32.
   Value iota(int64_t lanes = kLanes);
   /// Lanes i < count.
   Value maskOf(Value count, int64_t lanes = kLanes);

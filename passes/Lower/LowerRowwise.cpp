@@ -88,7 +88,7 @@ static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value g
     Value loadMask = inside ? mask : b.maskOf(b.sub(count, at));
     Value x = b.load(op.getX(), with(row, {b.add(begin, at)}), loadMask);
     Value code = encode(x);
-    b.store(arith::TruncIOp::create(b, b.vectorOf(i8), code), codes, with(row, {group, at}), mask);
+    b.store(arith::TruncIOp::create(b, b.lanesOf(i8), code), codes, with(row, {group, at}), mask);
     return {b.add(carried[0], code)};
   })[0];
   Value sum = b.reduce(sums, [&](Value a, Value c) { return b.add(a, c); });
@@ -120,11 +120,11 @@ static Value roundToFloat8(LaneBuilder &b, Value x) {
   constexpr int32_t dropped = 23 - 3;
   Type i32 = b.getI32Type();
   auto constant = [&](int64_t value) { return b.splatInt(value, i32); };
-  Value bits = arith::BitcastOp::create(b, b.vectorOf(i32), x);
+  Value bits = arith::BitcastOp::create(b, b.lanesOf(i32), x);
   Value last = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(dropped)), constant(1));
   Value nudged = b.add(bits, b.add(last, constant((1 << (dropped - 1)) - 1)));
   Value cut = arith::AndIOp::create(b, nudged, constant(-(int64_t(1) << dropped)));
-  Value normal = arith::BitcastOp::create(b, b.vectorOf(b.getF32Type()), cut);
+  Value normal = arith::BitcastOp::create(b, b.lanesOf(b.getF32Type()), cut);
   // The last digit of a float next to this one is 2^-9.
   Value base = b.splat(0x1.8p14f), small = b.subf(b.addf(x, base), base);
   return b.select(b.cmp(arith::CmpFPredicate::OLT, magnitude(b, x), b.splat(0x1p-6f)), small, normal);
@@ -161,7 +161,7 @@ public:
     column = b.rem(n, ::whit::kPanelColumns);
     if (encoding.isPlain())
       return decodePlain(y, at);
-    b.loop(b.index(0), b.index(place.groups), [&](Value group) { decodeGroup(group, y, at); });
+    b.forLanes(b.index(place.groups), [&](Value group) { decodeGroup(group, y, at); });
   }
 
 private:
@@ -198,7 +198,7 @@ private:
 
   void decodePlain(Value y, ValueRange at) {
     ::whit::ScaleType type = encoding.scaleType();
-    b.loop(b.index(0), b.index(place.k), [&](Value k) {
+    b.forLanes(b.index(place.k), [&](Value k) {
       Value position = b.add(b.mul(b.div(k, place.run), ::whit::kPanelColumns), column);
       Value stored = b.add(b.mul(position, place.run), b.rem(k, place.run));
       b.write(number(type, b.mul(stored, ::whit::scaleBytes(type))), y, with(at, {k}));
@@ -362,7 +362,7 @@ private:
 
 static void lower(LaneBuilder &b, DequantizeOp op) {
   RowDecoder decoder(b, op.getW(), *op.getPlace());
-  b.loop(b.index(0), b.dim(op.getY(), 0), [&](Value n) { decoder.decode(n, op.getY(), {n}); });
+  b.loops({b.dim(op.getY(), 0)}, [&](ValueRange n) { decoder.decode(n[0], op.getY(), n); });
 }
 
 static void lower(LaneBuilder &b, GatherOp op) {
@@ -491,6 +491,12 @@ static void lower(LaneBuilder &b, RotaryOp op) {
           return;
         }
         Value both = b.mul(i, 2);
+        if (b.threads) {
+          auto [first, other] = rotate(b.read(x, element(both)), b.read(x, element(b.add(both, 1))));
+          b.write(first, y, element(both));
+          b.write(other, y, element(b.add(both, 1)));
+          return;
+        }
         Value pairMask = mask ? b.maskOf(b.index(2 * (half % LaneBuilder::kLanes)), 2 * LaneBuilder::kLanes) : Value();
         auto pairs = vector::DeinterleaveOp::create(b, b.load(x, element(both), pairMask, 2 * LaneBuilder::kLanes));
         auto [first, other] = rotate(pairs.getRes1(), pairs.getRes2());

@@ -19,6 +19,8 @@ public:
   bool has(StringRef feature) const { return features.contains(feature); }
   bool isGpu() const { return gpu != nullptr; }
   bool isNvidia() const { return gpu && gpu->kind == ::whit::TargetKind::Nvptx; }
+  /// Threads of a GPU that run in step.
+  int64_t warpSize() const { return gpu ? gpu->warpSize : 1; }
   bool isAmd() const { return gpu && gpu->kind == ::whit::TargetKind::Amdgpu; }
   /// Architecture and product; only of GPUs.
   const ::whit::GpuArchitecture &getGpu() const { return *gpu; }

@@ -2,6 +2,7 @@
 //
 // whit-choose-schedules: the only place where sizes of tiles come from. Everything after it applies what is written here.
 
+#include "Lower/TargetFacts.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
 
@@ -33,6 +34,9 @@ constexpr int64_t kFusedRows = 128;
 constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128;
 /// A tile of a contraction: rows and columns.
 constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
+
+/// On a GPU: rows of tokens for which a block decodes its panels once, panels that its warps share, and rows of a tile that warps share.
+constexpr int64_t kBlockRows = 64, kBlockPanels = 4, kWarpRows = 4;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -85,6 +89,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     model = costModelOf(getOperation());
     if (!model)
       return signalPassFailure();
+    facts = TargetFacts::of(getOperation());
     getOperation().walk([&](RegionOp region) {
       if (!region.getSchedule())
         choose(region);
@@ -100,7 +105,11 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     size_t loops = cast<TilingInterface>(root).getLoopIteratorTypes().size();
     SmallVector<int64_t> tile(loops, 0);
     ::whit::MatmulTile best;
-    if (!matmuls.empty()) {
+    if (facts.isGpu() && !(matmuls.empty() && isa<linalg::LinalgOp>(root))) {
+      tile = tileOfBlock(matmuls.empty() ? root : matmuls.front(), loops);
+      if (!matmuls.empty())
+        best.panels = tile[loops - 1] / ::whit::kPanelColumns;
+    } else if (!matmuls.empty()) {
       best = chooseMatmul(matmuls, ops.size() > 1);
       tile[loops - 1] = best.tileColumns;
       if (loops > 1)
@@ -120,6 +129,33 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     region.setScheduleAttr(schedule);
     for (Operation *matmul : matmuls)
       matmul->setAttr("schedule", schedule);
+  }
+
+  /// What a block of a GPU works on. A launch should have blocks for all units of the GPU, so that panels are not bundled where there are few;
+  /// attention and caches have a tile for each row of a head, which is a thread's work.
+  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops) {
+    SmallVector<int64_t> tile(loops, 0);
+    if (isa<MatmulOp, QuantizedMatmulOp>(root)) {
+      int64_t panels = llvm::divideCeil(workOf(root, 1).n, ::whit::kPanelColumns);
+      int64_t bundled =
+          std::clamp<int64_t>(llvm::bit_floor(uint64_t(panels / facts.getMachine().units)), 1, kBlockPanels);
+      tile[loops - 1] = bundled * ::whit::kPanelColumns;
+      if (loops > 1)
+        tile[loops - 2] = kBlockRows;
+      remark::passed(root->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
+          << llvm::formatv("blocks of {0} rows x {1} columns, {2} of them side by side for {3} units", kBlockRows,
+                           tile[loops - 1], llvm::divideCeil(panels, bundled), facts.getMachine().units)
+                 .str();
+    } else if (isa<AttentionOp>(root)) {
+      tile = {1, 1, 1};
+    } else if (isa<RotaryOp>(root)) {
+      tile = {1, kWarpRows, 0};
+    } else if (loops > 0) {
+      tile[0] = isa<CacheAppendOp>(root) ? 1 : kWarpRows;
+      if (isa<CacheAppendOp>(root) && loops > 1)
+        tile[1] = 1;
+    }
+    return tile;
   }
 
   /// Whether a result stays inside the region. A constant that a reduction starts from is written where its result goes.
@@ -174,5 +210,6 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
   }
 
   const ::whit::CostModel *model = nullptr;
+  TargetFacts facts;
 };
 } // namespace

@@ -6,7 +6,10 @@
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "mlir/Dialect/LLVMIR/ROCDLDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -78,7 +81,9 @@ LogicalResult verifyTiled(Operation *op) {
 }
 
 LogicalResult verifyLowered(Operation *op) {
-  if (isa<ModuleOp, WeightOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+  if (isa<ModuleOp, WeightOp, gpu::GPUModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+    return success();
+  if (op->getParentOfType<gpu::GPUModuleOp>() && isa<NVVM::NVVMDialect, ROCDL::ROCDLDialect>(op->getDialect()))
     return success();
   return op->emitError() << "operation " << op->getName()
                          << " is left after stage 'lowered'; whit-convert-to-llvm should have converted it";

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// whit-lower-blocks: which loops over tiles blocks of threads run together, and the operations that are shared out to single threads.
+
+#include "Lower/MatrixKernel.h"
+#include "Lower/RowViews.h"
+#include "Whit/Whit.h"
+
+#include "runtime/encoding/Place.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/IR/Remarks.h"
+#include "mlir/Pass/Pass.h"
+
+namespace mlir::whit {
+#define GEN_PASS_DEF_LOWERBLOCKSPASS
+#include "Lower/LowerBlocks.h.inc"
+} // namespace mlir::whit
+
+using namespace mlir;
+using namespace mlir::whit;
+
+/// Warps of a block that has no panels to share out.
+static constexpr int64_t kWarps = 4, kMostWarps = 8;
+
+// ---------------------------------------------------------------------------------------------------- operations on elements
+
+static SmallVector<Value> sizesOf(LaneBuilder &b, linalg::LinalgOp op) {
+  SmallVector<Value> sizes;
+  for (Range range : op.createLoopRanges(b, b.getLoc()))
+    sizes.push_back(getValueOrCreateConstantIndexOp(b, b.getLoc(), range.size));
+  return sizes;
+}
+
+/// Elements of the results one by one to the threads, a sum as a loop in its thread.
+static void lower(LaneBuilder &b, linalg::GenericOp op) {
+  SmallVector<Value> sizes = sizesOf(b, op), parallel, reduced, at(sizes.size());
+  SmallVector<unsigned> parallelLoops, reducedLoops;
+  for (auto [i, type] : llvm::enumerate(op.getIteratorTypesArray())) {
+    bool isParallel = type == utils::IteratorType::parallel;
+    (isParallel ? parallelLoops : reducedLoops).push_back(i);
+    (isParallel ? parallel : reduced).push_back(sizes[i]);
+  }
+  auto indicesOf = [&](OpOperand &operand) {
+    SmallVector<Value> indices;
+    SmallVector<OpFoldResult> loops = getAsOpFoldResult(ValueRange(at));
+    AffineMap map = op.getMatchingIndexingMap(&operand);
+    for (AffineExpr expr : map.getResults())
+      indices.push_back(getValueOrCreateConstantIndexOp(
+          b, b.getLoc(),
+          affine::makeComposedFoldedAffineApply(b, b.getLoc(), AffineMap::get(map.getNumDims(), 0, expr), loops)));
+    return indices;
+  };
+  auto element = [&](OpOperand &operand) -> Value {
+    return isa<MemRefType>(operand.get().getType()) ? b.read(operand.get(), indicesOf(operand)) : operand.get();
+  };
+  auto body = [&](ValueRange carried) {
+    IRMapping map;
+    for (OpOperand *input : op.getDpsInputOperands())
+      map.map(op.getMatchingBlockArgument(input), element(*input));
+    for (auto [i, value] : llvm::enumerate(carried))
+      map.map(op.getMatchingBlockArgument(op.getDpsInitOperand(i)), value);
+    for (Operation &inner : op.getBody()->without_terminator()) {
+      if (auto index = dyn_cast<linalg::IndexOp>(inner))
+        map.map(index.getResult(), at[index.getDim()]);
+      else
+        b.clone(inner, map);
+    }
+    return llvm::map_to_vector(op.getBody()->getTerminator()->getOperands(),
+                               [&](Value value) { return map.lookupOrDefault(value); });
+  };
+  b.forThreads(b.product(parallel), [&](Value linear) {
+    for (auto [loop, index] : llvm::zip_equal(parallelLoops, b.delinearize(linear, parallel)))
+      at[loop] = index;
+    for (unsigned loop : reducedLoops)
+      at[loop] = b.index(0); // results do not depend on it
+    SmallVector<Value> results;
+    SmallVector<SmallVector<Value>> destinations;
+    for (OpOperand &init : op.getDpsInitsMutable()) {
+      destinations.push_back(indicesOf(init));
+      bool isRead = !reducedLoops.empty() || !op.getMatchingBlockArgument(&init).use_empty();
+      Type type = getElementTypeOrSelf(init.get().getType());
+      results.push_back(isRead ? b.read(init.get(), destinations.back())
+                               : Value(arith::ConstantOp::create(b, b.getZeroAttr(type))));
+    }
+    auto nest = [&](auto &&self, size_t depth, ValueRange carried) -> SmallVector<Value> {
+      if (depth == reduced.size())
+        return body(carried);
+      return b.loop(b.index(0), reduced[depth], b.index(1), carried, [&](Value i, ValueRange inner) {
+        at[reducedLoops[depth]] = i;
+        return self(self, depth + 1, inner);
+      });
+    };
+    results = nest(nest, 0, results);
+    for (auto [i, init] : llvm::enumerate(op.getDpsInits()))
+      b.write(results[i], init, destinations[i]);
+  });
+}
+
+static void lower(LaneBuilder &b, memref::CopyOp op) {
+  auto type = cast<MemRefType>(op.getTarget().getType());
+  SmallVector<Value> sizes;
+  for (int64_t i = 0; i < type.getRank(); ++i)
+    sizes.push_back(b.dim(type.isDynamicDim(i) ? op.getSource() : op.getTarget(), i));
+  b.forThreads(b.product(sizes), [&](Value linear) {
+    SmallVector<Value> at = b.delinearize(linear, sizes);
+    b.write(b.read(op.getSource(), at), op.getTarget(), at);
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- matmuls
+
+static std::optional<PlaceAttr> placeOf(Operation *op) {
+  if (auto matmul = dyn_cast<MatmulOp>(op))
+    return matmul.getPlace();
+  if (auto matmul = dyn_cast<QuantizedMatmulOp>(op))
+    return matmul.getPlace();
+  return std::nullopt;
+}
+
+static Value resultOf(Operation *op) { return op->getOperand(op->getNumOperands() - 1); }
+
+/// Why the matrix instructions cannot compute it; empty if they can.
+static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
+  std::optional<PlaceAttr> place = placeOf(op);
+  if (!place)
+    return "its weight is not packed";
+  bool bytes = isa<QuantizedMatmulOp>(op);
+  if (!MatrixUnit::find(facts, bytes))
+    return "no matrix instruction of " + std::string(facts.getGpu().name) + (bytes ? " takes bytes" : " takes bf16");
+  for (const ::whit::Term &term : place->getFormat().getEncoding().terms)
+    if (term.codec.kind == ::whit::CodecKind::Vector)
+      return "codes of blocks of rows are not read by single lanes yet";
+  return "";
+}
+
+static void lowerMatmul(LaneBuilder &b, Operation *op) {
+  ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding(), encoding = readPart(stored);
+  ::whit::Place place = readPart(stored, placeOf(op)->solve());
+  KernelBuilder k(b, b.getLoc(), b.facts);
+  if (auto matmul = dyn_cast<MatmulOp>(op)) {
+    const MatrixUnit &unit = *MatrixUnit::find(b.facts, /*bytes=*/false);
+    forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
+      FloatMatrixKernel(b, unit, encoding, place, views[0], matmul.getW(), views[1]).emit();
+    });
+    return;
+  }
+  auto matmul = cast<QuantizedMatmulOp>(op);
+  const MatrixUnit &unit = *MatrixUnit::find(b.facts, /*bytes=*/true);
+  forRowViews(
+      k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
+      [&](ValueRange views) {
+        ByteMatrixKernel(b, unit, encoding, place, views[0], views[1], views[2], matmul.getW(), views[3]).emit();
+      });
+}
+
+// ---------------------------------------------------------------------------------------------------- the pass
+
+namespace {
+struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> {
+  void runOnOperation() override {
+    TargetFacts facts = TargetFacts::of(getOperation());
+    if (!facts.isGpu() || !getOperation()->hasAttr("whit.observed"))
+      return;
+    putInLoops();
+    for (scf::ForallOp loop : llvm::to_vector(getOperation().getOps<scf::ForallOp>()))
+      if (failed(lowerLoop(loop, facts)))
+        return signalPassFailure();
+  }
+
+  static bool computes(Operation &op) {
+    if (isa<scf::ForallOp>(op))
+      return false;
+    return isa<RowwiseOpInterface, linalg::LinalgOp, memref::CopyOp, scf::ForOp, scf::IfOp, memref::StoreOp>(op);
+  }
+
+  /// What stands outside of a parallel loop becomes the only tile of one.
+  void putInLoops() {
+    for (Operation &op : llvm::make_early_inc_range(getOperation().getBody().front()))
+      if (computes(op)) {
+        OpBuilder b(&op);
+        OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+        auto loop = scf::ForallOp::create(b, op.getLoc(), ArrayRef(zero), ArrayRef(one), ArrayRef(one), ValueRange(),
+                                          std::nullopt);
+        op.moveBefore(loop.getBody()->getTerminator());
+      }
+  }
+
+  LogicalResult lowerLoop(scf::ForallOp loop, const TargetFacts &facts) {
+    SmallVector<Operation *> ops;
+    for (Operation &op : loop.getBody()->without_terminator())
+      if (computes(op))
+        ops.push_back(&op);
+    int64_t warps = 0;
+    for (Operation *op : ops) {
+      if (std::string why = whyNotShared(op, facts); !why.empty()) {
+        remark::missed(op->getLoc(), remark::RemarkOpts::name("blocks").category(getArgument()))
+            << "a single thread works on each tile: " + why;
+        return success();
+      }
+      if (placeOf(op)) {
+        int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
+        int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
+        warps = std::max(warps, std::clamp<int64_t>(panels, 1, kMostWarps));
+      }
+    }
+    int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
+    loop->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), threads));
+    for (auto [i, op] : llvm::enumerate(ops)) {
+      LaneBuilder b(op);
+      if (i > 0)
+        b.barrier();
+      if (failed(lowerOp(b, op)))
+        return failure();
+    }
+    return success();
+  }
+
+  static std::string whyNotShared(Operation *op, const TargetFacts &facts) {
+    if (isa<MatmulOp, QuantizedMatmulOp>(op))
+      return whyNotByMatrixUnit(op, facts);
+    if (isa<QuantizeOp, QuantizeFloatOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp,
+            memref::CopyOp>(op))
+      return "";
+    if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op); linalgOp && linalgOp.hasPureBufferSemantics())
+      return "";
+    return (op->getName().getStringRef() + " is not shared out to threads yet").str();
+  }
+
+  /// Operations on rows stay for whit-lower-rowwise.
+  LogicalResult lowerOp(LaneBuilder &b, Operation *op) {
+    if (placeOf(op)) {
+      lowerMatmul(b, op);
+    } else if (auto copy = dyn_cast<memref::CopyOp>(op)) {
+      lower(b, copy);
+    } else if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {
+      IRRewriter rewriter(op);
+      auto generic = dyn_cast<linalg::GenericOp>(op);
+      if (!generic) {
+        FailureOr<linalg::GenericOp> general = linalg::generalizeNamedOp(rewriter, linalgOp);
+        if (failed(general))
+          return op->emitOpError() << "cannot be written as linalg.generic";
+        generic = *general;
+        b.setInsertionPoint(generic);
+      }
+      lower(b, generic);
+      op = generic;
+    } else {
+      return success();
+    }
+    op->erase();
+    return success();
+  }
+};
+} // namespace

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Intrinsics differ in how they take words: one by one, or as vectors.
+
+#include "Lower/MatrixUnit.h"
+
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+
+using namespace mlir;
+using namespace mlir::whit;
+
+static const std::vector<MatrixUnit> &units() {
+  static const std::vector<MatrixUnit> rows = [] {
+    constexpr LaneTerm lane;
+    std::vector<MatrixUnit> rows;
+#define WHIT_MATRIX_UNIT(name, feature, intrinsic, form, product, tokens, depth, row, k, a, b, sumRow, sumToken, sums) \
+  rows.push_back({#name, feature, intrinsic, MatrixUnit::Form::form, MatrixProduct::product, tokens, depth, row, k, a, \
+                  b, sumRow, sumToken, sums});
+#include "Lower/MatrixUnits.def"
+    return rows;
+  }();
+  return rows;
+}
+
+const MatrixUnit *MatrixUnit::find(const TargetFacts &facts, bool bytes) {
+  const MatrixUnit *found = nullptr;
+  for (const MatrixUnit &unit : units())
+    if (facts.has(unit.feature) && bytes == (unit.product != MatrixProduct::Bfloat))
+      found = &unit;
+  return found;
+}
+
+Value LaneTerm::emit(LaneBuilder &b, Value lane) const {
+  if (times == 0)
+    return b.index(0);
+  Value term = divide == 1 ? lane : b.div(lane, divide);
+  if (modulo)
+    term = b.rem(term, modulo);
+  return times == 1 ? term : b.mul(term, times);
+}
+
+SmallVector<Value> MatrixUnit::emit(LaneBuilder &builder, ValueRange wordsA, ValueRange wordsB, ValueRange sums) const {
+  Type element = sums.front().getType(), i32 = builder.getI32Type();
+  int64_t count = int64_t(sums.size());
+  auto call = [&](Type type, ArrayRef<Value> operands) {
+    return LLVM::CallIntrinsicOp::create(builder, type, builder.getStringAttr(intrinsic), ValueRange(operands))
+        .getResult(0);
+  };
+  if (form == Form::Words) {
+    SmallVector<Value> operands(wordsA);
+    operands.append(wordsB.begin(), wordsB.end());
+    operands.append(sums.begin(), sums.end());
+    auto type = LLVM::LLVMStructType::getLiteral(builder.getContext(), SmallVector<Type>(count, element));
+    Value result = call(type, operands);
+    SmallVector<Value> next;
+    for (int64_t i = 0; i < count; ++i)
+      next.push_back(LLVM::ExtractValueOp::create(builder, result, i));
+    return next;
+  }
+  auto vectorFrom = [&](ValueRange values) -> Value {
+    auto type = VectorType::get({int64_t(values.size())}, values.front().getType());
+    return vector::FromElementsOp::create(builder, type, values);
+  };
+  auto packed = [&](ValueRange words, Type as) -> Value {
+    Value vector = vectorFrom(words);
+    if (auto type = dyn_cast<VectorType>(as))
+      return vector::BitCastOp::create(builder, type, vector);
+    auto one = VectorType::get({1}, as);
+    return vector::ExtractOp::create(builder, vector::BitCastOp::create(builder, one, vector), 0);
+  };
+  auto constant = [&](Type type, int64_t value) -> Value {
+    return LLVM::ConstantOp::create(builder, type, builder.getIntegerAttr(type, value));
+  };
+  int64_t words = int64_t(wordsA.size());
+  Value c = vectorFrom(sums), result;
+  if (form == Form::MfmaHalves || form == Form::MfmaBytes) {
+    Type as = form == Form::MfmaHalves ? Type(VectorType::get({2 * words}, builder.getI16Type()))
+                                       : Type(builder.getIntegerType(32 * words));
+    Value none = constant(i32, 0);
+    result = call(c.getType(), {packed(wordsA, as), packed(wordsB, as), c, none, none, none});
+  } else if (form == Form::WmmaHalves) {
+    Type as = VectorType::get({2 * words}, builder.getI16Type());
+    result = call(c.getType(), {packed(wordsA, as), packed(wordsB, as), c});
+  } else {
+    Type as = VectorType::get({words}, i32), i1 = builder.getI1Type();
+    Value isUnsigned = constant(i1, 0), isSigned = constant(i1, 1);
+    result = call(c.getType(), {isUnsigned, packed(wordsA, as), isSigned, packed(wordsB, as), c, isUnsigned});
+  }
+  SmallVector<Value> next;
+  for (int64_t i = 0; i < count; ++i)
+    next.push_back(vector::ExtractOp::create(builder, result, i));
+  return next;
+}

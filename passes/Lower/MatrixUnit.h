@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The matrix instructions of GPUs, as rows (MatrixUnits.def): which elements a lane holds, and how one is emitted.
+
+#pragma once
+
+#include "Lower/LaneBuilder.h"
+
+#include <optional>
+
+namespace mlir::whit {
+
+/// Part of a number of a lane: lane / divide % modulo * times.
+struct LaneTerm {
+  int64_t divide = 1, modulo = 0, times = 1; ///< modulo 0: none
+
+  constexpr LaneTerm operator/(int64_t by) const { return {divide * by, modulo, times}; }
+  constexpr LaneTerm operator%(int64_t by) const { return {divide, by, times}; }
+  constexpr LaneTerm operator*(int64_t by) const { return {divide, modulo, times * by}; }
+  Value emit(LaneBuilder &b, Value lane) const;
+};
+
+enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes };
+
+struct MatrixUnit {
+  struct Place {
+    int64_t row, other; ///< and k, or token
+  };
+  enum class Form : uint8_t { Words, MfmaHalves, MfmaBytes, WmmaHalves, WmmaBytes };
+
+  StringRef name, feature, intrinsic;
+  Form form;
+  MatrixProduct product;
+  int64_t tokens, depth; ///< columns of B and D; elements of K
+  LaneTerm row, k;
+  SmallVector<Place, 8> a;
+  SmallVector<int64_t, 8> b;
+  LaneTerm sumRow, sumToken;
+  SmallVector<Place, 8> sums;
+
+  static constexpr int64_t kRows = 16;
+  /// Elements of a word.
+  int64_t perWord() const { return product == MatrixProduct::Bfloat ? 2 : 4; }
+
+  /// The unit of a target for bf16 or for bytes; null if there is none.
+  static const MatrixUnit *find(const TargetFacts &facts, bool bytes);
+
+  /// The lane's sums of D from its words of A and B and its sums of C.
+  SmallVector<Value> emit(LaneBuilder &builder, ValueRange wordsA, ValueRange wordsB, ValueRange sums) const;
+};
+
+} // namespace mlir::whit

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks,whit-lower-rowwise))' | FileCheck %s
+// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks))' -o /dev/null --remarks-filter="whit-lower-blocks" 2>&1 \
+// RUN:   | FileCheck %s --check-prefix=REMARK
+
+// The threads of a block share the elements of a tile, its warps the rows; a barrier stands between the two.
+// CHECK-LABEL: func.func @region_0
+// CHECK: scf.forall
+// CHECK: %[[T:.*]] = gpu.thread_id x
+// CHECK: scf.for %{{.*}} = %[[T]] to %{{.*}} step %c128
+// CHECK: arith.mulf
+// CHECK: gpu.barrier
+// CHECK: gpu.thread_id x
+// CHECK: gpu.shuffle xor %{{.*}}, %c16_i32
+// CHECK: gpu.shuffle xor %{{.*}}, %c1_i32
+// CHECK: math.sqrt
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_0(%x: memref<?x64xf32>, %w: memref<64xf32>, %y: memref<?x64xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (4) {
+      %from = memref.subview %x[%i, 0] [4, 64] [1, 1] : memref<?x64xf32> to memref<4x64xf32, strided<[64, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [4, 64] [1, 1] : memref<?x64xf32> to memref<4x64xf32, strided<[64, 1], offset: ?>>
+      %t = memref.alloc() : memref<4x64xf32>
+      linalg.generic {indexing_maps = [affine_map<(a, b) -> (a, b)>, affine_map<(a, b) -> (a, b)>], iterator_types = ["parallel", "parallel"]}
+          ins(%from : memref<4x64xf32, strided<[64, 1], offset: ?>>) outs(%t : memref<4x64xf32>) {
+      ^bb0(%in: f32, %out: f32):
+        %v = arith.mulf %in, %in : f32
+        linalg.yield %v : f32
+      }
+      whit.rms_norm ins(%t, %w : memref<4x64xf32>, memref<64xf32>) outs(%to : memref<4x64xf32, strided<[64, 1], offset: ?>>) epsilon = 1.0e-5
+    }
+    return
+  }
+}
+
+// -----
+
+// Each warp decodes a panel of a weight and multiplies it: 4-bit codes are exact in bf16, an activation of f32 is three numbers of bf16.
+// CHECK-LABEL: func.func @region_1
+// CHECK: memref.alloc() : memref<4x16x{{[0-9]+}}xi32>
+// CHECK: llvm.nvvm.bar.warp.sync
+// CHECK-COUNT-3: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_1(%x: memref<?x64xf32>, %w: memref<4x576xi8>, %y: memref<?x64xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 64] [1, 1] : memref<?x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 64] [1, 1] : memref<?x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x64xf32, strided<[64, 1], offset: ?>>, memref<4x576xi8>)
+        outs(%to : memref<8x64xf32, strided<[64, 1], offset: ?>>) at <<int4_g32>, 64 by 64>
+    }
+    return
+  }
+}
+
+// -----
+
+// Activations of int8 and a wave of 64 lanes: the byte operand is signed, so that 128 times their sum is added again.
+// CHECK-LABEL: func.func @region_2
+// CHECK: arith.xori %{{.*}}, %c-2139062144_i32
+// CHECK: llvm.amdgcn.mfma.i32.16x16x32.i8
+// CHECK: arith.muli %{{.*}}, %c120_i32
+module attributes {whit.target = {cpu = "gfx942", kind = "amdgpu", machine = "mi300x", name = "gfx942", features = "+gfx942,+mfma-bf16,+mfma-s8-k32"}} {
+  func.func @region_2(%c: memref<?x2x32xi8>, %s: memref<?x2xf32>, %u: memref<?x2xi32>, %w: memref<4x576xi8>, %y: memref<?x64xf32>, %n: index, %id: i32)
+      attributes {whit.observed = 5 : i64} {
+    scf.forall (%i) = (0) to (1) step (1) {
+      whit.quantized_matmul ins(%c, %s, %u, %w : memref<?x2x32xi8>, memref<?x2xf32>, memref<?x2xi32>, memref<4x576xi8>)
+        outs(%y : memref<?x64xf32>) at <<int4_g32>, 64 by 64>
+    }
+    return
+  }
+}
+
+// -----
+
+// What is not shared out is one thread's work on each tile, and the user is told.
+// REMARK: a single thread works on each tile: whit.cache_append is not shared out to threads yet
+// CHECK-LABEL: func.func @region_3
+// CHECK-NOT: whit.threads
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_3(%x: memref<1x?x2x8xf32>, %start: memref<1xi32>, %y: memref<1x2x?x8xf32>, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (1) step (1) {
+      whit.cache_append ins(%x : memref<1x?x2x8xf32>) from %start : memref<1xi32> outs(%y : memref<1x2x?x8xf32>)
+    }
+    return
+  }
+}
