@@ -5,7 +5,7 @@
 
 #include "Register.h"
 
-#include "CostModel/Analytic.h"
+#include "CostModel/Models.h"
 #include "Passes.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
@@ -93,6 +93,17 @@ static void registerInterfaces(DialectRegistry &registry) {
   vector::registerValueBoundsOpInterfaceExternalModels(registry);
 }
 
+static const ::whit::CostModel &costModelFor(DictionaryAttr target) {
+  auto text = [&](StringRef key) {
+    auto found = target ? target.getAs<StringAttr>(key) : StringAttr();
+    return found ? found.getValue() : StringRef();
+  };
+  if (!text("kind").empty())
+    if (const ::whit::CostModel *model = ::whit::gpuCostModel(text("cpu"), text("machine")))
+      return *model;
+  return ::whit::cpuCostModel();
+}
+
 void ::whit::registerDialects(DialectRegistry &registry) {
   registry.insert<affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect,
                   cf::ControlFlowDialect, func::FuncDialect, gpu::GPUDialect, index::IndexDialect,
@@ -103,7 +114,7 @@ void ::whit::registerDialects(DialectRegistry &registry) {
                   mlir::stablehlo::ShardyDialect>();
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
-    dialect->addInterface<mlir::whit::CostModelInterface>(std::make_shared<::whit::AnalyticCostModel>());
+    dialect->addInterface<mlir::whit::CostModelInterface>(costModelFor);
   });
   registerInterfaces(registry);
 }

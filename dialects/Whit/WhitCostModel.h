@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Where passes find the cost model: attached to the dialect by lib/Register.cpp, so that no pass knows which one it is.
+// Where passes find the cost model: attached to the dialect by lib/Register.cpp, so that no pass knows which one it is. It is that of the
+// module's target.
 
 #pragma once
 
@@ -11,13 +12,18 @@ namespace mlir::whit {
 
 class CostModelInterface : public DialectInterface::Base<CostModelInterface> {
 public:
-  CostModelInterface(Dialect *dialect, std::shared_ptr<const ::whit::CostModel> model)
-      : Base(dialect), model(std::move(model)) {}
+  /// Gives the model of a module's `whit.target`, which may be null; models live as long as the program.
+  using Find = const ::whit::CostModel &(*)(DictionaryAttr target);
 
-  const ::whit::CostModel &get() const { return *model; }
+  CostModelInterface(Dialect *dialect, Find find) : Base(dialect), find(find) {}
+
+  const ::whit::CostModel &get(Operation *op) const {
+    auto module = isa<ModuleOp>(op) ? cast<ModuleOp>(op) : op->getParentOfType<ModuleOp>();
+    return find(module ? module->getAttrOfType<DictionaryAttr>("whit.target") : DictionaryAttr());
+  }
 
 private:
-  std::shared_ptr<const ::whit::CostModel> model;
+  Find find;
 };
 
 /// What multiplies in a matmul.
@@ -28,7 +34,7 @@ inline ::whit::Products productsOf(Operation *matmul) {
   return x.getElementType().isBF16() ? ::whit::Products::Bfloat : ::whit::Products::Float;
 }
 
-/// The model of this context, or null after an error on `op`: a tool that runs passes must register one.
+/// The model of the module's target, or null after an error on `op`: a tool that runs passes must register one.
 inline const ::whit::CostModel *costModelOf(Operation *op) {
   auto *dialect = op->getContext()->getLoadedDialect<WhitDialect>();
   auto *interface = dialect ? dialect->getRegisteredInterface<CostModelInterface>() : nullptr;
@@ -36,7 +42,7 @@ inline const ::whit::CostModel *costModelOf(Operation *op) {
     op->emitError() << "no cost model is registered; register the dialects with whit::registerAll";
     return nullptr;
   }
-  return &interface->get();
+  return &interface->get(op);
 }
 
 } // namespace mlir::whit

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 
 namespace whit {
 
@@ -40,7 +41,19 @@ struct MatmulTile {
   int64_t tileRows = 0, tileColumns = 0, rows = 1, panels = 1;
 };
 
-/// Predicts seconds on one thread of the target. Implementations are pure and thread-safe.
+/// A matmul kernel of a GPU: the part of the result that a block computes (rows x columns), and how.
+struct GpuTile {
+  int64_t rows = 16, columns = 128;
+  int64_t depth = 64;      ///< of the contraction, in one step of the pipeline
+  int64_t splits = 1;      ///< blocks that share a contraction; their sums are added in a fixed order
+  int32_t warps = 4;       ///< of a block
+  int32_t stages = 1;      ///< of the pipeline in shared memory; 1: loads go to registers
+  int32_t registers = 128; ///< of a thread, estimated
+  int64_t sharedBytes = 0; ///< of a block; 0: what the stages hold
+  bool usesMatrixUnits = true;
+};
+
+/// Predicts seconds on one thread of a CPU, or on a whole GPU. Implementations are pure and thread-safe.
 class CostModel {
 public:
   virtual ~CostModel() = default;
@@ -53,6 +66,12 @@ public:
 
   /// Time of a matmul under a schedule.
   virtual double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const = 0;
+
+  /// Time of a matmul as a kernel of a GPU; infinite if a block does not fit, and on CPUs.
+  virtual double kernelSeconds(const MatmulWork &work, const GpuTile &tile) const {
+    (void)work, (void)tile;
+    return std::numeric_limits<double>::infinity();
+  }
 };
 
 } // namespace whit
