@@ -176,6 +176,7 @@ void setAttributes(llvm::Module &module, ArrayRef<KernelFacts> kernels, const Ta
     function.setLinkage(GlobalValue::ExternalLinkage);
     function.setCallingConv(isNvidia ? CallingConv::PTX_Kernel : CallingConv::AMDGPU_KERNEL);
     if (isNvidia) {
+      function.removeFnAttr("nvvm.maxntid"); // PTX has one or the other
       function.addFnAttr("nvvm.reqntid", (Twine(x) + "," + Twine(y) + "," + Twine(z)).str());
       continue;
     }

@@ -22,6 +22,7 @@
 // PTX: .reqntid 32
 // PTX: mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32
 // PTX: .visible .entry turn(
+// PTX-NOT: .maxntid
 // PTX: .reqntid 64, 2
 // PTX: st.shared
 // PTX: bar.sync 0
@@ -95,7 +96,7 @@ module attributes {whit.kernels = [{name = "turn"}, {name = "multiply"}],
       %s = llvm.fadd %m, %x : f32
       llvm.return %s : f32
     }
-    llvm.func @turn(%a: !llvm.ptr<1>) attributes {gpu.kernel, gpu.known_block_size = array<i32: 64, 2, 1>, whit.shared_bytes = 1024 : i64} {
+    llvm.func @turn(%a: !llvm.ptr<1>) attributes {gpu.kernel, gpu.known_block_size = array<i32: 64, 2, 1>, nvvm.maxntid = array<i32: 128>, whit.shared_bytes = 1024 : i64} {
       %x = nvvm.read.ptx.sreg.tid.x : i32
       %last = llvm.mlir.constant(63 : i32) : i32
       %base = llvm.mlir.addressof @tile : !llvm.ptr<3>
