@@ -57,7 +57,12 @@ struct ConvertKernelsPass : mlir::whit::impl::ConvertKernelsPassBase<ConvertKern
     }
     populateLLVMPatterns(converter, patterns);
     if (failed(applyPartialConversion(getOperation(), target, std::move(patterns))))
-      signalPassFailure();
+      return signalPassFailure();
+    // Upstream makes of the size of a block its largest one; it is the only one.
+    getOperation().walk([](LLVM::LLVMFuncOp kernel) {
+      if (Attribute size = kernel->removeAttr(NVVM::NVVMDialect::getMaxntidAttrName()))
+        kernel->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), size);
+    });
   }
 };
 } // namespace

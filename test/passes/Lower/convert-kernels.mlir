@@ -3,7 +3,7 @@
 
 // Functions are LLVM's intrinsics, not calls of a library.
 // CHECK-LABEL: gpu.module @kernels
-// CHECK: llvm.func @region_0_tiles(%{{.*}}: !llvm.ptr<1>{{.*}}gpu.kernel{{.*}}nvvm.kernel
+// CHECK: llvm.func @region_0_tiles(%{{.*}}: !llvm.ptr<1>{{.*}}gpu.kernel{{.*}}nvvm.kernel, nvvm.reqntid = array<i32: 128, 1, 1>
 // CHECK: nvvm.read.ptx.sreg.ctaid.x
 // CHECK: llvm.intr.sqrt
 // CHECK-NOT: call @__nv
