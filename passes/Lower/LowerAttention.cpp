@@ -2,6 +2,7 @@
 //
 // whit-lower-attention: the kernel of cache_append, and attention by AttentionKernel.h.
 
+#include "Lower/AttentionBlock.h"
 #include "Lower/AttentionKernel.h"
 #include "Lower/CacheKernel.h"
 
@@ -123,6 +124,19 @@ static LogicalResult lower(LaneBuilder &b, CacheAppendOp op) {
   Cache cache{b, op.getCache()};
   Value fresh = op.getNewTokens(), count = b.dim(fresh, 1), depth = b.dim(fresh, 3);
   std::optional<int64_t> knownDepth = getConstantIntValue(depth);
+  if (b.threads) {
+    b.loops({b.dim(fresh, 0), b.dim(fresh, 1), b.dim(fresh, 2)}, [&](ValueRange at) {
+      Value token = b.add(b.toIndex(b.read(op.getStart(), at[0])), at[1]);
+      Value exists = b.cmp(arith::CmpIPredicate::ult, token, cache.tokens()); // also of one that is negative
+      b.ifThen(exists, [&] {
+        b.forLanes(depth, [&](Value d) {
+          Value feature = convert(b, b.read(fresh, {at[0], at[1], at[2], d}), elementOf(cache.memref));
+          b.write(feature, cache.memref, cache.at(at[0], at[2], token, d));
+        });
+      });
+    });
+    return success();
+  }
   b.loops({b.dim(fresh, 0), b.dim(fresh, 2)}, [&](ValueRange at) {
     Value batch = at[0], head = at[1];
     Value start = b.toIndex(b.read(op.getStart(), batch));
@@ -163,6 +177,10 @@ static LogicalResult lower(LaneBuilder &b, AttentionOp op) {
     if (format && !elementOf(cache).isInteger(8))
       return op.emitOpError() << "has a format and a cache of " << elementOf(cache)
                               << "; run whit-solve-places, which makes it bytes";
+  if (b.threads) {
+    emitAttentionBlock(b, op);
+    return success();
+  }
   std::string choices = emitAttention(b, op);
   remark::passed(op.getLoc(), remark::RemarkOpts::name("tile").category("whit-lower-attention")) << choices;
   return success();

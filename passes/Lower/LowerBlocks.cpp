@@ -2,6 +2,7 @@
 //
 // whit-lower-blocks: which loops over tiles blocks of threads run together, and the operations that are shared out to single threads.
 
+#include "Lower/AttentionBlock.h"
 #include "Lower/MatrixKernel.h"
 #include "Lower/RowViews.h"
 #include "Whit/Whit.h"
@@ -232,12 +233,16 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     if (isa<QuantizeOp, QuantizeFloatOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp,
             memref::CopyOp>(op))
       return "";
+    if (auto attention = dyn_cast<AttentionOp>(op))
+      return whyNotInBlock(attention);
+    if (auto append = dyn_cast<CacheAppendOp>(op); append && !append.getPast() && !append.getFormat())
+      return "";
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op); linalgOp && linalgOp.hasPureBufferSemantics())
       return "";
     return (op->getName().getStringRef() + " is not shared out to threads yet").str();
   }
 
-  /// Operations on rows stay for whit-lower-rowwise.
+  /// Operations on rows, caches and attention stay for their own passes, which share them out where a loop is marked.
   LogicalResult lowerOp(LaneBuilder &b, Operation *op) {
     if (placeOf(op)) {
       lowerMatmul(b, op);

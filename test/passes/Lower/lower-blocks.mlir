@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks,whit-lower-rowwise))' | FileCheck %s
+// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks,whit-lower-rowwise,whit-lower-attention))' | FileCheck %s
 // RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks))' -o /dev/null --remarks-filter="whit-lower-blocks" 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=REMARK
 
@@ -74,13 +74,38 @@ module attributes {whit.target = {cpu = "gfx942", kind = "amdgpu", machine = "mi
 // -----
 
 // What is not shared out is one thread's work on each tile, and the user is told.
-// REMARK: a single thread works on each tile: whit.cache_append is not shared out to threads yet
+// REMARK: a single thread works on each tile: caches in a format are read by single threads yet
 // CHECK-LABEL: func.func @region_3
 // CHECK-NOT: whit.threads
 module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
-  func.func @region_3(%x: memref<1x?x2x8xf32>, %start: memref<1xi32>, %y: memref<1x2x?x8xf32>, %id: i32) attributes {whit.observed = 3 : i64} {
+  func.func @region_3(%q: memref<?x?x3x16xf32>, %k: memref<?x1x?x160xi8>, %v: memref<?x1x?x160xi8>, %start: memref<?xi32>, %first: index,
+                      %y: memref<?x?x3x16xf32>, %id: i32) attributes {whit.observed = 6 : i64} {
     scf.forall (%i) = (0) to (1) step (1) {
-      whit.cache_append ins(%x : memref<1x?x2x8xf32>) from %start : memref<1xi32> outs(%y : memref<1x2x?x8xf32>)
+      whit.attention ins(%q, %k, %v : memref<?x?x3x16xf32>, memref<?x1x?x160xi8>, memref<?x1x?x160xi8>)
+        from %start + %first : memref<?xi32> outs(%y : memref<?x?x3x16xf32>) scale = 0.25 keys <int4_channel> values <int4_channel>
+    }
+    return
+  }
+}
+
+// -----
+
+// Of attention over floats, each lane scores a token, and then adds features of all of them.
+// CHECK-LABEL: func.func @region_4
+// CHECK: memref.alloc() : memref<4x16xf32>
+// CHECK: gpu.barrier
+// CHECK: math.fma
+// CHECK: gpu.shuffle xor
+// CHECK: gpu.shuffle idx
+// CHECK: math.fma
+// CHECK: gpu.barrier
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_4(%q: memref<?x?x3x16xf32>, %k: memref<?x1x?x16xf32>, %v: memref<?x1x?x16xf32>, %start: memref<?xi32>, %first: index,
+                      %y: memref<?x?x3x16xf32>, %id: i32) attributes {whit.observed = 6 : i64} {
+    scf.forall (%i) = (0) to (1) step (1) {
+      whit.attention ins(%q, %k, %v : memref<?x?x3x16xf32>, memref<?x1x?x16xf32>, memref<?x1x?x16xf32>)
+        from %start + %first : memref<?xi32> outs(%y : memref<?x?x3x16xf32>) scale = 0.25
     }
     return
   }

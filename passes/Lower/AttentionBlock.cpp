@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The warps of a block share the tokens that a row sees, a warp's worth at a time: each lane scores a token, then each lane adds up features of
+// all of them. Maximum and sum are kept online ("FlashAttention", 2022), and what the warps found is put together at the end, in the order
+// of the warps ("Flash-Decoding", 2023).
+
+#include "Lower/AttentionBlock.h"
+
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+
+#include <limits>
+
+using namespace mlir;
+using namespace mlir::whit;
+
+static constexpr float kNone = -std::numeric_limits<float>::infinity();
+/// Features of a head that lanes hold in registers.
+static constexpr int64_t kMostFeatures = 8;
+
+static MemRefType typeOf(Value memref) { return cast<MemRefType>(memref.getType()); }
+
+std::string mlir::whit::whyNotInBlock(AttentionOp op) {
+  if (op.getKeyFormat() || op.getValueFormat())
+    return "caches in a format are read by single threads yet";
+  int64_t depth = typeOf(op.getQ()).getDimSize(3);
+  if (ShapedType::isDynamic(depth) || depth > 32 * kMostFeatures)
+    return "heads of more than 256 features, or of an unknown number";
+  return "";
+}
+
+namespace {
+class AttentionBlock {
+public:
+  AttentionBlock(LaneBuilder &b, AttentionOp op) : b(b), op(op), depth(typeOf(op.getQ()).getDimSize(3)) {
+    features = llvm::divideCeil(depth, b.facts.warpSize());
+    isBlocked = typeOf(op.getK()).getRank() == 5;
+  }
+
+  void emit() {
+    Type f32 = b.getF32Type();
+    query = memref::AllocOp::create(b, MemRefType::get({depth}, f32));
+    parts = memref::AllocOp::create(b, MemRefType::get({b.warps(), depth}, f32));
+    maxima = memref::AllocOp::create(b, MemRefType::get({b.warps()}, f32));
+    sums = memref::AllocOp::create(b, MemRefType::get({b.warps()}, f32));
+    Value q = op.getQ();
+    // All threads work on every row.
+    b.loop(b.index(0), b.dim(q, 0), [&](Value batch) {
+      b.loop(b.index(0), b.dim(q, 1),
+             [&](Value row) { b.loop(b.index(0), b.dim(q, 2), [&](Value head) { emitRow(batch, row, head); }); });
+    });
+  }
+
+private:
+  void emitRow(Value batch, Value row, Value head) {
+    int64_t shared = typeOf(op.getQ()).getDimSize(2), kvHeads = typeOf(op.getV()).getDimSize(1);
+    // A tile of one head has the keys that belong to it.
+    Value kvHead = ShapedType::isDynamic(shared) || ShapedType::isDynamic(kvHeads)
+                       ? Value(arith::DivUIOp::create(b, b.mul(head, b.dim(op.getV(), 1)), b.dim(op.getQ(), 2)))
+                       : b.div(b.mul(head, kvHeads), shared);
+    b.barrier(); // the row before has been read
+    b.forThreads(b.index(depth), [&](Value d) { b.write(b.read(op.getQ(), {batch, row, head, d}), query, {d}); });
+    b.barrier();
+
+    Value start = b.toIndex(b.read(op.getStart(), {batch}));
+    Value position = b.add(b.add(start, op.getFirst()), row);
+    Value high = isBlocked ? b.mul(b.dim(op.getK(), 2), LaneBuilder::kLanes) : b.dim(op.getK(), 2);
+    high = b.min(high, b.dim(op.getV(), 2));
+    if (op.getMask())
+      high = b.min(high, b.dim(op.getMask(), 3));
+    if (!op.getBidirectional())
+      high = b.min(high, b.add(position, 1));
+    int64_t warpSize = b.facts.warpSize();
+    Value low = b.index(0);
+    if (op.getWindow())
+      low = b.max(low, b.sub(b.add(position, 1), b.index(op.getWindow())));
+    Value from = b.add(b.mul(b.div(low, warpSize), warpSize), b.mul(b.warp(), warpSize));
+    SmallVector<Value> state{b.f32(kNone), b.f32(0.0f)};
+    state.append(features, b.f32(0.0f));
+    state = b.loop(from, high, b.index(b.warps() * warpSize), state, [&](Value first, ValueRange carried) {
+      return addTokens(batch, row, head, kvHead, first, low, high, carried);
+    });
+    Value warp = b.warp();
+    b.write(state[0], maxima, {warp});
+    b.write(state[1], sums, {warp});
+    forFeatures([&](Value d, int64_t i) { b.write(state[2 + i], parts, {warp, d}); });
+    b.barrier();
+    b.forThreads(b.index(depth), [&](Value d) { join(batch, row, head, d); });
+  }
+
+  /// A lane's features, as far as there are so many.
+  void forFeatures(function_ref<void(Value d, int64_t i)> body) {
+    int64_t warpSize = b.facts.warpSize();
+    Value lane = b.lane();
+    for (int64_t i = 0; i < features; ++i) {
+      Value d = b.add(lane, i * warpSize);
+      if ((i + 1) * warpSize <= depth)
+        body(d, i);
+      else
+        b.ifThen(b.cmp(arith::CmpIPredicate::slt, d, b.index(depth)), [&] { body(d, i); });
+    }
+  }
+
+  Value score(Value batch, Value row, Value head, Value kvHead, Value token) {
+    Value dot = b.loop(b.index(0), b.index(depth), b.index(1), {b.f32(0.0f)}, [&](Value d, ValueRange sum) {
+      SmallVector<Value> at{batch, kvHead, token, d};
+      if (isBlocked)
+        at = {batch, kvHead, b.div(token, LaneBuilder::kLanes), d, b.rem(token, LaneBuilder::kLanes)};
+      return SmallVector<Value>{b.fma(b.read(query, {d}), b.widen(b.read(op.getK(), at)), sum[0])};
+    })[0];
+    Value score = b.mulf(dot, b.f32(op.getScale().convertToFloat()));
+    if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
+      score = b.mulf(b.tanh(b.divf(score, b.f32(cap))), b.f32(cap));
+    if (op.getMask()) {
+      Value at[] = {batch, head, row};
+      SmallVector<Value> from;
+      for (int64_t dim = 0; dim < 3; ++dim)
+        from.push_back(op.maskIsShared(dim) ? b.index(0) : at[dim]);
+      from.push_back(token);
+      score = b.addf(score, b.read(op.getMask(), from));
+    }
+    return score;
+  }
+
+  /// Maximum, sum and features after the tokens from `first` on, one for each lane.
+  SmallVector<Value> addTokens(Value batch, Value row, Value head, Value kvHead, Value first, Value low, Value high,
+                               ValueRange carried) {
+    using Predicate = arith::CmpIPredicate;
+    Value token = b.add(first, b.lane());
+    Value isSeen = arith::AndIOp::create(b, b.cmp(Predicate::slt, token, high), b.cmp(Predicate::sge, token, low));
+    Value clamped = b.min(token, b.sub(high, b.index(1)));
+    Value value = b.select(isSeen, score(batch, row, head, kvHead, clamped), b.f32(kNone));
+    Value now = b.greater(carried[0], b.reduce(value, [&](Value x, Value y) { return b.greater(x, y); }));
+    // What has seen nothing yet subtracts 0, so that its weights are exp(-inf) = 0 and not NaN.
+    Value base = b.select(b.cmp(arith::CmpFPredicate::OEQ, now, b.f32(kNone)), b.f32(0.0f), now);
+    Value factor = b.exp(b.subf(carried[0], base)), weight = b.exp(b.subf(value, base));
+    SmallVector<Value> next{now, b.addf(b.mulf(carried[1], factor), b.sum(weight))};
+    SmallVector<Value> totals;
+    for (int64_t i = 0; i < features; ++i)
+      totals.push_back(b.mulf(carried[2 + i], factor));
+    int64_t warpSize = b.facts.warpSize();
+    Value count = b.min(b.index(warpSize), b.sub(high, first)), lane = b.lane(), width = b.i32(warpSize);
+    totals = b.loop(b.index(0), count, b.index(1), totals, [&](Value i, ValueRange sum) {
+      Value share = gpu::ShuffleOp::create(b, weight, b.toI32(i), width, gpu::ShuffleMode::IDX).getShuffleResult();
+      SmallVector<Value> added;
+      for (int64_t j = 0; j < features; ++j) {
+        // Lanes without a feature read the last one, for nothing.
+        Value d = b.add(lane, j * warpSize);
+        if ((j + 1) * warpSize > depth)
+          d = b.min(d, b.index(depth - 1));
+        added.push_back(b.fma(share, b.widen(b.read(op.getV(), {batch, kvHead, b.add(first, i), d})), sum[j]));
+      }
+      return added;
+    });
+    next.append(totals);
+    return next;
+  }
+
+  /// A feature of the row, of what all warps found.
+  void join(Value batch, Value row, Value head, Value d) {
+    Value largest = b.f32(kNone), sum = b.f32(0.0f), total = b.f32(0.0f);
+    for (int64_t warp = 0; warp < b.warps(); ++warp)
+      largest = b.greater(b.read(maxima, {b.index(warp)}), largest);
+    Value base = b.select(b.cmp(arith::CmpFPredicate::OEQ, largest, b.f32(kNone)), b.f32(0.0f), largest);
+    for (int64_t warp = 0; warp < b.warps(); ++warp) {
+      Value at = b.index(warp), factor = b.exp(b.subf(b.read(maxima, {at}), base));
+      sum = b.fma(b.read(sums, {at}), factor, sum);
+      total = b.fma(b.read(parts, {at, d}), factor, total);
+    }
+    // A row that has seen nothing gives 0.
+    Value nothing = b.cmp(arith::CmpFPredicate::OEQ, sum, b.f32(0.0f));
+    b.write(b.select(nothing, b.f32(0.0f), b.divf(total, sum)), op.getY(), {batch, row, head, d});
+  }
+
+  LaneBuilder &b;
+  AttentionOp op;
+  int64_t depth, features;
+  bool isBlocked;
+  Value query, parts, maxima, sums;
+};
+} // namespace
+
+void mlir::whit::emitAttentionBlock(LaneBuilder &b, AttentionOp op) { AttentionBlock(b, op).emit(); }
