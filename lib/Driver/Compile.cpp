@@ -289,6 +289,10 @@ void Compiler::noteKernels(const CpuCode &code, mlir::ModuleOp lowered) {
         place = function->getLoc();
     mlir::remark::analysis(place, mlir::remark::RemarkOpts::name("kernel").category("emit"))
         << code.target.cpu + " " + kernel.name + ": " + factsText(kernel);
+    if (kernel.spills > 0)
+      mlir::remark::missed(place, mlir::remark::RemarkOpts::name("spill").category("emit"))
+          << code.target.cpu + " " + kernel.name + ": " + std::to_string(kernel.spills) +
+                 " bytes of each thread do not fit in its registers";
     report.kernels.push_back({code.target.cpu, kernel});
   }
 }

@@ -10,7 +10,24 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/BinaryFormat/ELF.h"
 #include "llvm/BinaryFormat/MsgPackDocument.h"
+#include "llvm/MC/MCAsmBackend.h"
+#include "llvm/MC/MCAsmInfo.h"
+#include "llvm/MC/MCCodeEmitter.h"
+#include "llvm/MC/MCContext.h"
+#include "llvm/MC/MCInstrInfo.h"
+#include "llvm/MC/MCObjectFileInfo.h"
+#include "llvm/MC/MCObjectWriter.h"
+#include "llvm/MC/MCParser/MCAsmParser.h"
+#include "llvm/MC/MCParser/MCTargetAsmParser.h"
+#include "llvm/MC/MCRegisterInfo.h"
+#include "llvm/MC/MCStreamer.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/MCTargetOptions.h"
+#include "llvm/MC/TargetRegistry.h"
 #include "llvm/Object/ELF.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
+#include "llvm/TargetParser/Triple.h"
 
 using namespace llvm;
 
@@ -104,6 +121,45 @@ Error readSymbols(const Elf &elf, StringMap<KernelFacts> &kernels) {
 }
 
 } // namespace
+
+Expected<std::vector<uint8_t>> assembleAmdgpu(StringRef text, StringRef architecture) {
+  Triple triple("amdgcn-amd-amdhsa");
+  std::string why;
+  const llvm::Target *known = TargetRegistry::lookupTarget(triple, why);
+  if (!known)
+    return fail(Exit::Bug, "LLVM has no assembler for AMD GPUs: " + why);
+  MCTargetOptions options;
+  std::unique_ptr<MCRegisterInfo> registers(known->createMCRegInfo(triple));
+  std::unique_ptr<MCAsmInfo> syntax(known->createMCAsmInfo(*registers, triple, options));
+  std::unique_ptr<MCSubtargetInfo> subtarget(known->createMCSubtargetInfo(triple, architecture, ""));
+  std::unique_ptr<MCInstrInfo> instructions(known->createMCInstrInfo());
+  SourceMgr sources;
+  std::string problems;
+  sources.setDiagHandler(
+      [](const SMDiagnostic &problem, void *texts) {
+        auto &all = *static_cast<std::string *>(texts);
+        if (problem.getKind() == SourceMgr::DK_Error && all.size() < 4000)
+          all += (all.empty() ? "" : "; ") + problem.getMessage().str() + ": " + problem.getLineContents().trim().str();
+      },
+      &problems);
+  sources.AddNewSourceBuffer(MemoryBuffer::getMemBufferCopy(text), SMLoc());
+  MCContext context(triple, syntax.get(), registers.get(), subtarget.get(), &sources, &options);
+  std::unique_ptr<MCObjectFileInfo> sections(known->createMCObjectFileInfo(context, /*PIC=*/true));
+  context.setObjectFileInfo(sections.get());
+  SmallVector<char, 0> bytes;
+  raw_svector_ostream out(bytes);
+  std::unique_ptr<MCAsmBackend> backend(known->createMCAsmBackend(*subtarget, *registers, options));
+  std::unique_ptr<MCObjectWriter> writer = backend->createObjectWriter(out);
+  std::unique_ptr<MCCodeEmitter> emitter(known->createMCCodeEmitter(*instructions, context));
+  std::unique_ptr<MCStreamer> streamer(known->createMCObjectStreamer(
+      triple, context, std::move(backend), std::move(writer), std::move(emitter), *subtarget));
+  std::unique_ptr<MCAsmParser> parser(createMCAsmParser(sources, context, *streamer, *syntax));
+  std::unique_ptr<MCTargetAsmParser> target(known->createMCAsmParser(*subtarget, *parser, *instructions, options));
+  parser->setTargetParser(*target);
+  if (parser->Run(/*NoInitialTextSection=*/false) || context.hadError())
+    return fail(Exit::Bug, "LLVM refuses its own assembly for " + architecture + ": " + problems);
+  return std::vector<uint8_t>(bytes.begin(), bytes.end());
+}
 
 Expected<std::vector<uint8_t>> linkHsaco(ArrayRef<uint8_t> object) { return linkShared({object}, {}); }
 

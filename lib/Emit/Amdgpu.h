@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Code objects of AMD GPUs: an object of LLVM linked to what the driver loads, and the notes in it that say what each kernel takes.
+// Code objects of AMD GPUs: assembly made an object, an object linked to what the driver loads, and the notes in it that say what each kernel takes.
 
 #pragma once
 
@@ -12,6 +12,9 @@
 #include <vector>
 
 namespace whit {
+
+/// An object of assembly text that LLVM wrote: choosing instructions again would take 20 times as long.
+llvm::Expected<std::vector<uint8_t>> assembleAmdgpu(llvm::StringRef text, llvm::StringRef architecture);
 
 /// A HSACO: the object as a shared object.
 llvm::Expected<std::vector<uint8_t>> linkHsaco(llvm::ArrayRef<uint8_t> object);

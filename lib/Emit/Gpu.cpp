@@ -286,18 +286,6 @@ std::vector<uint8_t> bitcodeOf(const llvm::Module &module) {
   return {bytes.begin(), bytes.end()};
 }
 
-/// Code generation changes the module, so each kind of output starts from a copy of it.
-Expected<std::vector<uint8_t>> deviceObject(const llvm::Module &module, const Target &target) {
-  auto machine = machineOf(target);
-  if (!machine)
-    return machine.takeError();
-  std::unique_ptr<llvm::Module> copy = CloneModule(module);
-  auto object = generateChecked(*copy, **machine, CodeGenFileType::ObjectFile);
-  if (!object)
-    return object.takeError();
-  return std::vector<uint8_t>(object->begin(), object->end());
-}
-
 } // namespace
 
 StringRef nameOf(ImageKind kind) {
@@ -343,10 +331,11 @@ Expected<DeviceModule> optimizedDeviceModule(mlir::ModuleOp lowered, const Targe
   return DeviceModule{std::move(module), std::move(*kernels)};
 }
 
-Expected<std::string> deviceAssembly(llvm::Module &module, const Target &target) {
+Expected<std::string> deviceAssembly(const llvm::Module &module, const Target &target) {
   auto machine = machineOf(target);
   if (!machine)
     return machine.takeError();
+  // Code generation changes the module.
   std::unique_ptr<llvm::Module> copy = CloneModule(module);
   auto text = generateChecked(*copy, **machine, CodeGenFileType::AssemblyFile);
   if (!text)
@@ -364,8 +353,11 @@ Expected<GpuImage> deviceImage(mlir::ModuleOp lowered, const Target &target, Ima
     image.bytes = bitcodeOf(*device->module);
     return image;
   }
+  auto text = deviceAssembly(*device->module, target);
+  if (!text)
+    return text.takeError();
   if (kind == ImageKind::Hsaco) {
-    auto object = deviceObject(*device->module, target);
+    auto object = assembleAmdgpu(*text, target.cpu);
     if (!object)
       return object.takeError();
     auto linked = linkHsaco(*object);
@@ -374,9 +366,6 @@ Expected<GpuImage> deviceImage(mlir::ModuleOp lowered, const Target &target, Ima
     image.bytes = std::move(*linked);
     return image;
   }
-  auto text = deviceAssembly(*device->module, target);
-  if (!text)
-    return text.takeError();
   if (kind == ImageKind::Ptx) {
     image.bytes = bytesOf(*text);
     return image;
@@ -416,7 +405,7 @@ Expected<GpuCode> generateDeviceCode(mlir::ModuleOp lowered, const Target &targe
     }
     code.images.push_back({ImageKind::Ptx, target.cpu, bytesOf(*text)});
   } else {
-    auto object = deviceObject(*device->module, target);
+    auto object = assembleAmdgpu(*text, target.cpu);
     if (!object)
       return object.takeError();
     auto facts = readCodeObject(*object);

@@ -49,7 +49,7 @@ llvm::Expected<DeviceModule> optimizedDeviceModule(mlir::ModuleOp lowered, const
                                                    llvm::LLVMContext &context);
 
 /// PTX, or assembly of an AMD GPU.
-llvm::Expected<std::string> deviceAssembly(llvm::Module &module, const Target &target);
+llvm::Expected<std::string> deviceAssembly(const llvm::Module &module, const Target &target);
 
 /// One image of the kernels. A cubin needs ptxas.
 llvm::Expected<GpuImage> deviceImage(mlir::ModuleOp lowered, const Target &target, ImageKind kind);

@@ -75,6 +75,10 @@
 // RUN: whit-run --inspect k.so | FileCheck %s --check-prefix=HOST
 // HOST: gfx942
 
+// RUN: env XDG_CONFIG_HOME=%t whit-compile crowded.mlir --start-from=lowered --target=gfx942 -o k.so --explain --quiet | FileCheck %s --check-prefix=SPILL
+// SPILL: emit: gfx942 crowded: 64 threads, {{[0-9]+}} registers, [[BYTES:[1-9][0-9]*]] bytes spilled, {{[1-9][0-9]+}} bytes stack, 0 bytes shared, {{.*}} local
+// SPILL: - emit: gfx942 crowded: [[BYTES]] bytes of each thread do not fit in its registers
+
 //--- kernels.mlir
 module attributes {whit.kernels = [{name = "turn"}, {name = "multiply"}],
                    whit.arguments = [{name = "workspace", kind = "workspace", dtype = "i8", shape = []}]} {
@@ -182,6 +186,28 @@ module {
       rocdl.barrier
       %w = llvm.load %base : !llvm.ptr<3> -> f32
       llvm.store %w, %a : f32, !llvm.ptr<1>
+      llvm.return
+    }
+  }
+}
+
+//--- crowded.mlir
+module attributes {whit.arguments = [{name = "workspace", kind = "workspace", dtype = "i8", shape = []}]} {
+  llvm.func @whit_main(%context: !llvm.ptr, %arguments: !llvm.ptr) -> i32 {
+    %zero = llvm.mlir.constant(0 : i32) : i32
+    llvm.return %zero : i32
+  }
+  llvm.func @whit_main_sizes(%symbols: !llvm.ptr, %sizes: !llvm.ptr) {
+    llvm.return
+  }
+  gpu.module @kernels {
+    llvm.func @crowded(%a: !llvm.ptr<1>) attributes {gpu.kernel, gpu.known_block_size = array<i32: 64, 1, 1>,
+                                                     passthrough = [["amdgpu-num-vgpr", "16"]]} {
+      %x = rocdl.workitem.id.x : i32
+      %p = llvm.getelementptr %a[%x] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, vector<32xf32>
+      %v = llvm.load volatile %p : !llvm.ptr<1> -> vector<32xf32>
+      rocdl.barrier
+      llvm.store volatile %v, %p : vector<32xf32>, !llvm.ptr<1>
       llvm.return
     }
   }
