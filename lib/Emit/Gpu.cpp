@@ -399,6 +399,7 @@ Expected<GpuCode> generateDeviceCode(mlir::ModuleOp lowered, const Target &targe
       if (!cubin)
         return cubin.takeError();
       found = std::move(cubin->facts);
+      *text = std::move(cubin->ptx);
       code.images.push_back({ImageKind::Cubin, target.cpu, std::move(cubin->bytes)});
     } else {
       code.note = "no ptxas is installed: the artifact holds PTX alone, which the driver compiles when it is loaded";

@@ -46,22 +46,7 @@ Error readCode(Cubin &cubin) {
   return Error::success();
 }
 
-} // namespace
-
-std::optional<std::string> findPtxas() {
-  if (auto named = sys::Process::GetEnv("WHIT_PTXAS")) {
-    if (named->empty())
-      return std::nullopt;
-    return *named;
-  }
-  if (auto found = sys::findProgramByName("ptxas"))
-    return *found;
-  if (auto found = sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"}))
-    return *found;
-  return std::nullopt;
-}
-
-Expected<Cubin> assemblePtx(const std::string &ptxas, StringRef ptx, StringRef architecture) {
+Expected<Cubin> runPtxas(const std::string &ptxas, StringRef ptx, StringRef architecture) {
   SmallString<128> folder;
   if (std::error_code code = sys::fs::createUniqueDirectory("whit-ptxas", folder))
     return cannotWrite(code);
@@ -118,10 +103,68 @@ Expected<Cubin> assemblePtx(const std::string &ptxas, StringRef ptx, StringRef a
   if (!cubin)
     return fail(Exit::Files, "cannot read what ptxas wrote: " + cubin.getError().message(), result);
   StringRef bytes = (*cubin)->getBuffer();
-  Cubin made{std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()), parsePtxasOutput(text)};
+  Cubin made{std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()), ptx.str(), parsePtxasOutput(text)};
   if (Error error = readCode(made))
     return error;
   return made;
+}
+
+int64_t spillsOf(const Cubin &cubin) {
+  int64_t bytes = 0;
+  for (const auto &entry : cubin.facts)
+    bytes += std::max<int64_t>(entry.second.spills, 0);
+  return bytes;
+}
+
+} // namespace
+
+std::optional<std::string> findPtxas() {
+  if (auto named = sys::Process::GetEnv("WHIT_PTXAS")) {
+    if (named->empty())
+      return std::nullopt;
+    return *named;
+  }
+  if (auto found = sys::findProgramByName("ptxas"))
+    return *found;
+  if (auto found = sys::findProgramByName("ptxas", {"/usr/local/cuda/bin"}))
+    return *found;
+  return std::nullopt;
+}
+
+std::string promiseOneBlock(StringRef ptx, const StringSet<> &kernels) {
+  std::string result;
+  bool chosen = false, asks = false;
+  while (!ptx.empty()) {
+    auto [line, rest] = ptx.split('\n');
+    ptx = rest;
+    if (size_t at = line.find(".entry"); at != StringRef::npos) {
+      StringRef name = line.drop_front(at + 6).ltrim().take_until([](char c) { return c == '(' || isSpace(c); });
+      chosen = kernels.contains(name);
+      asks = false;
+    }
+    asks |= line.starts_with(".minnctapersm") || line.starts_with(".maxnreg");
+    if (chosen && line.starts_with("{")) {
+      if (!asks)
+        result += ".minnctapersm 1\n";
+      chosen = false;
+    }
+    result += line.str() + "\n";
+  }
+  return result;
+}
+
+Expected<Cubin> assemblePtx(const std::string &ptxas, StringRef ptx, StringRef architecture) {
+  auto cubin = runPtxas(ptxas, ptx, architecture);
+  if (!cubin || spillsOf(*cubin) == 0)
+    return cubin;
+  StringSet<> spilling;
+  for (const auto &entry : cubin->facts)
+    if (entry.second.spills > 0)
+      spilling.insert(entry.first());
+  auto again = runPtxas(ptxas, promiseOneBlock(ptx, spilling), architecture);
+  if (!again)
+    return again;
+  return spillsOf(*again) < spillsOf(*cubin) ? std::move(again) : std::move(cubin);
 }
 
 } // namespace whit

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "Emit/KernelFacts.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
@@ -18,13 +19,19 @@ namespace whit {
 /// toolkit.
 std::optional<std::string> findPtxas();
 
-/// What ptxas made of a text, and what it said of the kernels.
+/// What ptxas made of a text, the text as it was in the end, and what it said of the kernels.
 struct Cubin {
   std::vector<uint8_t> bytes;
+  std::string ptx;
   llvm::StringMap<KernelFacts> facts;
 };
 
-/// Runs `ptxas -arch=ARCHITECTURE -v`. What it prints is part of the error.
+/// Runs `ptxas -arch=ARCHITECTURE -v`. What it prints is part of the error. Left to itself, ptxas keeps the registers of some kernels below
+/// what would let three of their warps share a scheduler, and rather moves values to memory; a kernel in which it does that is assembled
+/// again, with the promise that one block of it is enough for a unit.
 llvm::Expected<Cubin> assemblePtx(const std::string &ptxas, llvm::StringRef ptx, llvm::StringRef architecture);
+
+/// The text with `.minnctapersm 1` in those of the kernels that ask for nothing else.
+std::string promiseOneBlock(llvm::StringRef ptx, const llvm::StringSet<> &kernels);
 
 } // namespace whit
