@@ -12,6 +12,7 @@
 #   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests
 #   whit_fuzzers()       test/fuzz/{runtime,compiler}/<Name>.cpp      -> whit-fuzz-<Name>
 
+include(Kernels)
 set(WHIT_COMPILER_INCLUDES
   ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/dialects ${CMAKE_SOURCE_DIR}/passes ${CMAKE_SOURCE_DIR}/lib
   ${CMAKE_BINARY_DIR}/dialects ${CMAKE_BINARY_DIR}/passes ${CMAKE_SOURCE_DIR})
@@ -181,6 +182,7 @@ function(whit_lib)
   whit_sources(sources ${CMAKE_SOURCE_DIR}/lib)
   set(libraries WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json CLI11::CLI11)
   whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust ${libraries})
+  whit_kernels_object()
   whit_shared_library(whit_compiler OF WhitLib WhitPasses WhitDialects WhitTrust WhitEncoding
                       LINK ${libraries} HIDE WhitOnnxProto lldELF lldCommon)
   target_link_libraries(whit_compiler PUBLIC $<BUILD_INTERFACE:WhitMLIR>)

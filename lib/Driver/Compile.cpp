@@ -12,6 +12,7 @@
 #include "Driver/Report.h"
 #include "Emit/Artifact.h"
 #include "Emit/Cpu.h"
+#include "Emit/ExportFiles.h"
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
 #include "Encode/FormatRules.h"
@@ -56,6 +57,7 @@ private:
   Exit emitText();
   Exit emitDevice();
   void noteKernels(const CpuCode &code, mlir::ModuleOp lowered);
+  Exit emitKernels();
   Exit writeText(StringRef path, StringRef text);
   Exit finish();
   void copyForTargets();
@@ -207,7 +209,8 @@ Exit Compiler::runPipeline() {
     progress.finish(grouped(operationCount()) + " operations, " + grouped(weights) + " weights");
     report.stages.push_back({stageNames()[first], progress.seconds(), operationCount()});
   }
-  size_t last = std::min(stageIndex(options.stopAfter), kLowered);
+  // Kernels go their own ways from there.
+  size_t last = options.exportKernels.empty() ? std::min(stageIndex(options.stopAfter), kLowered) : kPerTarget;
   for (size_t stage = first; stage <= last; ++stage) {
     if (stage > first)
       if (Exit failed = runStage(stage); failed != Exit::Done)
@@ -359,6 +362,41 @@ Exit Compiler::emitShared(size_t number) {
   return Exit::Done;
 }
 
+Exit Compiler::emitKernels() {
+  remarks.setStage("emitted");
+  Console::Stage progress(console, kEmitted + 1, stageCount(), "emitted");
+  if (targets[0].isGpu())
+    return console.print(fail(Exit::Usage, "--export-kernels is for CPUs; found --target=" + targets[0].name, "",
+                              "--emit=ptx, cubin or hsaco write the kernels of a GPU"));
+  auto selected = selectKernels(*modules[0], options.exportKernels);
+  if (!selected)
+    return console.print(selected.takeError());
+  for (const std::string &refused : selected->refused)
+    console.warn(refused, options.model, "");
+  if (selected->kernels.empty())
+    return console.print(
+        fail(Exit::Unsupported, "no region that --export-kernels names can stand alone", options.model));
+  auto lower = [&](mlir::ModuleOp module) -> Error {
+    mlir::PassManager passes(context.get());
+    mlir::whit::buildStage(passes, "lowered", {});
+    return mlir::succeeded(passes.run(module)) ? Error::success()
+                                               : fail(Exit::Bug, "an exported kernel cannot be lowered");
+  };
+  auto code = compileKernels(selected->kernels, targets[0], lower);
+  if (!code)
+    return console.print(code.takeError());
+  if (Error error =
+          writeKernels(selected->kernels, *code, targets[0], {options.output, options.model, options.exportAs}))
+    return console.print(std::move(error));
+  size_t regions = 0;
+  for (const ExportedKernel &kernel : selected->kernels)
+    regions += kernel.regions.size();
+  progress.finish(grouped(selected->kernels.size()) + " kernels of " + grouped(regions) + " regions, " +
+                  sizeText(code->shared.size()));
+  report.stages.push_back({"emitted", progress.seconds(), selected->kernels.size()});
+  return Exit::Done;
+}
+
 Exit Compiler::finish() {
   if (options.explain)
     if (Exit exit = writeText(*options.explain, remarks.text()); exit != Exit::Done)
@@ -390,7 +428,9 @@ Exit Compiler::run() {
   });
   if (Exit exit = runPipeline(); exit != Exit::Done)
     return exit;
-  Exit exit = options.emit == EmitKind::SharedObject ? emitShared(kEmitted + 1) : emitText();
+  Exit exit = !options.exportKernels.empty()           ? emitKernels()
+              : options.emit == EmitKind::SharedObject ? emitShared(kEmitted + 1)
+                                                       : emitText();
   return exit == Exit::Done ? finish() : exit;
 }
 

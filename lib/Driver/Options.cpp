@@ -5,6 +5,7 @@
 #include "Driver/Options.h"
 
 #include "Emit/Artifact.h"
+#include "Emit/ExportFiles.h"
 #include "Encode/FormatRules.h"
 #include "Pipeline.h"
 
@@ -45,8 +46,7 @@ constexpr StringLiteral kHelp = R"(whit-compile: compiles a model to a shared ob
   --embed-weights          one file: weights inside OUT.so
   --explain[=FILE]         why each choice was made, as text
   --report=FILE            what each weight cost and lost, stages, times and choices: .html, .txt or .json
-  --quiet                  no progress lines
-  --help-all, --version
+  --quiet                  no progress lines; more flags: --help-all, --version
 
   whit-compile model.onnx -o model.so && whit-run model.so --inspect
 )";
@@ -57,6 +57,11 @@ More about formats:
   --kv-hadamard            spread each key over all its features before it is quantized
   --requantize             --weights and --format-map also for tensors that their .gguf file has quantized
   --param-names=FILE       for .gguf: a JSON object from weights of the model to tensors of the file
+
+Kernels for other programs:
+  --export-kernels=GLOB    write the regions of these names to the folder -o FOLDER: kernels.so with a C function and a
+                           packer of weights each, kernels.h, kernels.json
+  --export-as=KIND,...     c (always; numpy too)
 
 Looking inside:
   --stop-after=STAGE       print the module after a stage: imported raised encoded fused laid-out tiled lowered
@@ -121,6 +126,23 @@ Error checkFormatMap(StringRef map) {
   return Error::success();
 }
 
+Error checkExport(const CompileOptions &options) {
+  if (options.exportKernels.empty())
+    return options.exportAs.empty() ? Error::success()
+                                    : usage("--export-as says how kernels are called; --export-kernels is missing",
+                                            "add for example --export-kernels='*'");
+  for (const std::string &kind : options.exportAs)
+    if (!is_contained(exportKinds(), kind))
+      return usage("--export-as: there is no '" + kind + "'", "kernels are exported as " + join(exportKinds(), ", "));
+  if (options.emit != EmitKind::SharedObject || options.stopAfter != "emitted")
+    return usage("--export-kernels writes a folder; leave out --emit and --stop-after");
+  if (options.targets.size() > 1)
+    return usage("kernels are exported for one --target; found " + Twine(options.targets.size()));
+  if (options.embedWeights)
+    return usage("--embed-weights is for models; exported kernels take weights as arguments");
+  return Error::success();
+}
+
 Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   if (options.model.empty())
     return usage("no model is given");
@@ -165,10 +187,14 @@ Error checkValues(CompileOptions &options, bool hasStart, bool hasStop) {
   }
   if (options.emit == EmitKind::Mlir && options.stopAfter == "emitted")
     options.stopAfter = "lowered";
+  if (Error error = checkExport(options))
+    return error;
   bool isImage = options.emit == EmitKind::Cubin || options.emit == EmitKind::Hsaco;
   if ((options.emit == EmitKind::SharedObject || isImage) && (options.output.empty() || options.output == "-"))
     return isImage ? usage("no output is given; machine code is not printed", "add -o FILE")
-                   : usage("no output is given; a shared object is not printed", "add -o OUT.so");
+           : !options.exportKernels.empty()
+               ? usage("no output is given; kernels go to a folder", "add -o FOLDER")
+               : usage("no output is given; a shared object is not printed", "add -o OUT.so");
   if (options.emit != EmitKind::SharedObject) {
     if (options.output.empty())
       options.output = "-";
@@ -260,6 +286,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   auto *stop = app.add_option("--stop-after", options.stopAfter)->check(CLI::IsMember(stageNames()));
   auto *start = app.add_option("--start-from", options.startFrom)->check(CLI::IsMember(starts));
   app.add_option("--dump-stages", options.dumpStages);
+  app.add_option("--export-kernels", options.exportKernels);
+  app.add_option("--export-as", options.exportAs)->delimiter(',')->allow_extra_args(false);
   app.add_option("--emit", emit)->check(CLI::IsMember({"so", "mlir", "llvm", "asm", "ptx", "cubin", "hsaco"}));
   auto *explained = app.add_option("--explain", explain);
   app.add_option("--report", options.report);

@@ -28,7 +28,9 @@ struct CompileOptions {
   bool embedWeights = false, simulation = false;
   std::string params, paramNames; ///< files that bind the arguments of a StableHLO program
   std::string startFrom = "imported", stopAfter = "emitted";
-  std::string dumpStages; ///< folder; empty: none
+  std::string dumpStages;            ///< folder; empty: none
+  std::string exportKernels;         ///< regions to export, by name; empty: a model is compiled
+  std::vector<std::string> exportAs; ///< ways to call them
   EmitKind emit = EmitKind::SharedObject;
   std::optional<std::string> explain; ///< file; "-" = standard output
   std::string report;

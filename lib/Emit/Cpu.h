@@ -55,4 +55,8 @@ llvm::Expected<std::vector<uint8_t>> objectOf(llvm::Module &module, const Target
 /// A shared object of all variants: byte for byte the same for the same input. It needs nothing but libc's memory functions and libm.
 llvm::Expected<std::vector<uint8_t>> linkCode(llvm::ArrayRef<CpuCode> variants);
 
+/// A shared object of exported kernels and of the code around them, which needs libc and libm. `exported`: the only names it shows.
+llvm::Expected<std::vector<uint8_t>> linkKernels(llvm::ArrayRef<llvm::ArrayRef<uint8_t>> objects,
+                                                 llvm::ArrayRef<std::string> exported);
+
 } // namespace whit

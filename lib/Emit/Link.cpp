@@ -47,12 +47,12 @@ bool isAllowed(StringRef symbol) {
   return symbol.consume_back("f") && is_contained(kMathFunctions, symbol);
 }
 
-/// Names that the objects use and none of them defines.
-Expected<std::vector<std::string>> undefinedSymbols(ArrayRef<CpuCode> variants) {
+/// Names that objects use and do not define.
+Expected<std::vector<std::string>> undefinedSymbols(ArrayRef<ArrayRef<uint8_t>> objects) {
   std::set<std::string> undefined;
-  for (const CpuCode &code : variants) {
-    StringRef bytes(reinterpret_cast<const char *>(code.object.data()), code.object.size());
-    auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, code.execute));
+  for (ArrayRef<uint8_t> code : objects) {
+    StringRef bytes(reinterpret_cast<const char *>(code.data()), code.size());
+    auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, "object"));
     if (!object)
       return object.takeError();
     for (const object::SymbolRef &symbol : (*object)->symbols()) {
@@ -92,36 +92,71 @@ private:
   int descriptor;
 };
 
+/// Adds the conversions that this machine lacks, if they are used; `half` keeps their bytes.
+Error addSoftHalf(ArrayRef<std::string> undefined, std::vector<ArrayRef<uint8_t>> &objects,
+                  std::vector<uint8_t> &half) {
+  if (none_of(undefined, isSoftHalf))
+    return Error::success();
+  auto object = softHalfObject();
+  if (!object)
+    return object.takeError();
+  half = std::move(*object);
+  objects.push_back(half);
+  return Error::success();
+}
+
 } // namespace
 
 Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
-  auto undefined = undefinedSymbols(variants);
-  if (!undefined)
-    return undefined.takeError();
-  std::vector<std::string> foreign;
-  bool needsHalf = false;
-  for (const std::string &symbol : *undefined) {
-    if (isSoftHalf(symbol))
-      needsHalf = true;
-    else if (!isAllowed(symbol))
-      foreign.push_back("'" + symbol + "'");
-  }
-  if (!foreign.empty())
-    return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") +
-                               "; only memcpy, memmove, memset, memcmp and libm are allowed");
-
-  std::vector<std::vector<uint8_t>> halves;
   std::vector<ArrayRef<uint8_t>> objects;
   for (const CpuCode &code : variants)
     objects.push_back(code.object);
-  if (needsHalf) {
-    auto object = softHalfObject();
-    if (!object)
-      return object.takeError();
-    halves.push_back(std::move(*object));
-    objects.push_back(halves.back());
-  }
+  auto undefined = undefinedSymbols(objects);
+  if (!undefined)
+    return undefined.takeError();
+  std::vector<std::string> foreign;
+  for (const std::string &symbol : *undefined)
+    if (!isSoftHalf(symbol) && !isAllowed(symbol))
+      foreign.push_back("'" + symbol + "'");
+  if (!foreign.empty())
+    return fail(Exit::Bug, "compiled code calls " + join(foreign, ", ") +
+                               "; only memcpy, memmove, memset, memcmp and libm are allowed");
+  std::vector<uint8_t> half;
+  if (Error error = addSoftHalf(*undefined, objects, half))
+    return error;
   return linkShared(objects, {"--hash-style=gnu", "-z", "noexecstack", "-z", "now", "-soname", "model.so"});
+}
+
+Expected<std::vector<uint8_t>> linkKernels(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<std::string> exported) {
+  auto undefined = undefinedSymbols(objects);
+  if (!undefined)
+    return undefined.takeError();
+  std::vector<ArrayRef<uint8_t>> all(objects.begin(), objects.end());
+  std::vector<uint8_t> half;
+  if (Error error = addSoftHalf(*undefined, all, half))
+    return error;
+  std::string script = "{ global: " + join(exported, "; ") + "; local: *; };\n";
+  MemoryFile scriptFile(ArrayRef<uint8_t>(reinterpret_cast<const uint8_t *>(script.data()), script.size()));
+  if (!scriptFile.isUsable())
+    return fail(Exit::Limit, Twine("cannot hold the linker's script in memory: ") + std::strerror(errno));
+  // Programs that load the library need not have libm. What it is linked with here has no more than the name.
+  LLVMContext context;
+  llvm::Module nothing("nothing", context);
+  auto empty = objectOf(nothing, Target());
+  if (!empty)
+    return empty.takeError();
+  static constexpr StringRef kLibraries[] = {"libm.so.6", "libc.so.6"};
+  std::vector<std::vector<uint8_t>> libraries(std::size(kLibraries));
+  for (auto [name, library] : zip_equal(kLibraries, libraries)) {
+    auto linked = linkShared({*empty}, {"-soname", name});
+    if (!linked)
+      return linked.takeError();
+    library = std::move(*linked);
+    all.push_back(library);
+  }
+  std::string scriptFlag = "--version-script=" + scriptFile.name();
+  return linkShared(all, {"--hash-style=gnu", "-z", "noexecstack", "-z", "now", "-soname", "kernels.so",
+                          "--no-as-needed", "--gc-sections", "--eh-frame-hdr", "-s", scriptFlag});
 }
 
 Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<StringRef> flags) {

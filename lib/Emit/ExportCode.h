@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The library of exported kernels: machine code of each kernel, constant tables that describe them (include/whit/KernelTable.h), small
+// functions with the names and the arguments that other programs call, and the code behind those (runtime/kernels/), which this program
+// carries as an object.
+
+#pragma once
+
+#include "Emit/ExportRegions.h"
+#include "whit/Target.h"
+
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/Support/Error.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace whit {
+
+/// The name of an exported function, without the kernel's name in front of it.
+std::string packFunction(const ExportedArgument &argument);
+std::string packCodesFunction(const ExportedArgument &argument);
+
+struct ExportedCode {
+  std::vector<uint8_t> shared;     ///< an ELF shared object
+  std::vector<int64_t> workspaces; ///< bytes of each kernel's workspace; -1: sizes decide
+};
+
+/// `lower` brings a tiled module to stage lowered.
+llvm::Expected<ExportedCode> compileKernels(llvm::MutableArrayRef<ExportedKernel> kernels, const Target &target,
+                                            llvm::function_ref<llvm::Error(mlir::ModuleOp)> lower);
+
+} // namespace whit
