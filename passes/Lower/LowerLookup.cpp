@@ -7,6 +7,7 @@
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
@@ -20,6 +21,11 @@ namespace mlir::whit {
 
 using namespace mlir;
 using namespace mlir::whit;
+
+/// So many are looked up one by one: what a thread of a GPU has.
+static constexpr int64_t kFewLanes = 4;
+/// Where tables of kernels of a GPU lie: its memory.
+static constexpr int64_t kGlobalSpace = 1;
 
 namespace {
 /// An instruction that looks lanes up in a table of registers.
@@ -148,6 +154,15 @@ private:
     Value codes = op.getCodes();
     if (codes.getType() != words)
       codes = arith::ExtUIOp::create(b, loc, words, codes);
+    if (lanes <= kFewLanes) {
+      SmallVector<Value> entries;
+      for (int64_t i = 0; i < lanes; ++i) {
+        Value code = vector::ExtractOp::create(b, loc, codes, i);
+        code = arith::IndexCastUIOp::create(b, loc, b.getIndexType(), code);
+        entries.push_back(memref::LoadOp::create(b, loc, memory, code));
+      }
+      return vector::FromElementsOp::create(b, loc, type, entries);
+    }
     Value all = arith::ConstantOp::create(b, loc, DenseElementsAttr::get(typeOf(lanes, b.getI1Type()), true));
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
     Value none = arith::ConstantOp::create(b, loc, b.getZeroAttr(type));
@@ -166,21 +181,25 @@ private:
 struct LowerLookupPass : mlir::whit::impl::LowerLookupPassBase<LowerLookupPass> {
   void runOnOperation() override {
     TargetFacts facts = TargetFacts::of(getOperation());
-    SymbolTable symbols(getOperation());
-    DenseMap<Attribute, memref::GlobalOp> constants;
-    auto constantOf = [&](DenseElementsAttr table) {
-      memref::GlobalOp &constant = constants[table];
+    SymbolTableCollection symbols;
+    // One for each module that uses it: kernels of a GPU have their own.
+    DenseMap<std::pair<Operation *, Attribute>, memref::GlobalOp> constants;
+    auto constantOf = [&](Operation *user, DenseElementsAttr table) {
+      Operation *module = SymbolTable::getNearestSymbolTable(user);
+      memref::GlobalOp &constant = constants[{module, table}];
       if (!constant) {
-        OpBuilder b = OpBuilder::atBlockEnd(getOperation().getBody());
-        auto type = MemRefType::get(table.getType().getShape(), table.getElementType());
+        OpBuilder b = OpBuilder::atBlockEnd(&module->getRegion(0).front());
+        Attribute space = isa<gpu::GPUModuleOp>(module) ? b.getI64IntegerAttr(kGlobalSpace) : Attribute();
+        auto type = MemRefType::get(table.getType().getShape(), table.getElementType(), MemRefLayoutAttrInterface(), space);
         constant = memref::GlobalOp::create(b, getOperation().getLoc(), "whit_table", b.getStringAttr("private"), type,
                                             table, /*constant=*/true, /*alignment=*/b.getI64IntegerAttr(64));
-        symbols.insert(constant);
+        symbols.getSymbolTable(module).insert(constant);
       }
       return constant;
     };
     getOperation().walk([&](LookupOp op) {
-      op.replaceAllUsesWith(LookupLowering(op, facts, constantOf).lower());
+      auto constant = [&](DenseElementsAttr table) { return constantOf(op, table); };
+      op.replaceAllUsesWith(LookupLowering(op, facts, constant).lower());
       op.erase();
     });
   }
