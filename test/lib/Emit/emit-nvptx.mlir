@@ -50,6 +50,15 @@
 // ABSENT: a cubin needs NVIDIA's ptxas
 // ABSENT: take --emit=ptx
 
+// Equal kernels stay two: one cannot call the other.
+// RUN: whit-compile equal.mlir --start-from=lowered --target=sm_80 --emit=ptx --quiet | FileCheck %s --check-prefix=EQUAL
+// EQUAL: .entry first(
+// EQUAL: st.global
+// EQUAL-NOT: call
+// EQUAL: .entry second(
+// EQUAL-NOT: call
+// EQUAL: st.global
+
 // What LLVM would call a library for is named before it gives up.
 // RUN: not whit-compile foreign.mlir --start-from=lowered --target=sm_80 --emit=ptx --quiet 2>&1 | FileCheck %s --check-prefix=FOREIGN
 // FOREIGN: kernels call '__nv_expf', 'llvm.log.f32', which a GPU has no instruction for
@@ -161,6 +170,30 @@ module {
   gpu.module @kernels {
     llvm.func @copy(%a: !llvm.ptr<1>) attributes {gpu.kernel, nvvm.reqntid = array<i32: 32>} {
       llvm.inline_asm has_side_effects "bogus.instruction;", "" : () -> ()
+      llvm.return
+    }
+  }
+}
+
+//--- equal.mlir
+module {
+  gpu.module @kernels {
+    llvm.func @first(%a: !llvm.ptr<1>) attributes {gpu.kernel, nvvm.reqntid = array<i32: 32>} {
+      %x = nvvm.read.ptx.sreg.tid.x : i32
+      %p = llvm.getelementptr %a[%x] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+      %v = llvm.load %p : !llvm.ptr<1> -> i32
+      %s = llvm.mul %v, %x : i32
+      %t = llvm.add %s, %v : i32
+      llvm.store %t, %p : i32, !llvm.ptr<1>
+      llvm.return
+    }
+    llvm.func @second(%a: !llvm.ptr<1>) attributes {gpu.kernel, nvvm.reqntid = array<i32: 32>} {
+      %x = nvvm.read.ptx.sreg.tid.x : i32
+      %p = llvm.getelementptr %a[%x] : (!llvm.ptr<1>, i32) -> !llvm.ptr<1>, i32
+      %v = llvm.load %p : !llvm.ptr<1> -> i32
+      %s = llvm.mul %v, %x : i32
+      %t = llvm.add %s, %v : i32
+      llvm.store %t, %p : i32, !llvm.ptr<1>
       llvm.return
     }
   }
