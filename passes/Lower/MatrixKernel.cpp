@@ -70,7 +70,7 @@ void MatrixKernel::emit() {
   buffer = memref::AllocOp::create(b, MemRefType::get({b.warps(), MatrixUnit::kRows, most}, b.getI32Type()));
   Value panels = b.div(b.add(b.dim(y, 1), MatrixUnit::kRows - 1), MatrixUnit::kRows);
   b.loop(warp, panels, b.index(b.warps()), {}, [&](Value panel, ValueRange) -> SmallVector<Value> {
-    Value few = b.cmp(arith::CmpIPredicate::sle, tokens, b.index(unit.tokens));
+    Value few = b.cmp(arith::CmpIPredicate::ule, b.sub(tokens, b.index(1)), b.index(unit.tokens - 1)); // and not none
     b.ifThen(
         few, [&] { block(panel, b.index(0), 1); },
         [&] {

@@ -35,8 +35,8 @@ constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128
 /// A tile of a contraction: rows and columns.
 constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 
-/// On a GPU: rows of tokens for which a block decodes its panels once, panels that its warps share, and rows of a tile that warps share.
-constexpr int64_t kBlockRows = 64, kBlockPanels = 4, kWarpRows = 4;
+/// On a GPU: rows of a tile that warps share, and of a matmul's block the elements of K that are decoded at a time and a thread's registers.
+constexpr int64_t kWarpRows = 4, kBlockDepth = 128, kBlockRegisters = 168;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -131,21 +131,42 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
       matmul->setAttr("schedule", schedule);
   }
 
-  /// What a block of a GPU works on. A launch should have blocks for all units of the GPU, so that panels are not bundled where there are few;
-  /// attention and caches have a tile for each row of a head, which is a thread's work.
+  /// The block of least predicted time, a warp for each of its panels.
+  ::whit::GpuTile chooseBlock(Operation *matmul) {
+    ::whit::GpuTile best;
+    double bestSeconds = std::numeric_limits<double>::infinity();
+    for (int32_t warps : {1, 2, 4, 8})
+      for (int64_t rows : {32, 64, 128}) {
+        ::whit::GpuTile block;
+        block.rows = rows;
+        block.columns = warps * ::whit::kPanelColumns;
+        block.warps = warps;
+        block.depth = kBlockDepth;
+        block.registers = kBlockRegisters;
+        block.sharedBytes = block.columns * kBlockDepth * 2;
+        double seconds = 0;
+        for (int64_t m : ::whit::kNominalRows)
+          seconds += model->kernelSeconds(workOf(matmul, m), block);
+        if (seconds < bestSeconds || bestSeconds == std::numeric_limits<double>::infinity()) {
+          bestSeconds = seconds;
+          best = block;
+        }
+      }
+    remark::passed(matmul->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
+        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for 1 and 128 rows", best.rows,
+                         best.columns, bestSeconds * 1e6)
+               .str();
+    return best;
+  }
+
+  /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.
   SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops) {
     SmallVector<int64_t> tile(loops, 0);
     if (isa<MatmulOp, QuantizedMatmulOp>(root)) {
-      int64_t panels = llvm::divideCeil(workOf(root, 1).n, ::whit::kPanelColumns);
-      int64_t bundled =
-          std::clamp<int64_t>(llvm::bit_floor(uint64_t(panels / facts.getMachine().units)), 1, kBlockPanels);
-      tile[loops - 1] = bundled * ::whit::kPanelColumns;
+      ::whit::GpuTile block = chooseBlock(root);
+      tile[loops - 1] = block.columns;
       if (loops > 1)
-        tile[loops - 2] = kBlockRows;
-      remark::passed(root->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-          << llvm::formatv("blocks of {0} rows x {1} columns, {2} of them side by side for {3} units", kBlockRows,
-                           tile[loops - 1], llvm::divideCeil(panels, bundled), facts.getMachine().units)
-                 .str();
+        tile[loops - 2] = block.rows;
     } else if (isa<AttentionOp>(root)) {
       tile = {1, 1, 1};
     } else if (isa<RotaryOp>(root)) {
