@@ -14,6 +14,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Bitcode/BitcodeWriter.h"
 #include "llvm/IR/DiagnosticInfo.h"
@@ -125,7 +126,7 @@ Expected<std::vector<KernelFacts>> kernelsOf(mlir::ModuleOp lowered, mlir::gpu::
       return fail(Exit::Bug, "kernel @" + facts.name + " has blocks of " + Twine(facts.threads()) + " threads; " +
                                  target.cpu + " allows 1 to " + Twine(target.gpu.maxBlockThreads));
     if (auto shared = function->getAttrOfType<mlir::IntegerAttr>("whit.shared_bytes"))
-      facts.shared = shared.getInt();
+      facts.launchShared = shared.getInt();
     kernels.push_back(std::move(facts));
   }
   auto table = lowered->getAttrOfType<mlir::ArrayAttr>("whit.kernels");
@@ -265,15 +266,51 @@ Error checkCalls(llvm::Module &module, bool isNvidia) {
 
 std::vector<uint8_t> bytesOf(StringRef text) { return {text.bytes_begin(), text.bytes_end()}; }
 
-/// Takes over what an assembler said of a kernel; what the launch adds to its shared memory stays.
+/// Bytes of shared memory that instructions of a kernel name.
+int64_t sharedBytesOf(const Function &kernel, const DataLayout &layout) {
+  SetVector<const Value *> reached;
+  for (const Instruction &instruction : instructions(kernel))
+    for (const Use &operand : instruction.operands())
+      if (isa<Constant>(operand))
+        reached.insert(operand);
+  int64_t bytes = 0;
+  for (size_t at = 0; at < reached.size(); ++at) {
+    if (auto *global = dyn_cast<GlobalVariable>(reached[at])) {
+      if (global->getAddressSpace() == 3)
+        bytes = alignTo(bytes, global->getAlign().valueOrOne()) + layout.getTypeAllocSize(global->getValueType());
+    } else if (auto *expression = dyn_cast<ConstantExpr>(reached[at])) {
+      reached.insert_range(expression->operand_values());
+    }
+  }
+  return bytes;
+}
+
+/// Fills in the shared memory and compares it with what there is. NVIDIA's assembler takes 48 KiB of static memory, whatever a block may have.
+Error checkShared(const llvm::Module &module, MutableArrayRef<KernelFacts> kernels, const Target &target) {
+  constexpr int64_t kStaticLimit = 48 << 10;
+  for (KernelFacts &facts : kernels) {
+    int64_t declared = sharedBytesOf(*module.getFunction(facts.name), module.getDataLayout());
+    facts.shared = declared + facts.launchShared;
+    if (facts.shared > target.gpu.blockShared)
+      return fail(Exit::Bug, "kernel @" + facts.name + " needs " + Twine(facts.shared) + " bytes of shared memory; " +
+                                 target.cpu + " has " + Twine(target.gpu.blockShared) + " for a block");
+    if (target.kind == TargetKind::Nvptx && declared > kStaticLimit)
+      return fail(Exit::Bug,
+                  "kernel @" + facts.name + " declares " + Twine(declared) + " bytes of shared memory; PTX allows " +
+                      Twine(kStaticLimit),
+                  "", "let the launch add it: an external array of size 0, and whit.shared_bytes");
+  }
+  return Error::success();
+}
+
+/// Takes over what an assembler said of a kernel.
 void mergeFacts(KernelFacts &facts, const KernelFacts &found) {
-  int64_t added = std::max<int64_t>(facts.shared, 0);
   facts.registers = found.registers;
   facts.accumulators = found.accumulators;
   facts.scalars = found.scalars;
   facts.spills = found.spills;
   facts.stack = found.stack;
-  facts.shared = std::max<int64_t>(found.shared, 0) + added;
+  facts.shared = std::max<int64_t>(found.shared, 0) + facts.launchShared;
   facts.code = found.code;
 }
 
@@ -327,6 +364,8 @@ Expected<DeviceModule> optimizedDeviceModule(mlir::ModuleOp lowered, const Targe
     return error;
   optimize(*module, **machine);
   if (Error error = checkCalls(*module, isNvidia))
+    return error;
+  if (Error error = checkShared(*module, *kernels, target))
     return error;
   return DeviceModule{std::move(module), std::move(*kernels)};
 }

@@ -44,7 +44,8 @@ struct KernelFacts {
   int64_t scalars = -1;      ///< AMD: scalar registers of a wave
   int64_t spills = -1;       ///< bytes of a thread that were moved to memory for want of registers
   int64_t stack = -1;        ///< bytes of a thread, spills included
-  int64_t shared = -1;       ///< bytes of a block: static, and what the kernel says that its launch adds
+  int64_t shared = -1;       ///< bytes of a block, `launchShared` included
+  int64_t launchShared = 0;  ///< of them, what the kernel says that its launches add
   int64_t code = -1;         ///< bytes of machine code
   double occupancy = -1;     ///< share of a unit's warps that run at a time, 0 to 1
   InstructionMix instructions{};

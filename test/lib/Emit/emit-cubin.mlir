@@ -19,7 +19,7 @@
 // Without it the rest is as before, and a sentence says what is missing.
 // RUN: env WHIT_PTXAS= XDG_CONFIG_HOME=%t whit-compile kernels.mlir --start-from=lowered --target=sm_90a -o k.so --explain 2>&1 | FileCheck %s --check-prefix=PTX
 // PTX: no ptxas is installed: the artifact holds PTX alone
-// PTX: emit: sm_90a turn: 128 threads, 1024 bytes shared, 1 load
+// PTX: emit: sm_90a turn: 128 threads, 1536 bytes shared, 1 load
 
 // A program that fails is quoted; one that is not there is said to be so.
 // RUN: env WHIT_PTXAS=%t/refuse not whit-compile kernels.mlir --start-from=lowered --target=sm_90a --emit=cubin -o x --quiet 2>&1 | FileCheck %s --check-prefix=ABSENT

@@ -59,6 +59,10 @@
 // EQUAL-NOT: call
 // EQUAL: st.global
 
+// RUN: not whit-compile shared.mlir --start-from=lowered --target=sm_80 --emit=ptx --quiet 2>&1 | FileCheck %s --check-prefix=STATIC
+// STATIC: kernel @fill declares 60000 bytes of shared memory; PTX allows 49152
+// STATIC: let the launch add it
+
 // What LLVM would call a library for is named before it gives up.
 // RUN: not whit-compile foreign.mlir --start-from=lowered --target=sm_80 --emit=ptx --quiet 2>&1 | FileCheck %s --check-prefix=FOREIGN
 // FOREIGN: kernels call '__nv_expf', 'llvm.log.f32', which a GPU has no instruction for
@@ -170,6 +174,25 @@ module {
   gpu.module @kernels {
     llvm.func @copy(%a: !llvm.ptr<1>) attributes {gpu.kernel, nvvm.reqntid = array<i32: 32>} {
       llvm.inline_asm has_side_effects "bogus.instruction;", "" : () -> ()
+      llvm.return
+    }
+  }
+}
+
+//--- shared.mlir
+module {
+  gpu.module @kernels {
+    llvm.mlir.global internal @tile() {addr_space = 3 : i32} : !llvm.array<15000 x f32>
+    llvm.func @fill(%a: !llvm.ptr<1>) attributes {gpu.kernel, gpu.known_block_size = array<i32: 64, 1, 1>} {
+      %x = nvvm.read.ptx.sreg.tid.x : i32
+      %base = llvm.mlir.addressof @tile : !llvm.ptr<3>
+      %v = llvm.load %a : !llvm.ptr<1> -> f32
+      %s = llvm.getelementptr %base[%x] : (!llvm.ptr<3>, i32) -> !llvm.ptr<3>, f32
+      llvm.store %v, %s : f32, !llvm.ptr<3>
+      nvvm.barrier0
+      %l = llvm.getelementptr %base[12] : (!llvm.ptr<3>) -> !llvm.ptr<3>, f32
+      %w = llvm.load %l : !llvm.ptr<3> -> f32
+      llvm.store %w, %a : f32, !llvm.ptr<1>
       llvm.return
     }
   }
