@@ -185,16 +185,29 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     return isa<RowwiseOpInterface, linalg::LinalgOp, memref::CopyOp, scf::ForOp, scf::IfOp, memref::StoreOp>(op);
   }
 
-  /// What stands outside of a parallel loop becomes the only tile of one.
+  /// What stands outside of a parallel loop becomes the only tile of one. Operations that hand buffers on share a tile.
   void putInLoops() {
-    for (Operation &op : llvm::make_early_inc_range(getOperation().getBody().front()))
-      if (computes(op)) {
-        OpBuilder b(&op);
-        OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
-        auto loop = scf::ForallOp::create(b, op.getLoc(), ArrayRef(zero), ArrayRef(one), ArrayRef(one), ValueRange(),
-                                          std::nullopt);
-        op.moveBefore(loop.getBody()->getTerminator());
-      }
+    Block &body = getOperation().getBody().front();
+    bool hasBuffers = !body.getOps<memref::AllocOp>().empty();
+    auto newLoop = [](Operation &before) {
+      OpBuilder b(&before);
+      OpFoldResult zero = b.getIndexAttr(0), one = b.getIndexAttr(1);
+      return scf::ForallOp::create(b, before.getLoc(), ArrayRef(zero), ArrayRef(one), ArrayRef(one), ValueRange(),
+                                   std::nullopt);
+    };
+    if (hasBuffers && body.getOps<scf::ForallOp>().empty()) {
+      scf::ForallOp loop = newLoop(*body.getTerminator());
+      SmallVector<Operation *> ops;
+      for (Operation &op : body.without_terminator())
+        if (&op != loop && llvm::none_of(op.getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); }))
+          ops.push_back(&op);
+      for (Operation *op : ops)
+        op->moveBefore(loop.getBody()->getTerminator());
+      return;
+    }
+    for (Operation &op : llvm::make_early_inc_range(body))
+      if (computes(op))
+        op.moveBefore(newLoop(op).getBody()->getTerminator());
   }
 
   LogicalResult lowerLoop(scf::ForallOp loop, const TargetFacts &facts) {

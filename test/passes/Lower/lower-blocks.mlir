@@ -110,3 +110,20 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
     return
   }
 }
+
+// -----
+
+// Operations that hand a buffer on, outside of any loop, become one tile.
+// CHECK-LABEL: func.func @region_5
+// CHECK: scf.forall (%{{.*}}) in (1)
+// CHECK-NEXT: memref.alloc
+// CHECK: gpu.barrier
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_5(%x: memref<6xf32>, %y: memref<6xf32>, %id: i32) attributes {whit.observed = 2 : i64} {
+    %t = memref.alloc() : memref<6xf32>
+    memref.copy %x, %t : memref<6xf32> to memref<6xf32>
+    memref.copy %t, %y : memref<6xf32> to memref<6xf32>
+    return
+  }
+}
