@@ -46,8 +46,8 @@ int32_t numberOf(StringRef type) {
 /// Writes the tables and the exported functions into a module.
 class TableWriter {
 public:
-  TableWriter(LLVMContext &context, ArrayRef<ExportedKernel> kernels)
-      : module(std::make_unique<llvm::Module>("kernels", context)), builder(context), kernels(kernels),
+  TableWriter(LLVMContext &context, ArrayRef<ExportedKernel> kernels, ExportedCalls calls)
+      : module(std::make_unique<llvm::Module>("kernels", context)), builder(context), kernels(kernels), calls(calls),
         pointer(PointerType::getUnqual(context)), i32(builder.getInt32Ty()), i64(builder.getInt64Ty()) {}
 
   std::unique_ptr<llvm::Module> run();
@@ -65,11 +65,14 @@ private:
   Function *define(const std::string &name, llvm::Type *result, ArrayRef<llvm::Type *> arguments);
   Value *stored(ArrayRef<Value *> values, llvm::Type *type);
   void addCall(const ExportedKernel &kernel, Constant *table);
+  void addForeignCalls(const ExportedKernel &kernel, Constant *table);
+  void addTvmFfi(const std::string &name, StringRef to, Constant *what);
   void addPackers(const ExportedKernel &kernel, GlobalVariable *arguments);
 
   std::unique_ptr<llvm::Module> module;
   IRBuilder<> builder;
   ArrayRef<ExportedKernel> kernels;
+  ExportedCalls calls;
   PointerType *pointer;
   IntegerType *i32, *i64;
   StructType *argumentType = nullptr;
@@ -197,6 +200,23 @@ void TableWriter::addCall(const ExportedKernel &kernel, Constant *table) {
                           stored(arguments(function, sizes, tensors), pointer), function->getArg(sizes + tensors)}));
 }
 
+/// Its first argument is the closure of a function, which these have not.
+void TableWriter::addTvmFfi(const std::string &name, StringRef to, Constant *what) {
+  Function *function = define("__tvm_ffi_" + name, i32, {pointer, pointer, i32, pointer});
+  builder.CreateRet(builder.CreateCall(declare(to, i32, {pointer, pointer, i32, pointer}),
+                                       {what, function->getArg(1), function->getArg(2), function->getArg(3)}));
+}
+
+void TableWriter::addForeignCalls(const ExportedKernel &kernel, Constant *table) {
+  if (calls.tvmFfi)
+    addTvmFfi(kernel.name, "whit_kernels_tvm_ffi", table);
+  if (calls.xla) {
+    Function *function = define(kernel.name + "_xla", pointer, {pointer});
+    builder.CreateRet(
+        builder.CreateCall(declare("whit_kernels_xla", pointer, {pointer, pointer}), {table, function->getArg(0)}));
+  }
+}
+
 void TableWriter::addPackers(const ExportedKernel &kernel, GlobalVariable *arguments) {
   for (auto [i, argument] : enumerate(kernel.arguments)) {
     if (!argument.place)
@@ -214,6 +234,8 @@ void TableWriter::addPackers(const ExportedKernel &kernel, GlobalVariable *argum
       builder.CreateRet(builder.CreateCall(declare(to, i32, types), values));
     };
     forward(packFunction(argument), "whit_kernels_pack", 3);
+    if (calls.tvmFfi)
+      addTvmFfi(kernel.name + "_" + packFunction(argument), "whit_kernels_tvm_ffi_pack", described);
     if (std::string name = packCodesFunction(argument); !name.empty())
       forward(name, "whit_kernels_pack_codes", 5);
   }
@@ -235,6 +257,7 @@ std::unique_ptr<llvm::Module> TableWriter::run() {
     auto *table = new GlobalVariable(*module, type, true, GlobalValue::PrivateLinkage,
                                      ConstantStruct::get(type, values), "kernel");
     addCall(kernel, table);
+    addForeignCalls(kernel, table);
     addPackers(kernel, arguments);
     tables.push_back(table);
   }
@@ -265,7 +288,7 @@ std::string packCodesFunction(const ExportedArgument &argument) {
 }
 
 Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, const Target &target,
-                                      function_ref<Error(mlir::ModuleOp)> lower) {
+                                      ExportedCalls calls, function_ref<Error(mlir::ModuleOp)> lower) {
   ExportedCode result;
   std::vector<std::vector<uint8_t>> objects;
   for (auto [i, kernel] : enumerate(kernels)) {
@@ -284,7 +307,7 @@ Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, c
     objects.push_back(std::move(*object));
   }
   LLVMContext context;
-  TableWriter writer(context, kernels);
+  TableWriter writer(context, kernels, calls);
   std::unique_ptr<llvm::Module> tables = writer.run();
   std::string problems;
   raw_string_ostream stream(problems);

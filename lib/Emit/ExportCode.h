@@ -26,8 +26,14 @@ struct ExportedCode {
   std::vector<int64_t> workspaces; ///< bytes of each kernel's workspace; -1: sizes decide
 };
 
+/// Ways to call kernels that need functions of their own in the library.
+struct ExportedCalls {
+  bool tvmFfi = false; ///< __tvm_ffi_NAME and __tvm_ffi_NAME_pack_...
+  bool xla = false;    ///< NAME_xla
+};
+
 /// `lower` brings a tiled module to stage lowered.
 llvm::Expected<ExportedCode> compileKernels(llvm::MutableArrayRef<ExportedKernel> kernels, const Target &target,
-                                            llvm::function_ref<llvm::Error(mlir::ModuleOp)> lower);
+                                            ExportedCalls calls, llvm::function_ref<llvm::Error(mlir::ModuleOp)> lower);
 
 } // namespace whit

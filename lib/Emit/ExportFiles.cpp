@@ -24,17 +24,23 @@ using namespace llvm;
       ".hidden " #symbol "_end\n.globl " #symbol "_end\n" #symbol "_end:\n.byte 0\n.text\n");                          \
   extern "C" const char symbol[], symbol##_end[];
 
-WHIT_EXPORTED_FILE(whit_exported_kernels, "kernels.py")
+WHIT_EXPORTED_FILE(whit_exported_numpy, "kernels_numpy.py")
+WHIT_EXPORTED_FILE(whit_exported_torch, "kernels_torch.py")
+WHIT_EXPORTED_FILE(whit_exported_jax, "kernels_jax.py")
 
 namespace whit {
 namespace {
 
-/// What a way to call kernels adds to the folder.
+/// What a way to call kernels adds to the folder, if it is a file, and to the library.
 struct Kind {
   StringRef name, file;
   const char *begin, *end;
+  ExportedCalls calls;
 };
-const Kind kKinds[] = {{"c", "kernels.py", whit_exported_kernels, whit_exported_kernels_end}};
+const Kind kKinds[] = {{"c", "kernels_numpy.py", whit_exported_numpy, whit_exported_numpy_end, {}},
+                       {"tvm-ffi", "", nullptr, nullptr, {.tvmFfi = true}},
+                       {"torch", "kernels_torch.py", whit_exported_torch, whit_exported_torch_end, {}},
+                       {"jax", "kernels_jax.py", whit_exported_jax, whit_exported_jax_end, {.xla = true}}};
 
 Json toJson(mlir::AffineExpr value, const ExportedKernel &kernel) {
   if (auto constant = dyn_cast<mlir::AffineConstantExpr>(value))
@@ -152,6 +158,16 @@ const std::vector<std::string> &exportKinds() {
   return kinds;
 }
 
+ExportedCalls callsOf(ArrayRef<std::string> kinds) {
+  ExportedCalls calls;
+  for (const Kind &kind : kKinds)
+    if (is_contained(kinds, kind.name)) {
+      calls.tvmFfi |= kind.calls.tvmFfi;
+      calls.xla |= kind.calls.xla;
+    }
+  return calls;
+}
+
 std::string describeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode &code, const Target &target,
                             StringRef model) {
   Json list = Json::array();
@@ -192,7 +208,7 @@ Error writeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode &code, c
   if (Error error = addText("kernels.h", headerOf(kernels, code)))
     return error;
   for (const Kind &kind : kKinds)
-    if (kind.name == "c" || is_contained(request.kinds, kind.name))
+    if (!kind.file.empty() && (kind.name == "c" || is_contained(request.kinds, kind.name)))
       if (Error error = addText(kind.file, StringRef(kind.begin, kind.end - kind.begin)))
         return error;
   if (Error error = addText("kernels.json", describeKernels(kernels, code, target, sys::path::filename(request.model))))

@@ -15,6 +15,9 @@ namespace whit {
 /// Ways to call exported kernels, as --export-as names them.
 const std::vector<std::string> &exportKinds();
 
+/// The functions that some of them need.
+ExportedCalls callsOf(llvm::ArrayRef<std::string> kinds);
+
 struct ExportRequest {
   std::string folder;             ///< made if it is not there
   std::string model;              ///< path of the model's file

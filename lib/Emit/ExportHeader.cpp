@@ -104,6 +104,7 @@ void writeArgument(raw_ostream &out, const ExportedKernel &kernel, const Exporte
 
 void writePackers(raw_ostream &out, const ExportedKernel &kernel, const ExportedArgument &argument) {
   mlir::whit::PlaceAttr place = argument.place;
+  out << "enum { " << kernel.name << "_" << argument.name << "_bytes = " << place.solve().bytes() << " };\n";
   out << "/* From float values[" << place.getN() << "][" << place.getK() << "] */\n"
       << "int32_t " << kernel.name << "_" << packFunction(argument)
       << "(const float *values, void *packed, char *why, size_t why_size);\n";

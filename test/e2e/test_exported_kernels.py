@@ -16,8 +16,8 @@ ROWS, COLUMNS, OUTPUTS = 5, 96, 80  # tails in every direction: 80 outputs are f
 
 
 def load(folder):
-    """The kernels.py of an exported folder, as a module of its own."""
-    spec = importlib.util.spec_from_file_location(f"kernels_{abs(hash(folder))}", folder / "kernels.py")
+    """The kernels_numpy.py of an exported folder, as a module of its own."""
+    spec = importlib.util.spec_from_file_location(f"kernels_{abs(hash(folder))}", folder / "kernels_numpy.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.load()
@@ -262,7 +262,7 @@ def test_the_header_is_all_that_c_needs(exported, product, tmp_path):
 #include "kernels.h"
 #include <stdio.h>
 static float x[{ROWS}][{COLUMNS}], w[{OUTPUTS}][{COLUMNS}], y[{ROWS}][{OUTPUTS}];
-static _Alignas(64) char packed[{multiply.argument('w')['layout']['bytes']}];
+static _Alignas(64) char packed[{multiply.name}_w_bytes];
 int main(void) {{
   char why[256] = "";
   if (fread(x, sizeof x, 1, stdin) != 1 || fread(w, sizeof w, 1, stdin) != 1)

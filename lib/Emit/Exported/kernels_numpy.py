@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Calls the kernels of this folder with numpy arrays.
 
-    import kernels
-    kernel = kernels.load()["NAME"]         # names: kernels.json
+    import kernels_numpy
+    kernel = kernels_numpy.load()["NAME"]         # names: kernels.json
     w = kernel.pack("w", values)            # once: [rows, columns] of float32, into the kernel's own layout
     y = kernel(x, w)                        # inputs, weights, and what is updated in place; outputs are returned
 
@@ -38,7 +38,7 @@ class Sizes:
         for name, value in given.items():
             if name not in kernel.parameters:
                 raise TypeError(f"{kernel.name} has no size '{name}'; its sizes are {', '.join(kernel.parameters) or 'none'}")
-            self.values[name] = int(value)
+            self.values[name] = value
 
     def compute(self, value):
         if isinstance(value, list):
@@ -155,6 +155,17 @@ class Kernel:
             raise ValueError(f"{self.name}: '{argument['name']}' is written, and the array is read-only")
         return array
 
+    def run(self, symbols, memory):
+        """With the addresses of all arguments, which have been checked."""
+        values = [symbols[name] for name in self.parameters]
+        size = self.workspace(*values)
+        if size < 0:
+            raise ValueError(f"{self.name}: a size is negative or too large: {dict(zip(self.parameters, values))}")
+        workspace = aligned([size], np.uint8) if size else None
+        status = self.function(*values, *memory, workspace.ctypes.data if size else None, None)
+        if status:
+            raise (IndexError if status == 1 else ValueError)(f"{self.name}: {STATUS.get(status, f'status {status}')}")
+
     def __call__(self, *arrays, out=None, **sizes):
         """`out`: an array (or a tuple of them) that takes the outputs. `sizes`: those that no array says."""
         if len(arrays) != len(self.given):
@@ -171,15 +182,7 @@ class Kernel:
         results = [array for _, array in known[len(self.given):]]
         for argument in self.outputs[len(results):]:
             results.append(aligned(symbols.shape(argument), DTYPES[argument["dtype"]]))
-        values = [symbols[name] for name in self.parameters]
-        size = self.workspace(*values)
-        if size < 0:
-            raise ValueError(f"{self.name}: a size is negative or too large: {dict(zip(self.parameters, values))}")
-        workspace = aligned([size], np.uint8) if size else None
-        memory = [array.ctypes.data for array in [array for _, array in known[:len(self.given)]] + results]
-        status = self.function(*values, *memory, workspace.ctypes.data if size else None, None)
-        if status:
-            raise (IndexError if status == 1 else ValueError)(f"{self.name}: {STATUS.get(status, f'status {status}')}")
+        self.run(symbols, [array.ctypes.data for array in [array for _, array in known[:len(self.given)]] + results])
         return out if out is not None else results[0] if len(results) == 1 else tuple(results)
 
 
