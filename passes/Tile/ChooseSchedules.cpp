@@ -36,7 +36,7 @@ constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128
 constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 
 /// On a GPU: rows of a tile that warps share, and of a matmul's block the elements of K that are decoded at a time and a thread's registers.
-constexpr int64_t kWarpRows = 4, kBlockDepth = 128, kBlockRegisters = 168;
+constexpr int64_t kWarpRows = 4, kBlockDepth = 128, kBlockRegisters = 168, kBlockShared = 48 << 10;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -106,7 +106,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     SmallVector<int64_t> tile(loops, 0);
     ::whit::MatmulTile best;
     if (facts.isGpu() && !(matmuls.empty() && isa<linalg::LinalgOp>(root))) {
-      tile = tileOfBlock(matmuls.empty() ? root : matmuls.front(), loops);
+      tile = tileOfBlock(matmuls.empty() ? root : matmuls.front(), loops, countBuffers(ops));
       if (!matmuls.empty())
         best.panels = tile[loops - 1] / ::whit::kPanelColumns;
     } else if (!matmuls.empty()) {
@@ -131,8 +131,8 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
       matmul->setAttr("schedule", schedule);
   }
 
-  /// The block of least predicted time, a warp for each of its panels.
-  ::whit::GpuTile chooseBlock(Operation *matmul) {
+  /// The block of least predicted time, a warp for each of its panels; `buffers` tiles of results stay in shared memory.
+  ::whit::GpuTile chooseBlock(Operation *matmul, int64_t buffers) {
     ::whit::GpuTile best;
     double bestSeconds = std::numeric_limits<double>::infinity();
     for (int32_t warps : {1, 2, 4, 8})
@@ -143,7 +143,9 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         block.warps = warps;
         block.depth = kBlockDepth;
         block.registers = kBlockRegisters;
-        block.sharedBytes = block.columns * kBlockDepth * 2;
+        block.sharedBytes = block.columns * (kBlockDepth * 2 + buffers * rows * 4);
+        if (block.sharedBytes > kBlockShared)
+          continue;
         double seconds = 0;
         for (int64_t m : ::whit::kNominalRows)
           seconds += model->kernelSeconds(workOf(matmul, m), block);
@@ -160,10 +162,10 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
   }
 
   /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.
-  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops) {
+  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops, int64_t buffers) {
     SmallVector<int64_t> tile(loops, 0);
     if (isa<MatmulOp, QuantizedMatmulOp>(root)) {
-      ::whit::GpuTile block = chooseBlock(root);
+      ::whit::GpuTile block = chooseBlock(root, buffers);
       tile[loops - 1] = block.columns;
       if (loops > 1)
         tile[loops - 2] = block.rows;
@@ -179,15 +181,17 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     return tile;
   }
 
-  /// Whether a result stays inside the region. A constant that a reduction starts from is written where its result goes.
-  static bool hasBuffers(ArrayRef<Operation *> ops) {
-    return llvm::any_of(ops.drop_back(), [](Operation *op) {
+  /// Results that stay inside the region. A constant that a reduction starts from is written where its result goes.
+  static int64_t countBuffers(ArrayRef<Operation *> ops) {
+    return llvm::count_if(ops.drop_back(), [](Operation *op) {
       return llvm::any_of(op->getUses(), [](OpOperand &use) {
         auto user = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
         return user && !user.isDpsInit(&use);
       });
     });
   }
+
+  static bool hasBuffers(ArrayRef<Operation *> ops) { return countBuffers(ops) > 0; }
 
   ::whit::MatmulTile chooseMatmul(ArrayRef<Operation *> matmuls, bool fused) {
     ::whit::MatmulTile best;
