@@ -6,10 +6,14 @@
 
 #include "Lower/AttentionBlock.h"
 
+#include "Lower/CacheKernel.h"
+
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <cmath>
 #include <limits>
 
 using namespace mlir;
@@ -22,8 +26,6 @@ static constexpr int64_t kMostFeatures = 8;
 static MemRefType typeOf(Value memref) { return cast<MemRefType>(memref.getType()); }
 
 std::string mlir::whit::whyNotInBlock(AttentionOp op) {
-  if (op.getKeyFormat() || op.getValueFormat())
-    return "caches in a format are read by single threads yet";
   int64_t depth = typeOf(op.getQ()).getDimSize(3);
   if (ShapedType::isDynamic(depth) || depth > 32 * kMostFeatures)
     return "heads of more than 256 features, or of an unknown number";
@@ -62,11 +64,16 @@ private:
     b.barrier(); // the row before has been read
     b.forThreads(b.index(depth), [&](Value d) { b.write(b.read(op.getQ(), {batch, row, head, d}), query, {d}); });
     b.barrier();
+    if (op.getHadamard())
+      rotateQuery();
 
     Value start = b.toIndex(b.read(op.getStart(), {batch}));
     Value position = b.add(b.add(start, op.getFirst()), row);
-    Value high = isBlocked ? b.mul(b.dim(op.getK(), 2), LaneBuilder::kLanes) : b.dim(op.getK(), 2);
-    high = b.min(high, b.dim(op.getV(), 2));
+    auto tokensOf = [&](Value cache, bool inBlocks) {
+      return inBlocks ? b.mul(b.dim(cache, 2), LaneBuilder::kLanes) : b.dim(cache, 2);
+    };
+    Value high =
+        b.min(tokensOf(op.getK(), isBlocked || op.getKeyFormat()), tokensOf(op.getV(), bool(op.getValueFormat())));
     if (op.getMask())
       high = b.min(high, b.dim(op.getMask(), 3));
     if (!op.getBidirectional())
@@ -89,6 +96,61 @@ private:
     b.forThreads(b.index(depth), [&](Value d) { join(batch, row, head, d); });
   }
 
+  /// The query times the normalized Hadamard matrix, in the shared buffer: butterflies of all distances one after another.
+  void rotateQuery() {
+    for (int64_t distance = 1; distance < depth; distance *= 2) {
+      b.forThreads(b.index(depth / 2), [&](Value i) {
+        Value low = b.add(b.mul(b.div(i, distance), 2 * distance), b.rem(i, distance)), high = b.add(low, distance);
+        Value x = b.read(query, {low}), y = b.read(query, {high});
+        b.write(b.addf(x, y), query, {low});
+        b.write(b.subf(x, y), query, {high});
+      });
+      b.barrier();
+    }
+    Value norm = b.f32(1.0f / std::sqrt(float(depth)));
+    b.forThreads(b.index(depth), [&](Value d) { b.write(b.mulf(b.read(query, {d}), norm), query, {d}); });
+    b.barrier();
+  }
+
+  /// The product of the query and a key in a format: numbers of units of features, scaled at the end.
+  Value packedDot(Value batch, Value kvHead, Value token) {
+    Value block = b.div(token, LaneBuilder::kLanes);
+    PackedHead keys(b, op.getKeyFormatAttr(), ::whit::CacheOrder::Panel, depth, op.getK(), batch, kvHead,
+                    b.rem(token, LaneBuilder::kLanes));
+    int64_t unit = keys.unitFeatures();
+    auto addUnit = [&](Value number, int64_t count, SmallVector<Value> sums) {
+      PanelDecoder::Unit lines = keys.loadUnit(block, number);
+      for (int64_t i = 0; i < count; ++i) {
+        Value x = b.read(query, {b.add(b.mul(number, unit), i)});
+        sums[0] = b.fma(x, vector::ExtractOp::create(b, keys.feature(lines, i), 0), sums[0]);
+        sums[1] = b.addf(sums[1], x);
+      }
+      return sums;
+    };
+    SmallVector<Value> sums{b.f32(0.0f), b.f32(0.0f)};
+    if (int64_t whole = depth / unit)
+      sums = b.loop(b.index(0), b.index(whole), b.index(1), sums,
+                    [&](Value i, ValueRange carried) { return addUnit(i, unit, SmallVector<Value>(carried)); });
+    if (depth % unit)
+      sums = addUnit(b.index(depth / unit), depth % unit, sums);
+    Value scales = keys.scales(block), scale = vector::ExtractOp::create(b, scales, 0);
+    Value dot = b.mulf(sums[0], scale);
+    return keys.hasOffsets() ? b.fma(sums[1], vector::ExtractOp::create(b, keys.offsets(block, scales), 0), dot) : dot;
+  }
+
+  /// Feature d of the value of a token.
+  Value valueOf(Value batch, Value kvHead, Value token, Value d) {
+    if (!op.getValueFormat())
+      return b.widen(b.read(op.getV(), {batch, kvHead, token, d}));
+    PackedHead values(b, op.getValueFormatAttr(), ::whit::CacheOrder::Rows, depth, op.getV(), batch, kvHead,
+                      b.rem(token, LaneBuilder::kLanes));
+    std::pair<Value, Value> row = values.rowOf(token);
+    Value scales = values.scales(row.first), number = b.mulf(values.number(row, d), scales);
+    if (values.hasOffsets())
+      number = b.addf(number, values.offsets(row.first, scales));
+    return vector::ExtractOp::create(b, number, 0);
+  }
+
   /// A lane's features, as far as there are so many.
   void forFeatures(function_ref<void(Value d, int64_t i)> body) {
     int64_t warpSize = b.facts.warpSize();
@@ -102,13 +164,17 @@ private:
     }
   }
 
-  Value score(Value batch, Value row, Value head, Value kvHead, Value token) {
-    Value dot = b.loop(b.index(0), b.index(depth), b.index(1), {b.f32(0.0f)}, [&](Value d, ValueRange sum) {
+  Value plainDot(Value batch, Value kvHead, Value token) {
+    return b.loop(b.index(0), b.index(depth), b.index(1), {b.f32(0.0f)}, [&](Value d, ValueRange sum) {
       SmallVector<Value> at{batch, kvHead, token, d};
       if (isBlocked)
         at = {batch, kvHead, b.div(token, LaneBuilder::kLanes), d, b.rem(token, LaneBuilder::kLanes)};
       return SmallVector<Value>{b.fma(b.read(query, {d}), b.widen(b.read(op.getK(), at)), sum[0])};
     })[0];
+  }
+
+  Value score(Value batch, Value row, Value head, Value kvHead, Value token) {
+    Value dot = op.getKeyFormat() ? packedDot(batch, kvHead, token) : plainDot(batch, kvHead, token);
     Value score = b.mulf(dot, b.f32(op.getScale().convertToFloat()));
     if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
       score = b.mulf(b.tanh(b.divf(score, b.f32(cap))), b.f32(cap));
@@ -149,7 +215,7 @@ private:
         Value d = b.add(lane, j * warpSize);
         if ((j + 1) * warpSize > depth)
           d = b.min(d, b.index(depth - 1));
-        added.push_back(b.fma(share, b.widen(b.read(op.getV(), {batch, kvHead, b.add(first, i), d})), sum[j]));
+        added.push_back(b.fma(share, valueOf(batch, kvHead, b.add(first, i), d), sum[j]));
       }
       return added;
     });

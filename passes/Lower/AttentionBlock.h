@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention by a block of GPU threads, over caches of floats.
+// Attention by a block of GPU threads.
 
 #pragma once
 

@@ -367,9 +367,10 @@ static ::whit::Encoding readable(::whit::Encoding encoding) {
 }
 
 PackedHead::PackedHead(LaneBuilder &b, FormatAttr format, CacheOrder order, int64_t depth, Value cache, Value batch,
-                       Value head)
+                       Value head, Value column)
     : b(b), block(readable(format.getEncoding()), order, depth),
-      place(::whit::solvePlace(format.getEncoding(), ::whit::kBlockTokens, depth)), kernel(b, b.getLoc(), b.facts),
+      place(::whit::solvePlace(format.getEncoding(), ::whit::kBlockTokens, depth)),
+      kernel(column ? KernelBuilder(b, b.getLoc(), b.facts, column) : KernelBuilder(b, b.getLoc(), b.facts)),
       bytes(headOf(b, cache, batch, head)),
       decoder(kernel, block.encoding, place, /*term=*/0, bytes, /*prefetchDistance=*/0) {
   group.bias = decoder.biasOf(int32_t(block.encoding.constant));
@@ -382,12 +383,11 @@ Value PackedHead::offsets(Value at, Value scales) {
     return decoder.storedFloats(block.zeroType, at, b.index(block.zeroOffset));
   Value zeros;
   if (block.encoding.zero == ZeroKind::Integer) {
-    Value raw = b.load(bytes, {at, b.index(block.zeroOffset)}, nullptr);
-    zeros = arith::UIToFPOp::create(b, b.vectorOf(b.getF32Type()), raw);
+    zeros = arith::UIToFPOp::create(b, kernel.floats(), kernel.loadColumns(bytes, at, b.index(block.zeroOffset), 1));
   } else {
     zeros = decoder.storedFloats(block.zeroType, at, b.index(block.zeroOffset));
   }
-  return b.subf(b.splat(0.0f), b.mulf(scales, zeros));
+  return b.subf(kernel.splat(0.0f), b.mulf(scales, zeros));
 }
 
 PanelDecoder::Unit PackedHead::loadUnit(Value at, Value unit) { return decoder.loadUnit(at, b.index(0), unit, 0); }
@@ -425,6 +425,28 @@ Value PackedHead::numbers(std::pair<Value, Value> row, Value vector) {
       part = shiftLeft(b, part, b.splatInt(plane.shift, b.getI32Type()));
     code = code ? bitOr(b, code, part) : part;
   }
+  return numberOf(code);
+}
+
+Value PackedHead::number(std::pair<Value, Value> row, Value feature) {
+  Type i32 = b.getI32Type();
+  Value code;
+  for (const RowPlane &plane : block.planes) {
+    // No field of a plane leaves its byte.
+    Value bit = b.mul(feature, plane.bits), at = b.add(b.add(row.second, b.div(bit, 8)), plane.offset);
+    Value part = arith::ExtUIOp::create(b, i32, b.read(bytes, {row.first, at}));
+    if (plane.bits < 8) {
+      part = arith::ShRUIOp::create(b, part, b.toI32(b.rem(bit, 8)));
+      part = arith::AndIOp::create(b, part, b.i32((1 << plane.bits) - 1));
+    }
+    if (plane.shift)
+      part = arith::ShLIOp::create(b, part, b.i32(plane.shift));
+    code = code ? Value(arith::OrIOp::create(b, code, part)) : part;
+  }
+  return numberOf(vector::BroadcastOp::create(b, b.vectorOf(i32, 1), code));
+}
+
+Value PackedHead::numberOf(Value code) {
   if (!block.hasIntegers())
     return CodeNumbers(b, b.getLoc(), b.facts).ofCodes(block.encoding.codec(), block.encoding.constant, code);
   // biasOf(zeros) sets the bits of a float whose integer value is the code; the bias takes them away again, exactly.

@@ -22,9 +22,9 @@ void emitPackedAppend(LaneBuilder &b, CacheAppendOp op);
 /// for, a number around zero for formats with a constant zero, and offset[t] then is nothing.
 class PackedHead {
 public:
-  /// `cache` is [B, H, BLOCKS, BYTES].
+  /// `cache` is [B, H, BLOCKS, BYTES]. With a `column` it is read for that token of each block alone, by vectors of one lane.
   PackedHead(LaneBuilder &b, FormatAttr format, ::whit::CacheOrder order, int64_t depth, Value cache, Value batch,
-             Value head);
+             Value head, Value column = nullptr);
 
   bool hasOffsets() const { return block.hasZeros(); }
   /// For 16 tokens, lane by lane.
@@ -45,8 +45,11 @@ public:
   std::pair<Value, Value> rowOf(Value token);
   /// The numbers of features [16 * vector, 16 * vector + 16) of a row.
   Value numbers(std::pair<Value, Value> row, Value vector);
+  /// The number of one feature of a row, in a vector of one lane.
+  Value number(std::pair<Value, Value> row, Value feature);
 
 private:
+  Value numberOf(Value codes);
   Value planeOf(const ::whit::RowPlane &plane, std::pair<Value, Value> row, Value vector);
 
   LaneBuilder &b;

@@ -74,15 +74,13 @@ module attributes {whit.target = {cpu = "gfx942", kind = "amdgpu", machine = "mi
 // -----
 
 // What is not shared out is one thread's work on each tile, and the user is told.
-// REMARK: a single thread works on each tile: caches in a format are read by single threads yet
+// REMARK: a single thread works on each tile: whit.cache_append is not shared out to threads yet
 // CHECK-LABEL: func.func @region_3
 // CHECK-NOT: whit.threads
 module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
-  func.func @region_3(%q: memref<?x?x3x16xf32>, %k: memref<?x1x?x160xi8>, %v: memref<?x1x?x160xi8>, %start: memref<?xi32>, %first: index,
-                      %y: memref<?x?x3x16xf32>, %id: i32) attributes {whit.observed = 6 : i64} {
+  func.func @region_3(%x: memref<1x?x1x16xf32>, %start: memref<1xi32>, %y: memref<1x1x?x160xi8>, %id: i32) attributes {whit.observed = 3 : i64} {
     scf.forall (%i) = (0) to (1) step (1) {
-      whit.attention ins(%q, %k, %v : memref<?x?x3x16xf32>, memref<?x1x?x160xi8>, memref<?x1x?x160xi8>)
-        from %start + %first : memref<?xi32> outs(%y : memref<?x?x3x16xf32>) scale = 0.25 keys <int4_channel> values <int4_channel>
+      whit.cache_append ins(%x : memref<1x?x1x16xf32>) from %start : memref<1xi32> outs(%y : memref<1x1x?x160xi8>) as <int4_channel> panels
     }
     return
   }
