@@ -36,6 +36,8 @@ if(WHIT_COMPILER)
   set_target_properties(${whit_compiler_tools} PROPERTIES INSTALL_RPATH "$ORIGIN/${whit_bin_to_lib};$ORIGIN/../lib"
                         INSTALL_RPATH_USE_LINK_PATH ON)
   set_target_properties(whit_compiler PROPERTIES EXPORT_NAME compiler INSTALL_RPATH_USE_LINK_PATH ON)
+  set_target_properties(WhitSim PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+  install(TARGETS WhitSim LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT compiler)
   install(TARGETS whit_compiler EXPORT WhitCompilerTargets
           LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT compiler NAMELINK_COMPONENT compiler)
   install(TARGETS ${whit_compiler_tools} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT compiler)

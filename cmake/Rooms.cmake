@@ -7,9 +7,11 @@
 #   whit_shared_library(NAME OF library...)           the objects of some of them, as one shared library
 #   whit_dialects()      dialects/<Name>/*.td and *.cpp               -> WhitDialects
 #   whit_passes()        passes/<Stage>/<Name>.td and *.cpp           -> WhitPasses, Passes.h, registerWhitPasses()
-#   whit_lib()           lib/**.cpp                                   -> WhitLib, libwhit_compiler.so
+#   whit_lib()           lib/**.cpp but lib/Sim                       -> WhitLib, libwhit_compiler.so
+#   whit_simulator()     lib/Sim/*.cpp                                -> libWhitSim.so
 #   whit_tools(name...)  tools/<name>/*.cpp; those named link only the runtime
-#   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests
+#   whit_tests()         test/<room>/**_test.cpp                      -> whit-runtime-tests, whit-compiler-tests,
+#                                                                        whit-simulator-tests
 #   whit_fuzzers()       test/fuzz/{runtime,compiler}/<Name>.cpp      -> whit-fuzz-<Name>
 
 include(Kernels)
@@ -180,6 +182,7 @@ endfunction()
 # dialects there that the tool itself uses (docs/decisions/013).
 function(whit_lib)
   whit_sources(sources ${CMAKE_SOURCE_DIR}/lib)
+  list(FILTER sources EXCLUDE REGEX "/lib/Sim/")
   set(libraries WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json CLI11::CLI11)
   whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust ${libraries})
   whit_kernels_object()
@@ -188,6 +191,18 @@ function(whit_lib)
   target_link_libraries(whit_compiler PUBLIC $<BUILD_INTERFACE:WhitMLIR>)
   target_include_directories(whit_compiler INTERFACE "$<BUILD_INTERFACE:${WHIT_COMPILER_INCLUDES}>"
                              $<INSTALL_INTERFACE:include/whit-compiler>)
+endfunction()
+
+# The simulator of GPUs is opened by whit-run at run time, which itself stays free of LLVM (docs/decisions/021). Two functions are
+# visible from outside.
+function(whit_simulator)
+  whit_sources(sources ${CMAKE_SOURCE_DIR}/lib/Sim)
+  add_library(WhitSim SHARED ${sources})
+  target_include_directories(WhitSim PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/lib)
+  target_include_directories(WhitSim SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+  # A product and a sum are rounded each, unless a kernel says fma.
+  target_compile_options(WhitSim PRIVATE -fno-rtti -fvisibility=hidden -ffp-contract=off -Wno-pass-failed)
+  target_link_libraries(WhitSim PRIVATE LLVM)
 endfunction()
 
 function(whit_tools)
@@ -215,6 +230,9 @@ function(whit_test_exe name link)
   foreach(room IN LISTS ARGN)
     file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${room}/*_test.cpp
          ${CMAKE_SOURCE_DIR}/test/${room}/*Test.cpp)
+    if(room STREQUAL lib)
+      list(FILTER found EXCLUDE REGEX "/test/lib/Sim/")
+    endif()
     list(APPEND sources ${found})
   endforeach()
   if(sources)
@@ -234,6 +252,10 @@ function(whit_tests)
     if(TARGET whit-compiler-tests)
       target_precompile_headers(whit-compiler-tests REUSE_FROM WhitPrecompiled)
     endif()
+    whit_test_exe(whit-simulator-tests "WhitSim;LLVM" lib/Sim)
+    target_include_directories(whit-simulator-tests PRIVATE ${CMAKE_SOURCE_DIR}/include)
+    target_include_directories(whit-simulator-tests SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS})
+    target_compile_options(whit-simulator-tests PRIVATE -fno-rtti)
   endif()
 endfunction()
 

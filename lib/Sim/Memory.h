@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The memories of the simulated machine, each with a shadow that knows which bytes were written. Device addresses are made up (no host
+// pointer), never used again after `free`, and lie apart, so that an access outside an allocation is always found.
+#ifndef SIM_MEMORY_H
+#define SIM_MEMORY_H
+
+#include "Sim/Program.h"
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace whit::sim {
+
+/// Where generic pointers find shared and private memory; all other addresses are global.
+inline constexpr uint64_t SHARED_WINDOW = uint64_t(1) << 56, PRIVATE_WINDOW = uint64_t(2) << 56,
+                          WINDOW_MASK = uint64_t(0xff) << 56;
+
+/// What went wrong in a kernel; thrown by handlers and caught by the launch, which adds kernel, block and instruction.
+struct Fault {
+  uint32_t lane;
+  std::string what;
+};
+
+/// Shadow of a byte.
+enum Written : uint8_t { NotWritten = 0, IsWritten = 1, InFlight = 2 };
+
+struct FreeMemory {
+  void operator()(void *memory) const { std::free(memory); }
+};
+template <class T> using Pages = std::unique_ptr<T[], FreeMemory>;
+/// Zeroed; pages that are never touched cost nothing.
+template <class T> Pages<T> pages(size_t count) {
+  return Pages<T>(static_cast<T *>(std::calloc(count ? count : 1, sizeof(T))));
+}
+
+/// One allocation of device memory.
+struct Region {
+  uint64_t base = 0, size = 0;
+  Pages<uint8_t> data, written;
+  Pages<uint64_t> writers; ///< of each 4-byte word: launch << 32 | block + 1
+  uint64_t unwritten = 0;  ///< bytes; 0: the shadow need not be read
+  uint32_t launch = 0;     ///< the last that wrote
+  bool readOnly = false;
+  bool live = true;
+
+  void markWritten(uint64_t offset, uint64_t bytes);
+};
+
+class GlobalMemory {
+public:
+  /// Null: no memory. `size` 0 gives an address that cannot be read.
+  Region *allocate(uint64_t size);
+  bool free(uint64_t base);
+  /// The region that holds `address`; null if there is none.
+  Region *find(uint64_t address);
+  /// What lies at `address`, for messages.
+  std::string describe(uint64_t address) const;
+  uint64_t total() const { return bytes; }
+
+private:
+  std::vector<std::unique_ptr<Region>> regions; ///< by address; freed ones stay, without their bytes
+  uint64_t next = uint64_t(1) << 40, bytes = 0;
+};
+
+/// Memory of a block. Races are found by time stamps: `time` counts barriers, and what a warp did before a barrier happened before
+/// everything that those who waited there do after it.
+class SharedMemory {
+public:
+  void reset(uint32_t size, uint32_t warps);
+  uint32_t size() const { return uint32_t(data.size()); }
+
+  /// Checks and notes an access by `warp` of `bytes` at `offset` (inside bounds). `stamp` is another number for each instruction that a
+  /// warp runs; `value` are the bytes that are written (null: read). Atomics may meet atomics.
+  void read(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, bool atomic = false);
+  void write(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const uint8_t *value, uint32_t stamp,
+             bool atomic = false);
+  /// An asynchronous copy will write there some time before it is waited for.
+  void beginCopy(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes);
+  void endCopy(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const uint8_t *value);
+  /// The warps of `mask` have met.
+  void synchronize(uint64_t mask);
+
+  std::vector<uint8_t> data, written;
+
+private:
+  struct Cell {
+    uint32_t writeTime, writer; ///< writer: warp + 1; bit 31: atomic
+    uint32_t stamp;
+    uint32_t readTime;
+    uint32_t readers; ///< warps
+    uint32_t atomicRead;
+  };
+  bool ordered(uint32_t after, uint32_t before, uint32_t when) const {
+    return after == before || known[after * warps + before] > when;
+  }
+  void noteRead(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic);
+  void noteWrite(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic);
+  void checkWrite(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, bool atomic);
+  Cell *split(uint32_t word);
+  template <class F> void cells(uint32_t offset, uint32_t bytes, const F &visit);
+
+  std::vector<Cell> words, bytesOf; ///< a word whose bytes are used one by one has four cells of its own
+  std::vector<uint8_t> isSplit;
+  std::vector<uint32_t> known; ///< [a][b]: what b did before this time happened before what a does now
+  uint32_t warps = 0, time = 0;
+};
+
+} // namespace whit::sim
+
+#endif // SIM_MEMORY_H
