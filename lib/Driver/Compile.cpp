@@ -13,6 +13,7 @@
 #include "Emit/Artifact.h"
 #include "Emit/Cpu.h"
 #include "Emit/ExportFiles.h"
+#include "Emit/Link.h"
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
 #include "Encode/FormatRules.h"
@@ -368,7 +369,12 @@ Exit Compiler::emitKernels() {
   if (targets[0].isGpu())
     return console.print(fail(Exit::Usage, "--export-kernels is for CPUs; found --target=" + targets[0].name, "",
                               "--emit=ptx, cubin or hsaco write the kernels of a GPU"));
-  auto selected = selectKernels(*modules[0], options.exportKernels);
+  auto taken = namesInUse();
+  if (!taken)
+    return console.print(taken.takeError());
+  auto selected = selectKernels(*modules[0], options.exportKernels, [&](StringRef name) {
+    return taken->contains(name) || isLibraryFunction(name) || name.starts_with("whit_");
+  });
   if (!selected)
     return console.print(selected.takeError());
   for (const std::string &refused : selected->refused)

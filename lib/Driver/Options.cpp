@@ -61,7 +61,7 @@ More about formats:
 Kernels for other programs:
   --export-kernels=GLOB    write the regions of these names to the folder -o FOLDER: kernels.so with a C function and a
                            packer of weights each, kernels.h, kernels.json
-  --export-as=KIND,...     c (always; numpy too), tvm-ffi, torch, jax
+  --export-as=KIND,...     c (always; numpy too), tvm-ffi, torch, jax, ort
 
 Looking inside:
   --stop-after=STAGE       print the module after a stage: imported raised encoded fused laid-out tiled lowered

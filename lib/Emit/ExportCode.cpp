@@ -6,6 +6,7 @@
 
 #include "Emit/Cpu.h"
 #include "Emit/Failure.h"
+#include "Emit/Link.h"
 #include "Emit/TargetNames.h"
 
 #include "llvm/IR/Constants.h"
@@ -261,6 +262,15 @@ std::unique_ptr<llvm::Module> TableWriter::run() {
     addPackers(kernel, arguments);
     tables.push_back(table);
   }
+  if (calls.ort) {
+    auto *array = ArrayType::get(pointer, tables.size());
+    auto *all =
+        new GlobalVariable(*module, array, true, GlobalValue::PrivateLinkage, ConstantArray::get(array, tables));
+    Function *function = define("RegisterCustomOps", pointer, {pointer, pointer});
+    builder.CreateRet(
+        builder.CreateCall(declare("whit_kernels_register", pointer, {pointer, i64, pointer, pointer}),
+                           {all, builder.getInt64(tables.size()), function->getArg(0), function->getArg(1)}));
+  }
   return std::move(module);
 }
 
@@ -279,6 +289,15 @@ int64_t constantWorkspace(const llvm::Module &module, StringRef name) {
 }
 
 } // namespace
+
+Expected<StringSet<>> namesInUse() {
+  auto undefined = undefinedSymbols({ArrayRef<uint8_t>(whit_kernels_object, whit_kernels_object_end)});
+  if (!undefined)
+    return undefined.takeError();
+  StringSet<> names;
+  names.insert(undefined->begin(), undefined->end());
+  return names;
+}
 
 std::string packFunction(const ExportedArgument &argument) { return "pack_" + argument.name; }
 

@@ -10,6 +10,7 @@
 #include "whit/Target.h"
 
 #include "llvm/ADT/STLFunctionalExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
@@ -21,6 +22,9 @@ namespace whit {
 std::string packFunction(const ExportedArgument &argument);
 std::string packCodesFunction(const ExportedArgument &argument);
 
+/// Names of functions that the library needs from outside: a kernel of such a name would be called in their place.
+llvm::Expected<llvm::StringSet<>> namesInUse();
+
 struct ExportedCode {
   std::vector<uint8_t> shared;     ///< an ELF shared object
   std::vector<int64_t> workspaces; ///< bytes of each kernel's workspace; -1: sizes decide
@@ -30,6 +34,7 @@ struct ExportedCode {
 struct ExportedCalls {
   bool tvmFfi = false; ///< __tvm_ffi_NAME and __tvm_ffi_NAME_pack_...
   bool xla = false;    ///< NAME_xla
+  bool ort = false;    ///< RegisterCustomOps
 };
 
 /// `lower` brings a tiled module to stage lowered.

@@ -40,7 +40,8 @@ struct Kind {
 const Kind kKinds[] = {{"c", "kernels_numpy.py", whit_exported_numpy, whit_exported_numpy_end, {}},
                        {"tvm-ffi", "", nullptr, nullptr, {.tvmFfi = true}},
                        {"torch", "kernels_torch.py", whit_exported_torch, whit_exported_torch_end, {}},
-                       {"jax", "kernels_jax.py", whit_exported_jax, whit_exported_jax_end, {.xla = true}}};
+                       {"jax", "kernels_jax.py", whit_exported_jax, whit_exported_jax_end, {.xla = true}},
+                       {"ort", "", nullptr, nullptr, {.ort = true}}};
 
 Json toJson(mlir::AffineExpr value, const ExportedKernel &kernel) {
   if (auto constant = dyn_cast<mlir::AffineConstantExpr>(value))
@@ -164,6 +165,7 @@ ExportedCalls callsOf(ArrayRef<std::string> kinds) {
     if (is_contained(kinds, kind.name)) {
       calls.tvmFfi |= kind.calls.tvmFfi;
       calls.xla |= kind.calls.xla;
+      calls.ort |= kind.calls.ort;
     }
   return calls;
 }

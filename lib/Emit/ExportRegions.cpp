@@ -60,6 +60,28 @@ std::string identifier(StringRef text) {
   return result.empty() || isDigit(result[0]) ? "k_" + result : result;
 }
 
+/// Of C, C++ or Python.
+bool isKeyword(StringRef name) {
+  static const llvm::StringSet<> keywords = [] {
+    llvm::StringSet<> words;
+    for (StringRef line : {"alignas alignof and asm auto bool break case catch char class const constexpr continue "
+                           "decltype default delete do double else",
+                           "enum explicit export extern false float for friend goto if import in inline int is lambda "
+                           "long main mutable namespace new",
+                           "not None nullptr operator or pass private protected public raise register restrict return "
+                           "short signed sizeof static struct",
+                           "switch template this throw True False true try typedef typeid typename union unsigned "
+                           "using virtual void volatile while",
+                           "with yield xor def del elif except finally from global nonlocal assert async await"}) {
+      SmallVector<StringRef, 32> parts;
+      line.split(parts, ' ');
+      words.insert(parts.begin(), parts.end());
+    }
+    return words;
+  }();
+  return keywords.contains(name);
+}
+
 /// What a region computes, in one word: "quantized_matmul".
 std::string mainOperation(mlir::whit::RegionOp region) {
   std::string name = "views";
@@ -464,8 +486,12 @@ void Extraction::describe() {
     described.results.emplace_back();
   }
   llvm::StringSet<> taken;
+  for (StringRef name : {"workspace", "context", "out", "self"}) // of headers and of Python
+    taken.insert(name);
+  for (const ExportedArgument &argument : kernel.arguments)
+    taken.insert(argument.name);
   for (ExportedSymbol &symbol : kernel.symbols)
-    while (!taken.insert(symbol.name).second)
+    while (isKeyword(symbol.name) || !taken.insert(symbol.name).second)
       symbol.name += "_";
 
   // The attributes by which whit-plan-memory writes the function that computes the workspace.
@@ -522,7 +548,7 @@ namespace {
 
 /// Names that no two regions of the model have: the source's name, with the operation behind it where several regions have that, and a
 /// number where that is not enough.
-std::vector<std::string> namesOf(ArrayRef<mlir::whit::RegionOp> regions) {
+std::vector<std::string> namesOf(ArrayRef<mlir::whit::RegionOp> regions, llvm::function_ref<bool(StringRef)> isTaken) {
   auto count = [](const std::vector<std::string> &names) {
     StringMap<int> counts;
     for (const std::string &name : names)
@@ -530,8 +556,11 @@ std::vector<std::string> namesOf(ArrayRef<mlir::whit::RegionOp> regions) {
     return counts;
   };
   std::vector<std::string> names;
-  for (mlir::whit::RegionOp region : regions)
+  for (mlir::whit::RegionOp region : regions) {
     names.push_back(identifier(region.getName()));
+    if (isKeyword(names.back()) || isTaken(names.back()))
+      names.back() += "_kernel";
+  }
   StringMap<int> counts = count(names);
   for (auto [name, region] : zip_equal(names, regions))
     if (counts[name] > 1)
@@ -562,14 +591,14 @@ size_t ExportedKernel::parameterCount() const {
   return llvm::count_if(symbols, [](const ExportedSymbol &symbol) { return !symbol.value; });
 }
 
-Expected<SelectedKernels> selectKernels(ModuleOp tiled, StringRef glob) {
+Expected<SelectedKernels> selectKernels(ModuleOp tiled, StringRef glob, llvm::function_ref<bool(StringRef)> isTaken) {
   Expected<GlobPattern> pattern = GlobPattern::create(glob);
   if (!pattern)
     return fail(Exit::Usage, "--export-kernels: '" + glob + "': " + toString(pattern.takeError()), "",
                 "* stands for any text, ? for a character, [abc] for one of them");
   SmallVector<mlir::whit::RegionOp> regions;
   tiled.walk([&](mlir::whit::RegionOp region) { regions.push_back(region); });
-  std::vector<std::string> names = namesOf(regions);
+  std::vector<std::string> names = namesOf(regions, isTaken);
   ValueNames values(regions);
   SelectedKernels selected;
   StringMap<size_t> known; // kernels by their text

@@ -11,6 +11,7 @@
 
 #include "mlir/IR/AffineExpr.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/Support/Error.h"
 
 #include <optional>
@@ -69,7 +70,9 @@ struct SelectedKernels {
   std::vector<std::string> refused; ///< regions that a pattern names and that cannot stand alone, with the reason
 };
 
-/// Regions of a tiled module whose name matches `glob`. Fails with Exit::Usage if there are none.
-llvm::Expected<SelectedKernels> selectKernels(mlir::ModuleOp tiled, llvm::StringRef glob);
+/// Regions of a tiled module whose name matches `glob`. Fails with Exit::Usage if there are none. `isTaken`: names that kernels cannot
+/// have.
+llvm::Expected<SelectedKernels> selectKernels(mlir::ModuleOp tiled, llvm::StringRef glob,
+                                              llvm::function_ref<bool(llvm::StringRef)> isTaken);
 
 } // namespace whit

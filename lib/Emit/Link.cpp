@@ -47,26 +47,6 @@ bool isAllowed(StringRef symbol) {
   return symbol.consume_back("f") && is_contained(kMathFunctions, symbol);
 }
 
-/// Names that objects use and do not define.
-Expected<std::vector<std::string>> undefinedSymbols(ArrayRef<ArrayRef<uint8_t>> objects) {
-  std::set<std::string> undefined;
-  for (ArrayRef<uint8_t> code : objects) {
-    StringRef bytes(reinterpret_cast<const char *>(code.data()), code.size());
-    auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, "object"));
-    if (!object)
-      return object.takeError();
-    for (const object::SymbolRef &symbol : (*object)->symbols()) {
-      auto flags = symbol.getFlags();
-      auto name = symbol.getName();
-      if (!flags || !name)
-        return flags ? name.takeError() : flags.takeError();
-      if ((*flags & object::SymbolRef::SF_Undefined) && !name->empty())
-        undefined.insert(name->str());
-    }
-  }
-  return std::vector<std::string>(undefined.begin(), undefined.end());
-}
-
 /// Bytes as a file that LLD can open by name.
 class MemoryFile {
 public:
@@ -106,6 +86,27 @@ Error addSoftHalf(ArrayRef<std::string> undefined, std::vector<ArrayRef<uint8_t>
 }
 
 } // namespace
+
+Expected<std::vector<std::string>> undefinedSymbols(ArrayRef<ArrayRef<uint8_t>> objects) {
+  std::set<std::string> undefined;
+  for (ArrayRef<uint8_t> code : objects) {
+    StringRef bytes(reinterpret_cast<const char *>(code.data()), code.size());
+    auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, "object"));
+    if (!object)
+      return object.takeError();
+    for (const object::SymbolRef &symbol : (*object)->symbols()) {
+      auto flags = symbol.getFlags();
+      auto name = symbol.getName();
+      if (!flags || !name)
+        return flags ? name.takeError() : flags.takeError();
+      if ((*flags & object::SymbolRef::SF_Undefined) && !name->empty())
+        undefined.insert(name->str());
+    }
+  }
+  return std::vector<std::string>(undefined.begin(), undefined.end());
+}
+
+bool isLibraryFunction(StringRef name) { return isAllowed(name); }
 
 Expected<std::vector<uint8_t>> linkCode(ArrayRef<CpuCode> variants) {
   std::vector<ArrayRef<uint8_t>> objects;

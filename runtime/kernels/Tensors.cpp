@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace whit {
@@ -101,7 +102,8 @@ int64_t explicitCount(const KernelTable &kernel) {
   return count;
 }
 
-bool callTensors(const KernelTable &kernel, const GivenTensor *tensors, const int64_t *numbers, Problem &problem) {
+bool callTensors(const KernelTable &kernel, const GivenTensor *tensors, const int64_t *numbers, WhitContext *context,
+                 Problem &problem) {
   int64_t symbols[kMaxKernelSymbols];
   bool isBound[kMaxKernelSymbols] = {};
   for (int64_t i = 0; i < kernel.parameterCount; ++i)
@@ -146,9 +148,53 @@ bool callTensors(const KernelTable &kernel, const GivenTensor *tensors, const in
   if (bytes > 0 && !workspace)
     return problem.set(kKernelMemory, "%s: no memory for a workspace of %lld bytes", kernel.name,
                        static_cast<long long>(bytes));
-  int32_t status = whit_kernels_call(&kernel, nullptr, symbols, pointers, workspace);
+  int32_t status = whit_kernels_call(&kernel, context, symbols, pointers, workspace);
   std::free(workspace);
   return !status || problem.set(status, "%s: %s", kernel.name, textOf(status));
+}
+
+int64_t givenCount(const KernelTable &kernel) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < kernel.argumentCount; ++i)
+    count += kernel.arguments[i].role != KernelRole::Size && kernel.arguments[i].role != KernelRole::Output;
+  return count;
+}
+
+int64_t resultCount(const KernelTable &kernel) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < kernel.argumentCount; ++i)
+    count += kernel.arguments[i].role == KernelRole::InOut || kernel.arguments[i].role == KernelRole::Output;
+  return count;
+}
+
+bool joinTensors(const KernelTable &kernel, const GivenTensor *given, const GivenTensor *results, GivenTensor *tensors,
+                 Problem &problem) {
+  for (int64_t i = 0; i < kernel.argumentCount; ++i) {
+    const KernelArgument &argument = kernel.arguments[i];
+    if (argument.role == KernelRole::Size)
+      continue;
+    GivenTensor &tensor = *tensors++;
+    if (argument.role == KernelRole::Output) {
+      tensor = *results++;
+      continue;
+    }
+    tensor = *given++;
+    if (argument.role != KernelRole::InOut)
+      continue;
+    const GivenTensor &updated = *results++;
+    bool isSame = tensor.type == updated.type && tensor.rank == updated.rank;
+    int64_t bytes = elementBytes(tensor.type);
+    for (int64_t d = 0; isSame && d < tensor.rank; ++d) {
+      isSame = tensor.shape[d] == updated.shape[d];
+      bytes *= tensor.shape[d];
+    }
+    if (!isSame)
+      return problem.set(kKernelValue, "%s: the result for '%s' has another type or shape", kernel.name, argument.name);
+    if (updated.data != tensor.data)
+      std::memcpy(updated.data, tensor.data, size_t(bytes));
+    tensor = updated;
+  }
+  return true;
 }
 
 bool packTensors(const KernelArgument &argument, const GivenTensor &values, const GivenTensor &packed,

@@ -35,7 +35,17 @@ bool isExplicit(const KernelTable &kernel, int64_t i);
 int64_t explicitCount(const KernelTable &kernel);
 
 /// One tensor for each argument that callers see, and a number for each explicit parameter, in order. False with `problem`.
-bool callTensors(const KernelTable &kernel, const GivenTensor *tensors, const int64_t *numbers, Problem &problem);
+bool callTensors(const KernelTable &kernel, const GivenTensor *tensors, const int64_t *numbers, WhitContext *context,
+                 Problem &problem);
+
+/// For callers that update nothing in place: `given` are the inputs, weights and what is updated, `results` what is updated, which gets a
+/// copy, and the outputs. Gives the tensors of a call.
+bool joinTensors(const KernelTable &kernel, const GivenTensor *given, const GivenTensor *results, GivenTensor *tensors,
+                 Problem &problem);
+/// How many tensors those are.
+int64_t givenCount(const KernelTable &kernel);
+int64_t resultCount(const KernelTable &kernel);
+
 /// Packs values[n][k] of f32.
 bool packTensors(const KernelArgument &argument, const GivenTensor &values, const GivenTensor &packed,
                  Problem &problem);

@@ -98,7 +98,7 @@ extern "C" int32_t whit_kernels_tvm_ffi(const KernelTable *kernel, const Any *ar
     } else {
       sizes[i - tensors] = arguments[i].number;
     }
-  if (!callTensors(*kernel, given, sizes, problem))
+  if (!callTensors(*kernel, given, sizes, nullptr, problem))
     return raise(problem);
   *result = {kNone, 0, {0}};
   return 0;

@@ -2,7 +2,6 @@
 //
 // The calling convention of XLA's custom calls (xla/ffi/api/c_api.h, 0.x), which jax.ffi uses: a handler NAME_xla. Declared here as far as it
 // is used; those parts have not changed since 0.0, so that the version that a runtime speaks is the one that is answered.
-#include "runtime/kernels/Call.h"
 #include "runtime/kernels/Tensors.h"
 
 #include <cstring>
@@ -129,51 +128,23 @@ bool readNumber(const Attributes &attributes, const char *name, int64_t &number)
   return false;
 }
 
-/// Arguments are inputs, weights and what is updated; results what is updated, then outputs. An update happens in the result's memory.
 bool call(const KernelTable &kernel, const CallFrame &frame, Problem &problem) {
-  GivenTensor tensors[kMaxKernelArguments];
-  int64_t numbers[kMaxKernelSymbols], numberCount = 0, next = 0, argument = 0, result = 0;
-  int64_t given = 0, returned = 0;
-  for (int64_t i = 0; i < kernel.argumentCount; ++i) {
-    KernelRole role = kernel.arguments[i].role;
-    given += role != KernelRole::Size && role != KernelRole::Output;
-    returned += role == KernelRole::InOut || role == KernelRole::Output;
-  }
-  if (frame.arguments.count != given || frame.results.count != returned)
+  if (frame.arguments.count != givenCount(kernel) || frame.results.count != resultCount(kernel))
     return problem.set(kKernelValue, "%s takes %lld arrays and gives %lld; found %lld and %lld", kernel.name,
-                       static_cast<long long>(given), static_cast<long long>(returned),
+                       static_cast<long long>(givenCount(kernel)), static_cast<long long>(resultCount(kernel)),
                        static_cast<long long>(frame.arguments.count), static_cast<long long>(frame.results.count));
-  for (int64_t i = 0; i < kernel.argumentCount; ++i) {
-    KernelRole role = kernel.arguments[i].role;
-    if (role == KernelRole::Size)
-      continue;
-    GivenTensor &tensor = tensors[next++];
-    if (role == KernelRole::Output) {
-      tensor = tensorOf(*frame.results.buffers[result++]);
-      continue;
-    }
-    tensor = tensorOf(*frame.arguments.buffers[argument++]);
-    if (role != KernelRole::InOut)
-      continue;
-    GivenTensor updated = tensorOf(*frame.results.buffers[result++]);
-    bool isSame = tensor.type == updated.type && tensor.rank == updated.rank && tensor.type;
-    int64_t bytes = elementBytes(tensor.type);
-    for (int64_t d = 0; isSame && d < tensor.rank; ++d) {
-      isSame = tensor.shape[d] == updated.shape[d];
-      bytes *= tensor.shape[d];
-    }
-    if (!isSame)
-      return problem.set(kKernelValue, "%s: the result for '%s' has another type or shape", kernel.name,
-                         kernel.arguments[i].name);
-    if (updated.data != tensor.data)
-      std::memcpy(updated.data, tensor.data, size_t(bytes));
-    tensor = updated;
-  }
+  GivenTensor given[kMaxKernelArguments], results[kMaxKernelArguments], tensors[kMaxKernelArguments];
+  for (int64_t i = 0; i < frame.arguments.count; ++i)
+    given[i] = tensorOf(*frame.arguments.buffers[i]);
+  for (int64_t i = 0; i < frame.results.count; ++i)
+    results[i] = tensorOf(*frame.results.buffers[i]);
+  int64_t numbers[kMaxKernelSymbols], next = 0;
   for (int64_t i = 0; i < kernel.parameterCount; ++i)
-    if (isExplicit(kernel, i) && !readNumber(frame.attributes, kernel.symbols[i].name, numbers[numberCount++]))
+    if (isExplicit(kernel, i) && !readNumber(frame.attributes, kernel.symbols[i].name, numbers[next++]))
       return problem.set(kKernelValue, "%s: the attribute '%s' is missing or no integer", kernel.name,
                          kernel.symbols[i].name);
-  return callTensors(kernel, tensors, numbers, problem);
+  return joinTensors(kernel, given, results, tensors, problem) &&
+         callTensors(kernel, tensors, numbers, nullptr, problem);
 }
 
 } // namespace

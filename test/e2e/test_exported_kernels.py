@@ -185,6 +185,24 @@ def test_layers_share_their_kernels(exported, tiny):
     assert 0 < len(first) < len(kernels) and first.keys() <= kernels.keys()
 
 
+def test_names_do_not_collide(tools, tmp_path):
+    """Names of nodes and of dimensions are the model's: keywords, functions of libm that the library calls, and names of arguments."""
+    path = model(tmp_path / "names.onnx", [helper.make_node("Exp", ["a"], ["b"], name="exp"), helper.make_node("Softmax", ["c"], ["d"], name="while", axis=-1),
+                                           helper.make_node("Cos", ["e"], ["f"], name="9 lives")],
+                 [("a", ["x", "int"]), ("c", ["workspace", 8]), ("e", ["out", "y"])], [("b", ["x", "int"]), ("d", ["workspace", 8]), ("f", ["out", "y"])])
+    tools.run("whit-compile", path, "--export-kernels=*", "--target=x86-64-v3", "--export-as=c", "-o", tmp_path / "k")
+    kernels = load(tmp_path / "k")
+    assert set(kernels) == {"exp_kernel", "while_kernel", "k_9_lives"}
+    x = rows(3, 8)
+    np.testing.assert_allclose(kernels["exp_kernel"](x), np.exp(x), rtol=1e-5)
+    np.testing.assert_allclose(kernels["while_kernel"](x), np.exp(x) / np.exp(x).sum(1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(kernels["k_9_lives"](x), np.cos(x), rtol=1e-4, atol=1e-6)
+    compiler = next((c for c in ("cc", "clang-22", "clang", "gcc") if shutil.which(c)), None)
+    if compiler:
+        for language in ("c", "c++"):
+            subprocess.run([compiler, "-x", language, "-fsyntax-only", "-Wall", "-Werror", str(tmp_path / "k/kernels.h")], check=True)
+
+
 def test_wrong_calls_are_refused(exported, product):
     folder, kernels = exported(product, "--weights=int4_g32", "--activations=f32")
     (multiply,) = kernels.values()

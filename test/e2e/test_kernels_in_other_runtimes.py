@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("onnx")
 from test_exported_kernels import COLUMNS, OUTPUTS, exported, load, product, rows, weights  # noqa: E402, F401
 
-FLAGS = ("--weights=int4_g32", "--activations=f32", "--export-as=tvm-ffi,torch,jax")
+FLAGS = ("--weights=int4_g32", "--activations=f32", "--export-as=tvm-ffi,torch,jax,ort")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def layer(exported, product):  # noqa: F811
 @pytest.fixture(scope="module")
 def decoder(exported, tiny):  # noqa: F811
     """Kernels of a language model: caches that are updated, sizes that no tensor has."""
-    return exported(tiny, "--context=64", "--export-as=tvm-ffi,torch,jax", glob="*layers.0*GroupQueryAttention*")
+    return exported(tiny, "--context=64", "--export-as=tvm-ffi,torch,jax,ort", glob="*layers.0*GroupQueryAttention*")
 
 
 def imported(folder, name):
@@ -142,3 +142,52 @@ class TestJax:
         before = given[-1].copy()
         np.testing.assert_array_equal(function(*map(self.jax.numpy.asarray, given), sequence_length=3), after)
         np.testing.assert_array_equal(given[-1], before)
+
+
+class TestOnnxRuntime:
+    @pytest.fixture(autouse=True)
+    def need(self):
+        self.ort = pytest.importorskip("onnxruntime")
+
+    def session(self, folder, kernel, initializers, *, threads=2, **attributes):
+        """A model of one kernel, whose inputs are what is no initializer."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        types = {"f32": TensorProto.FLOAT, "i32": TensorProto.INT32, "i8": TensorProto.INT8}
+        value = lambda a, name: helper.make_tensor_value_info(name, types[a["dtype"]], a["shape"])
+        results = [(a, a["name"] + "_after") for a in kernel.given if a["role"] == "inout"] + [(a, a["name"]) for a in kernel.outputs]
+        node = helper.make_node(kernel.name, [a["name"] for a in kernel.given], [name for _, name in results], domain="whit", **attributes)
+        graph = helper.make_graph([node], "g", [value(a, a["name"]) for a in kernel.given if a["name"] not in initializers],
+                                  [value(*result) for result in results], [numpy_helper.from_array(v, k) for k, v in initializers.items()])
+        text = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21), helper.make_opsetid("whit", 1)], ir_version=10).SerializeToString()
+        options = self.ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.register_custom_ops_library(str(folder / "kernels.so"))
+        return self.ort.InferenceSession(text, options, providers=["CPUExecutionProvider"])
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_bits(self, layer, threads):
+        folder, multiply, packed = layer
+        session = self.session(folder, multiply, {"w": packed}, threads=threads)
+        for count in (1, 40):
+            np.testing.assert_array_equal(session.run(None, {"x": rows(count)})[0], multiply(rows(count), packed))
+
+    def test_wrong_calls(self, layer):
+        folder, multiply, packed = layer
+        session = self.session(folder, multiply, {})
+        with pytest.raises(Exception, match="dimension 0 of 'w' is 4, needs 5|Got: 4 Expected: 5"):
+            session.run(None, {"x": rows(), "w": packed[:-1]})
+        with pytest.raises(Exception, match="dimension 1 of 'w' is"):
+            self.session(folder, multiply, {"w": packed[:, :-1].copy()}).run(None, {"x": rows()})
+        with pytest.raises(Exception, match="[Tt]ype"):
+            self.session(folder, multiply, {"w": packed.astype(np.int32)})
+
+    def test_a_cache_and_a_number(self, decoder):
+        append, given, after = cache_step(decoder[1])
+        session = self.session(decoder[0], append, {}, sequence_length=3)
+        feeds = {a["name"]: array for a, array in zip(append.given, given)}
+        before = given[-1].copy()
+        np.testing.assert_array_equal(session.run(None, feeds)[0], after)
+        np.testing.assert_array_equal(given[-1], before)
+        with pytest.raises(Exception, match="sequence_length"):
+            self.session(decoder[0], append, {})
