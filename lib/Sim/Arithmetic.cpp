@@ -298,9 +298,9 @@ Handler binaryHandler(unsigned opcode, Scalar type) {
   case Instruction::name:                                                                                              \
     return floatByType<Instruction::name>(type);
     INTEGER(Add)
-    INTEGER(Sub) INTEGER(Mul) INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr)
-        INTEGER(UDiv) INTEGER(SDiv) INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv)
-            FLOAT(FRem)
+    INTEGER(Sub)
+    INTEGER(Mul) INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv)
+        INTEGER(SDiv) INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
 #undef INTEGER
 #undef FLOAT
   }
@@ -313,8 +313,9 @@ Handler compareHandler(unsigned predicate, Scalar type) {
   case CmpInst::name:                                                                                                  \
     return integerCompareByType<CmpInst::name>(type);
     CASE(ICMP_EQ)
-    CASE(ICMP_NE) CASE(ICMP_UGT) CASE(ICMP_UGE) CASE(ICMP_ULT) CASE(ICMP_ULE) CASE(ICMP_SGT) CASE(ICMP_SGE)
-        CASE(ICMP_SLT) CASE(ICMP_SLE)
+    CASE(ICMP_NE)
+    CASE(ICMP_UGT) CASE(ICMP_UGE) CASE(ICMP_ULT) CASE(ICMP_ULE) CASE(ICMP_SGT) CASE(ICMP_SGE) CASE(ICMP_SLT)
+        CASE(ICMP_SLE)
 #undef CASE
   }
   return withFloat(type, [](auto t) -> Handler { return floatCompare<decltype(t)>; });

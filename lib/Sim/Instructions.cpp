@@ -6,7 +6,9 @@
 #include "Sim/Arithmetic.h"
 #include "Sim/Lowering.h"
 
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/IR/Constants.h"
+#include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Operator.h"
 
 using namespace llvm;
@@ -33,6 +35,17 @@ void Lowering::elementwise(const Instruction &inst, Handler handler, Kind kind, 
     code.imm = maskOf(type);
     code.size = type.bits;
   }
+}
+
+/// Whether a fence of `scope` orders what other blocks see.
+static bool reachesBeyondBlock(LLVMContext &context, SyncScope::ID scope) {
+  SmallVector<StringRef, 16> names;
+  context.getSyncScopeNames(names);
+  return scope >= names.size() || !StringSwitch<bool>(names[scope])
+                                       .Cases({"singlethread", "wavefront", "workgroup", "block"}, true)
+                                       .StartsWith("workgroup-", true)
+                                       .StartsWith("wavefront-", true)
+                                       .Default(false);
 }
 
 void Lowering::lowerInstruction(Instruction &inst) {
@@ -68,7 +81,7 @@ void Lowering::lowerInstruction(Instruction &inst) {
     lowerAtomic(inst);
     return;
   case Instruction::Fence:
-    program.ordersBlocks |= cast<FenceInst>(inst).getOrdering() != AtomicOrdering::NotAtomic;
+    program.ordersBlocks |= reachesBeyondBlock(inst.getContext(), cast<FenceInst>(inst).getSyncScopeID());
     return;
   case Instruction::GetElementPtr:
     lowerAddress(cast<GetElementPtrInst>(inst));

@@ -76,6 +76,7 @@ public:
     return device->load(ImageKind::Bitcode, bytes.data(), bytes.size(), &image);
   }
   whit_status tryFind(const std::string &body, const char *name = "k") {
+    kernel = nullptr;
     whit_status status = tryLoad(body);
     return status == WHIT_OK ? device->find(image, name, &kernel) : status;
   }
@@ -101,6 +102,8 @@ public:
     return values;
   }
   whit_status tryRun(uint32_t grid, uint32_t block, const std::vector<uint64_t> &arguments, uint32_t shared = 0) {
+    if (!kernel)
+      return WHIT_BUG; // loading has failed the test already
     LaunchShape shape;
     shape.grid[0] = grid;
     shape.block[0] = block;
