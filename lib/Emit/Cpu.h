@@ -59,4 +59,8 @@ llvm::Expected<std::vector<uint8_t>> linkCode(llvm::ArrayRef<CpuCode> variants);
 llvm::Expected<std::vector<uint8_t>> linkKernels(llvm::ArrayRef<llvm::ArrayRef<uint8_t>> objects,
                                                  llvm::ArrayRef<std::string> exported);
 
+/// The same as one object for static linking.
+llvm::Expected<std::vector<uint8_t>> joinKernels(llvm::ArrayRef<llvm::ArrayRef<uint8_t>> objects,
+                                                 llvm::ArrayRef<std::string> exported);
+
 } // namespace whit

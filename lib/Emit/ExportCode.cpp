@@ -342,6 +342,10 @@ Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, c
   if (!linked)
     return linked.takeError();
   result.shared = std::move(*linked);
+  auto joined = joinKernels(parts, writer.exported);
+  if (!joined)
+    return joined.takeError();
+  result.object = std::move(*joined);
   return result;
 }
 

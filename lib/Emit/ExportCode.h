@@ -27,6 +27,7 @@ llvm::Expected<llvm::StringSet<>> namesInUse();
 
 struct ExportedCode {
   std::vector<uint8_t> shared;     ///< an ELF shared object
+  std::vector<uint8_t> object;     ///< the same for static linking
   std::vector<int64_t> workspaces; ///< bytes of each kernel's workspace; -1: sizes decide
 };
 

@@ -175,11 +175,9 @@ std::string describeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode
   Json list = Json::array();
   for (auto [kernel, workspace] : zip_equal(kernels, code.workspaces))
     list.push_back(describe(kernel, workspace));
-  Json document = {{"whit_kernels", 1},
-                   {"producer", producer()},
-                   {"model", model.str()},
-                   {"library", "kernels.so"},
-                   {"target", {{"name", target.name}, {"features", requiredFeatures(target)}}},
+  Json document = {{"whit_kernels", 1},     {"producer", producer()},
+                   {"model", model.str()},  {"library", "kernels.so"},
+                   {"object", "kernels.o"}, {"target", {{"name", target.name}, {"features", requiredFeatures(target)}}},
                    {"kernels", list}};
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -206,6 +204,8 @@ Error writeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode &code, c
     return add(name, ArrayRef<uint8_t>(text.bytes_begin(), text.size()));
   };
   if (Error error = add("kernels.so", code.shared))
+    return error;
+  if (Error error = add("kernels.o", code.object))
     return error;
   if (Error error = addText("kernels.h", headerOf(kernels, code)))
     return error;

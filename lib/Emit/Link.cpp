@@ -14,6 +14,9 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ObjCopy/CommonConfig.h"
+#include "llvm/ObjCopy/ConfigManager.h"
+#include "llvm/ObjCopy/ObjCopy.h"
 #include "llvm/Object/ELFObjectFile.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -160,7 +163,8 @@ Expected<std::vector<uint8_t>> linkKernels(ArrayRef<ArrayRef<uint8_t>> objects, 
                           "--no-as-needed", "--gc-sections", "--eh-frame-hdr", "-s", scriptFlag});
 }
 
-Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<StringRef> flags) {
+static Expected<std::vector<uint8_t>> link(StringRef kind, ArrayRef<ArrayRef<uint8_t>> objects,
+                                           ArrayRef<StringRef> flags) {
   std::vector<std::unique_ptr<MemoryFile>> files;
   for (ArrayRef<uint8_t> object : objects)
     files.push_back(std::make_unique<MemoryFile>(object));
@@ -180,7 +184,7 @@ Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, A
   });
 
   std::vector<std::string> arguments = {
-      "ld.lld", "-shared", "--build-id=none", "--threads=1", "--no-undefined-version", "-o", result.str().str()};
+      "ld.lld", kind.str(), "--build-id=none", "--threads=1", "--no-undefined-version", "-o", result.str().str()};
   for (StringRef flag : flags)
     arguments.push_back(flag.str());
   for (const auto &file : files)
@@ -202,6 +206,32 @@ Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, A
     return fail(Exit::Files, "cannot read the linked code: " + linked.getError().message(), result);
   StringRef bytes = (*linked)->getBuffer();
   return std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end());
+}
+
+Expected<std::vector<uint8_t>> linkShared(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<StringRef> flags) {
+  return link("-shared", objects, flags);
+}
+
+// Other programs have parts of the C++ library too: names that are not exported become local, and there are no groups of sections left of
+// which their linker would keep only one.
+Expected<std::vector<uint8_t>> joinKernels(ArrayRef<ArrayRef<uint8_t>> objects, ArrayRef<std::string> exported) {
+  auto joined = link("-r", objects, {"--force-group-allocation"});
+  if (!joined)
+    return joined.takeError();
+  StringRef bytes(reinterpret_cast<const char *>(joined->data()), joined->size());
+  auto object = object::ObjectFile::createObjectFile(MemoryBufferRef(bytes, "kernels.o"));
+  if (!object)
+    return object.takeError();
+  objcopy::ConfigManager config;
+  for (const std::string &name : exported)
+    if (Error error = config.Common.SymbolsToKeepGlobal.addMatcher(
+            objcopy::NameOrPattern::create(name, objcopy::MatchStyle::Literal, [](Error problem) { return problem; })))
+      return error;
+  SmallVector<char, 0> result;
+  raw_svector_ostream out(result);
+  if (Error error = objcopy::executeObjcopyOnBinary(config, **object, out))
+    return error;
+  return std::vector<uint8_t>(result.begin(), result.end());
 }
 
 } // namespace whit

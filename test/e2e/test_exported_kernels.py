@@ -292,10 +292,13 @@ int main(void) {{
   return fwrite(y, sizeof y, 1, stdout) != 1;
 }}
 """)
-    subprocess.run([compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", str(tmp_path / "main.c"), f"-I{folder}",
-                    str(folder / "kernels.so"), f"-Wl,-rpath,{folder}", "-o", str(tmp_path / "main")], check=True)
-    done = subprocess.run([str(tmp_path / "main")], input=rows().tobytes() + weights().tobytes(), capture_output=True, check=True)
-    np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32).reshape(ROWS, OUTPUTS), multiply(rows(), multiply.pack("w", weights())))
+    expected = multiply(rows(), multiply.pack("w", weights()))
+    for linked in ([str(folder / "kernels.so"), f"-Wl,-rpath,{folder}"], [str(folder / "kernels.o"), "-lm", "-lpthread"],
+                   [str(folder / "kernels.o"), "-lstdc++", "-lm", "-lpthread", "-Wl,--gc-sections"]):
+        subprocess.run([compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", str(tmp_path / "main.c"), f"-I{folder}", *linked,
+                        "-o", str(tmp_path / "main")], check=True)
+        done = subprocess.run([str(tmp_path / "main")], input=rows().tobytes() + weights().tobytes(), capture_output=True, check=True)
+        np.testing.assert_array_equal(np.frombuffer(done.stdout, np.float32).reshape(ROWS, OUTPUTS), expected)
     shown = subprocess.run(["readelf", "-d", str(folder / "kernels.so")], capture_output=True, text=True)
     if shown.returncode == 0:
         needed = {line.split("[")[1].rstrip("]") for line in shown.stdout.splitlines() if "NEEDED" in line}
