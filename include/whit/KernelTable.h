@@ -46,6 +46,8 @@ struct KernelTable {
   int64_t parameterCount; ///< symbols given by the caller
   int64_t symbolCount;
   int64_t argumentCount;
+  int64_t
+      isDevice; ///< the code launches kernels of a GPU: pointers are its own, and a call needs a context that launches
 };
 
 /// What exported functions return beside the WhitCheck of the code.
@@ -55,7 +57,8 @@ enum KernelStatus : int32_t {
   kKernelSize = -2,       ///< a size is negative, too large, or not what it must be
   kKernelMisaligned = -3, ///< a pointer is not aligned
   kKernelMemory = -4,     ///< memory ran out
-  kKernelValue = -5       ///< weights that the format cannot hold
+  kKernelValue = -5,      ///< weights that the format cannot hold
+  kKernelContext = -6     ///< a kernel of a GPU needs a context that launches
 };
 
 /// Limits that the compiler keeps.

@@ -366,9 +366,9 @@ Exit Compiler::emitShared(size_t number) {
 Exit Compiler::emitKernels() {
   remarks.setStage("emitted");
   Console::Stage progress(console, kEmitted + 1, stageCount(), "emitted");
-  if (targets[0].isGpu())
-    return console.print(fail(Exit::Usage, "--export-kernels is for CPUs; found --target=" + targets[0].name, "",
-                              "--emit=ptx, cubin or hsaco write the kernels of a GPU"));
+  if (targets[0].isGpu() && any_of(options.exportAs, [](const std::string &kind) { return kind != "c"; }))
+    return console.print(fail(Exit::Usage, "kernels of a GPU are exported as c; found --target=" + targets[0].name +
+                                               " --export-as=" + join(options.exportAs, ",")));
   auto taken = namesInUse();
   if (!taken)
     return console.print(taken.takeError());
@@ -384,7 +384,9 @@ Exit Compiler::emitKernels() {
         fail(Exit::Unsupported, "no region that --export-kernels names can stand alone", options.model));
   auto lower = [&](mlir::ModuleOp module) -> Error {
     mlir::PassManager passes(context.get());
-    mlir::whit::buildStage(passes, "lowered", {});
+    mlir::whit::PipelineOptions choices;
+    choices.isGpu = targets[0].isGpu();
+    mlir::whit::buildStage(passes, "lowered", choices);
     return mlir::succeeded(passes.run(module)) ? Error::success()
                                                : fail(Exit::Bug, "an exported kernel cannot be lowered");
   };

@@ -47,9 +47,10 @@ int32_t numberOf(StringRef type) {
 /// Writes the tables and the exported functions into a module.
 class TableWriter {
 public:
-  TableWriter(LLVMContext &context, ArrayRef<ExportedKernel> kernels, ExportedCalls calls)
+  TableWriter(LLVMContext &context, ArrayRef<ExportedKernel> kernels, ExportedCalls calls, bool isDevice)
       : module(std::make_unique<llvm::Module>("kernels", context)), builder(context), kernels(kernels), calls(calls),
-        pointer(PointerType::getUnqual(context)), i32(builder.getInt32Ty()), i64(builder.getInt64Ty()) {}
+        isDevice(isDevice), pointer(PointerType::getUnqual(context)), i32(builder.getInt32Ty()),
+        i64(builder.getInt64Ty()) {}
 
   std::unique_ptr<llvm::Module> run();
   /// Names of what the library exports.
@@ -74,6 +75,7 @@ private:
   IRBuilder<> builder;
   ArrayRef<ExportedKernel> kernels;
   ExportedCalls calls;
+  bool isDevice;
   PointerType *pointer;
   IntegerType *i32, *i64;
   StructType *argumentType = nullptr;
@@ -243,7 +245,7 @@ void TableWriter::addPackers(const ExportedKernel &kernel, GlobalVariable *argum
 }
 
 std::unique_ptr<llvm::Module> TableWriter::run() {
-  auto *type = StructType::get(pointer, pointer, pointer, pointer, pointer, i64, i64, i64);
+  auto *type = StructType::get(pointer, pointer, pointer, pointer, pointer, i64, i64, i64, i64);
   std::vector<Constant *> tables;
   for (auto [i, kernel] : enumerate(kernels)) {
     GlobalVariable *arguments = argumentsOf(kernel);
@@ -254,7 +256,8 @@ std::unique_ptr<llvm::Module> TableWriter::run() {
                           declare(variantSymbol("main_sizes", i), builder.getVoidTy(), {pointer, pointer}),
                           builder.getInt64(kernel.parameterCount()),
                           builder.getInt64(kernel.symbols.size()),
-                          builder.getInt64(kernel.arguments.size())};
+                          builder.getInt64(kernel.arguments.size()),
+                          builder.getInt64(isDevice)};
     auto *table = new GlobalVariable(*module, type, true, GlobalValue::PrivateLinkage,
                                      ConstantStruct::get(type, values), "kernel");
     addCall(kernel, table);
@@ -309,30 +312,37 @@ std::string packCodesFunction(const ExportedArgument &argument) {
 Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, const Target &target,
                                       ExportedCalls calls, function_ref<Error(mlir::ModuleOp)> lower) {
   ExportedCode result;
+  Target host = hostOf(target);
   std::vector<std::vector<uint8_t>> objects;
   for (auto [i, kernel] : enumerate(kernels)) {
     if (Error error = lower(*kernel.module))
       return error;
     LLVMContext context;
-    auto module = optimizedModule(*kernel.module, target, i, context);
+    auto module = optimizedModule(*kernel.module, host, i, context);
     if (!module)
       return module.takeError();
     for (StringRef function : {"main", "main_sizes"})
       (*module)->getFunction(variantSymbol(function, i))->setVisibility(GlobalValue::HiddenVisibility);
     result.workspaces.push_back(constantWorkspace(**module, variantSymbol("main_sizes", i)));
-    auto object = objectOf(**module, target);
+    auto object = objectOf(**module, host);
     if (!object)
       return object.takeError();
     objects.push_back(std::move(*object));
+    if (!target.isGpu())
+      continue;
+    auto device = generateDeviceCode(*kernel.module, target, /*simulation=*/false);
+    if (!device)
+      return device.takeError();
+    result.devices.push_back(std::move(*device));
   }
   LLVMContext context;
-  TableWriter writer(context, kernels, calls);
+  TableWriter writer(context, kernels, calls, target.isGpu());
   std::unique_ptr<llvm::Module> tables = writer.run();
   std::string problems;
   raw_string_ostream stream(problems);
   if (verifyModule(*tables, &stream))
     return fail(Exit::Bug, "the tables of exported kernels are invalid: " + StringRef(problems).rtrim());
-  auto object = objectOf(*tables, target);
+  auto object = objectOf(*tables, host);
   if (!object)
     return object.takeError();
   objects.push_back(std::move(*object));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "Emit/ExportRegions.h"
+#include "Emit/Gpu.h"
 #include "whit/Target.h"
 
 #include "llvm/ADT/STLFunctionalExtras.h"
@@ -28,6 +29,7 @@ llvm::Expected<llvm::StringSet<>> namesInUse();
 struct ExportedCode {
   std::vector<uint8_t> shared;     ///< an ELF shared object
   std::vector<uint8_t> object;     ///< the same for static linking
+  std::vector<GpuCode> devices;    ///< of GPUs: images and facts of each kernel
   std::vector<int64_t> workspaces; ///< bytes of each kernel's workspace; -1: sizes decide
 };
 

@@ -108,7 +108,29 @@ Json describe(const ExportedKernel &kernel, const ExportedArgument &argument) {
   return result;
 }
 
-Json describe(const ExportedKernel &kernel, int64_t workspace) {
+std::string imageFile(const ExportedKernel &kernel, const GpuImage &image) {
+  return kernel.name + "." + nameOf(image.kind).str();
+}
+
+/// What `launch` of a context is asked for: functions of an image by their place in `functions`.
+Json describe(const ExportedKernel &kernel, const GpuCode &device) {
+  Json images = Json::array(), functions = Json::array();
+  for (const GpuImage &image : device.images)
+    images.push_back(
+        {{"kind", nameOf(image.kind).str()}, {"architecture", image.target}, {"file", imageFile(kernel, image)}});
+  for (const KernelFacts &facts : device.kernels) {
+    Json described = {{"name", facts.name}, {"block", facts.block}};
+    for (auto [key, value] : {std::pair<const char *, int64_t>{"registers", facts.registers},
+                              {"spills", facts.spills},
+                              {"shared", facts.shared}})
+      if (value >= 0)
+        described[key] = value;
+    functions.push_back(described);
+  }
+  return {{"images", images}, {"functions", functions}};
+}
+
+Json describe(const ExportedKernel &kernel, int64_t workspace, const GpuCode *device) {
   Json symbols = Json::array(), arguments = Json::array(), regions = Json::array();
   for (const ExportedSymbol &symbol : kernel.symbols) {
     Json described = {{"name", symbol.name}};
@@ -137,14 +159,14 @@ Json describe(const ExportedKernel &kernel, int64_t workspace) {
   Json space = {{"function", kernel.name + "_workspace"}, {"alignment", kKernelAlignment}};
   if (workspace >= 0)
     space["bytes"] = workspace;
-  return {{"name", kernel.name},
-          {"regions", regions},
-          {"computes", kernel.computes},
-          {"schedule", kernel.schedule},
-          {"symbols", symbols},
-          {"arguments", arguments},
-          {"workspace", space},
-          {"threads", "a context's `parallel` gets the parts; without one the caller's thread does all"}};
+  Json result = {{"name", kernel.name},         {"regions", regions}, {"computes", kernel.computes},
+                 {"schedule", kernel.schedule}, {"symbols", symbols}, {"arguments", arguments},
+                 {"workspace", space}};
+  if (device)
+    result["device"] = describe(kernel, *device);
+  else
+    result["threads"] = "a context's `parallel` gets the parts; without one the caller's thread does all";
+  return result;
 }
 
 } // namespace
@@ -173,12 +195,17 @@ ExportedCalls callsOf(ArrayRef<std::string> kinds) {
 std::string describeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode &code, const Target &target,
                             StringRef model) {
   Json list = Json::array();
-  for (auto [kernel, workspace] : zip_equal(kernels, code.workspaces))
-    list.push_back(describe(kernel, workspace));
-  Json document = {{"whit_kernels", 1},     {"producer", producer()},
-                   {"model", model.str()},  {"library", "kernels.so"},
-                   {"object", "kernels.o"}, {"target", {{"name", target.name}, {"features", requiredFeatures(target)}}},
-                   {"kernels", list}};
+  for (auto [i, kernel] : enumerate(kernels))
+    list.push_back(describe(kernel, code.workspaces[i], code.devices.empty() ? nullptr : &code.devices[i]));
+  Json document = {
+      {"whit_kernels", 1},
+      {"producer", producer()},
+      {"model", model.str()},
+      {"library", "kernels.so"},
+      {"object", "kernels.o"},
+      {"target",
+       {{"name", target.name}, {"features", target.isGpu() ? std::vector<std::string>{} : requiredFeatures(target)}}},
+      {"kernels", list}};
   return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -209,6 +236,10 @@ Error writeKernels(ArrayRef<ExportedKernel> kernels, const ExportedCode &code, c
     return error;
   if (Error error = addText("kernels.h", headerOf(kernels, code)))
     return error;
+  for (auto [kernel, device] : zip(kernels, code.devices))
+    for (const GpuImage &image : device.images)
+      if (Error error = add(imageFile(kernel, image), image.bytes))
+        return error;
   for (const Kind &kind : kKinds)
     if (!kind.file.empty() && (kind.name == "c" || is_contained(request.kinds, kind.name)))
       if (Error error = addText(kind.file, StringRef(kind.begin, kind.end - kind.begin)))

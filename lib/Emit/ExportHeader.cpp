@@ -35,9 +35,11 @@ struct WhitContext {
   /* NULL. */
   void (*observe)(WhitContext *context, int32_t region, int32_t when, void **arguments, int32_t count);
   void *runtime; /* yours */
-  /* NULL. */
+  /* Kernels of GPUs: queues function number `kernel` of NAME_functions in the kernel's image. shape: blocks in the grid (x, y, z), threads in
+   * a block (x, y, z), bytes of dynamic shared memory; a grid with a 0 does nothing. arguments: `count` words of 8 bytes, which are the
+   * arguments of the function, in order. */
   void (*launch)(WhitContext *context, int32_t kernel, const int64_t *shape, const uint64_t *arguments, int32_t count);
-  void *status;
+  void *status; /* kernels of GPUs: 4 bytes of device memory, 0 before; a positive WhitKernelStatus afterwards if a check failed */
 };
 #endif
 
@@ -50,7 +52,8 @@ enum WhitKernelStatus {
   WHIT_KERNEL_SIZE = -2,       /* a size is negative or too large */
   WHIT_KERNEL_MISALIGNED = -3, /* a tensor is not aligned to its element type, or the workspace not to 64 bytes */
   WHIT_KERNEL_MEMORY = -4,     /* memory ran out */
-  WHIT_KERNEL_VALUE = -5       /* weights that the format cannot hold: NaN, infinity, a code of too many bits */
+  WHIT_KERNEL_VALUE = -5,      /* weights that the format cannot hold: NaN, infinity, a code of too many bits */
+  WHIT_KERNEL_CONTEXT = -6     /* a kernel of a GPU needs a context with `launch` */
 };
 
 /* Tensors are contiguous, the last dimension fastest. Outputs and `s` (read and written) must not overlap other tensors. `workspace` is
@@ -121,7 +124,7 @@ void writePackers(raw_ostream &out, const ExportedKernel &kernel, const Exported
          "why_size);\n";
 }
 
-void writeKernel(raw_ostream &out, const ExportedKernel &kernel, int64_t workspace) {
+void writeKernel(raw_ostream &out, const ExportedKernel &kernel, int64_t workspace, const GpuCode *device) {
   out << "\n/* " << kernel.regions.front().name;
   if (kernel.regions.size() > 1)
     out << " and " << kernel.regions.size() - 1 << " more";
@@ -150,6 +153,15 @@ void writeKernel(raw_ostream &out, const ExportedKernel &kernel, int64_t workspa
       << (workspace < 0 ? "as many bytes as the function says" : std::to_string(workspace) + " bytes") << " */\n";
   out << "int32_t " << kernel.name << "(" << sizes << (sizes.empty() ? "" : ", ") << tensors
       << "void *workspace, WhitContext *context);\n";
+  if (device) {
+    out << "/* ";
+    for (const GpuImage &image : device->images)
+      out << kernel.name << "." << nameOf(image.kind) << " (" << image.target << ") ";
+    out << "*/\n#define " << kernel.name << "_functions {";
+    for (const KernelFacts &facts : device->kernels)
+      out << (&facts == device->kernels.data() ? "\"" : ", \"") << facts.name << '"';
+    out << "}\n";
+  }
   out << "int64_t " << kernel.name << "_workspace(" << (sizes.empty() ? "void" : sizes) << ");\n";
   for (const ExportedArgument &argument : kernel.arguments)
     if (argument.place)
@@ -163,8 +175,12 @@ std::string headerOf(ArrayRef<ExportedKernel> kernels, const ExportedCode &code)
   raw_string_ostream out(text);
   out << "/* Kernels in kernels.so, written by " << producer() << ". kernels.json says the same to programs. */\n"
       << kOpening;
-  for (auto [kernel, workspace] : zip_equal(kernels, code.workspaces))
-    writeKernel(out, kernel, workspace);
+  if (!code.devices.empty())
+    out << "\n/* These kernels run on a GPU: pointers to tensors and workspaces are of its memory, calls queue work "
+           "through the context's\n"
+           " * `launch`, and must be waited for by the caller's own means. */\n";
+  for (auto [i, kernel] : enumerate(kernels))
+    writeKernel(out, kernel, code.workspaces[i], code.devices.empty() ? nullptr : &code.devices[i]);
   out << "\n#ifdef __cplusplus\n}\n#endif\n\n#endif /* WHIT_EXPORTED_KERNELS_H */\n";
   return text;
 }

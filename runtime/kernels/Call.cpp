@@ -120,6 +120,8 @@ int32_t whit_kernels_call(const KernelTable *kernel, WhitContext *context, const
   int64_t symbols[kMaxKernelSymbols];
   if (!computeSymbols(*kernel, sizes, symbols))
     return kKernelSize;
+  if (kernel->isDevice && (!context || !context->launch))
+    return kKernelContext;
   Descriptor descriptors[kMaxKernelArguments + 1];
   void *arguments[kMaxKernelArguments + 1];
   for (int64_t i = 0; i < kernel->argumentCount; ++i) {

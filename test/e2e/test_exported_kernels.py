@@ -255,6 +255,42 @@ def test_work_goes_where_the_context_says(exported, product):
     np.testing.assert_array_equal(y, multiply(x, packed))
 
 
+@pytest.mark.parametrize("target, image", [("sm_80", "ptx"), ("gfx942", "hsaco")])
+def test_kernels_of_a_gpu_are_launched_by_the_caller(exported, product, target, image):
+    """Without a GPU: what `launch` is asked for, against what the image takes. That kernels compute what they should is the simulator's to
+    find (whole models of the same code)."""
+    folder, kernels = exported(product, "--weights=int4_g32", "--activations=f32", f"--target={target}")
+    (multiply,) = kernels.values()
+    device = multiply.description["device"]
+    assert {"kind": image, "architecture": target, "file": f"{multiply.name}.{image}"} in device["images"]
+    (function,) = device["functions"]
+    launch_type = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_uint64), ctypes.c_int32)
+    launches = []
+
+    def launch(context, kernel, shape, words, count):
+        launches.append((kernel, shape[:3], shape[3:6], words[:count]))
+
+    class Context(ctypes.Structure):
+        _fields_ = [(name, ctypes.c_void_p) for name in ("parallel", "observe", "runtime")] + [("launch", launch_type), ("status", ctypes.c_void_p)]
+
+    context, pointers = Context(launch=launch_type(launch)), [0x7000000, 0x8000000, 0x9000000]
+    for count in (1, 100):
+        assert multiply.function(count, *pointers, 0xa000000, ctypes.addressof(context)) == 0
+    (first, few, block, words), (_, many, _, more) = launches
+    assert first == 0 and block == function["block"] and np.prod(many) > np.prod(few) >= 1
+    assert set(pointers) <= set(words) and 1 in words and 100 in more
+    if image == "ptx":
+        text = (folder / f"{multiply.name}.ptx").read_text()
+        entry = text[text.index(f".entry {function['name']}("):]
+        assert entry[:entry.index(")")].count(".param") == len(words)
+    # A call without a context, and numpy's, are refused; weights are packed as for a CPU.
+    assert multiply.function(1, *pointers, None, None) == -6
+    packed = multiply.pack("w", weights())
+    with pytest.raises(ValueError, match="it runs on a GPU"):
+        multiply(rows(), packed)
+    assert len(packed.tobytes()) == multiply.argument("w")["layout"]["bytes"]
+
+
 def test_wrong_command_lines(tools, product, tmp_path):
     for code, message, flags in [
             (2, "no region is called 'nothing'", ("--export-kernels=nothing", "-o", tmp_path / "a")),
@@ -264,6 +300,7 @@ def test_wrong_command_lines(tools, product, tmp_path):
             (2, "add -o FOLDER", ("--export-kernels=*",)),
             (2, "leave out --emit", ("--export-kernels=*", "--emit=asm")),
             (2, "one --target", ("--export-kernels=*", "--target=x86-64-v3", "--target=x86-64-v4", "-o", tmp_path / "a")),
+            (2, "kernels of a GPU are exported as c", ("--export-kernels=*", "--target=sm_80", "--export-as=torch", "-o", tmp_path / "a")),
             (4, "cannot make the folder", ("--export-kernels=*", "-o", product / "a"))]:
         done = tools.call("whit-compile", product, *flags)
         assert done.code == code and message in done.err, (flags, done.code, done.err)

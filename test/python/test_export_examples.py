@@ -28,8 +28,8 @@ def layer(tmp_path_factory, own_home):
 
     folder = tmp_path_factory.mktemp("layer")
     run(sys.executable, EXAMPLES / "layer.py", folder=folder)
-    (command,) = re.findall(r"(?m)^    whit-compile (.*)$", (EXAMPLES / "README.md").read_text())
-    run(BUILD / "bin/whit-compile", *command.split(), folder=folder)
+    for command in re.findall(r"(?m)^    whit-compile (.*)$", (EXAMPLES / "README.md").read_text()):
+        run(BUILD / "bin/whit-compile", *command.split(), folder=folder)
     return folder
 
 
@@ -40,13 +40,28 @@ def check(text):
     assert 0.03 < float(error) < 0.15  # that of four bits
 
 
-def test_c(layer):
-    compiler = next((c for c in ("cc", "clang-22", "clang", "gcc") if shutil.which(c)), None)
-    if compiler is None:
-        pytest.skip("no C compiler")
+@pytest.fixture(scope="module")
+def compiler():
+    found = next((c for c in ("cc", "clang-22", "clang", "gcc") if shutil.which(c)), None)
+    return found or pytest.skip("no C compiler")
+
+
+def test_c(layer, compiler):
     run(compiler, "-std=c11", "-Wall", "-Werror", EXAMPLES / "multiply.c", "-Ikernels", "kernels/kernels.so", f"-Wl,-rpath,{layer}/kernels", "-lm",
         "-lpthread", "-o", "multiply", folder=layer)
     check(run(layer / "multiply", folder=layer))
+
+
+def test_cuda(layer, compiler):
+    """Without a driver the weights are packed, and the program says what is missing."""
+    run(compiler, "-std=c11", "-Wall", "-Werror", EXAMPLES / "multiply_cuda.c", "-Ikernels-cuda", "kernels-cuda/kernels.so",
+        f"-Wl,-rpath,{layer}/kernels-cuda", "-ldl", "-lm", "-o", "multiply_cuda", folder=layer)
+    done = subprocess.run([str(layer / "multiply_cuda"), str(layer / "kernels-cuda")], capture_output=True, text=True)
+    assert "393216 bytes of weights became 55296" in done.stdout
+    if done.returncode == 3:
+        assert "no NVIDIA driver: libcuda.so.1" in done.stderr
+        pytest.skip("no NVIDIA driver: the kernel was not run")
+    assert done.returncode == 0 and "relative error" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("name, package", [("numpy", "numpy"), ("tvm_ffi", "tvm_ffi"), ("torch", "torch"), ("jax", "jax"), ("onnxruntime", "onnxruntime")])

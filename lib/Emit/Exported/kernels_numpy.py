@@ -17,7 +17,8 @@ import numpy as np
 DTYPES = {"f32": "float32", "f16": "float16", "bf16": "uint16", "i64": "int64", "i32": "int32", "i16": "int16", "i8": "int8",
           "u8": "uint8", "bool": "bool", "u32": "uint32", "u64": "uint64", "f64": "float64"}
 STATUS = {1: "an index is outside of its table", 2: "a position does not fit the cache", -1: "a pointer is null",
-          -2: "a size is negative or too large", -3: "memory is not aligned", -4: "out of memory"}
+          -2: "a size is negative or too large", -3: "memory is not aligned", -4: "out of memory",
+          -6: "it runs on a GPU, and is called from programs that launch its functions; numpy can only pack its weights"}
 OPERATORS = {"+": lambda a, b: a + b, "*": lambda a, b: a * b, "/": lambda a, b: a // b, "%": lambda a, b: a % b,
              "ceildiv": lambda a, b: -(-a // b)}
 
