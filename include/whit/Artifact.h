@@ -4,6 +4,7 @@
 // weights).
 //
 //   .whit.json      section, never loaded: the manifest below as UTF-8 JSON, readable without mapping code
+//   .whit.gpu.N     sections, never loaded: images of the kernels of variants for GPUs; the manifest says which is which
 //   .whit.weights   section, never loaded, page-aligned: with --embed-weights the bytes of the safetensors file
 //
 // The manifest is untrusted until the hash of the code that carries it is trusted; its reader
@@ -20,6 +21,9 @@
 #ifndef WHIT_ARTIFACT_H
 #define WHIT_ARTIFACT_H
 
+#include "whit/Device.h"
+
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -31,6 +35,7 @@ namespace whit {
 inline constexpr int64_t kManifestVersion = 1;
 inline constexpr char kManifestSection[] = ".whit.json";
 inline constexpr char kWeightsSection[] = ".whit.weights";
+inline constexpr char kImageSection[] = ".whit.gpu."; ///< and a number
 inline constexpr int64_t kWeightsAlignment = 64;
 inline constexpr int64_t kChunkBytes = int64_t(4) << 20;
 
@@ -40,6 +45,8 @@ inline constexpr int64_t kMaxRank = 12;
 inline constexpr int64_t kMaxDimension = int64_t(1) << 40;
 inline constexpr int64_t kMaxNameBytes = 1024;
 inline constexpr int64_t kMaxArguments = 1 << 16;
+inline constexpr int64_t kMaxImages = 16, kMaxImageBytes = int64_t(1) << 30;
+inline constexpr int64_t kMaxKernels = 1 << 16, kMaxThreads = 1024;
 /// What a model says of itself: entries, and bytes of each text.
 inline constexpr int64_t kMaxMetadata = 256, kMaxMetadataBytes = 1 << 16;
 
@@ -121,11 +128,37 @@ struct Roles {
   std::string tokens, mask, positions, logits;
 };
 
-/// One instruction set level: the CPU features it needs and its two symbols (WhitFunction, WhitSizesFunction).
+/// All kernels of a variant in one form that a device takes.
+struct VariantImage {
+  ImageKind kind = ImageKind::Ptx;
+  std::string target;  ///< the architecture that it was made for
+  std::string section; ///< ".whit.gpu.0"
+  int64_t bytes = 0;
+};
+
+/// A kernel and what the compiler knows of it; -1 where nobody has told.
+struct VariantKernel {
+  std::string name;                                 ///< in every image of the variant
+  std::array<int32_t, 3> block = {1, 1, 1};         ///< threads
+  int64_t registers = -1;                           ///< of a thread; AMD: vector registers, accumulators included
+  int64_t accumulators = -1;                        ///< AMD: of them
+  int64_t scalars = -1;                             ///< AMD: scalar registers of a wave
+  int64_t spills = -1, stack = -1;                  ///< bytes of a thread
+  int64_t shared = -1;                              ///< bytes of a block
+  int64_t code = -1;                                ///< bytes
+  double occupancy = -1;                            ///< share of a unit's warps that run at a time, 0 to 1
+  std::map<std::string, int64_t> instructions = {}; ///< how many of each kind: "matrix", "load" ...
+};
+
+/// One instruction set level: the CPU features it needs and its two symbols (WhitFunction, WhitSizesFunction). For a GPU these are the part
+/// that runs beside it. Weights are packed for one family of devices (deviceFamily), so all variants of an artifact are of the same.
 struct Variant {
-  std::string target; ///< an LLVM CPU name
+  std::string target; ///< an LLVM CPU name; of a GPU what the user wrote: "sm_90a:h200"
   std::vector<std::string> features;
   std::string execute, sizes;
+  std::string device = {};                 ///< "" for the CPU, else the architecture: "sm_90a", "gfx942"
+  std::vector<VariantImage> images = {};   ///< what a driver takes most readily first
+  std::vector<VariantKernel> kernels = {}; ///< in the order of the numbers that WhitContext::launch takes
 };
 
 /// A fused region, the unit of profiles and of replay.

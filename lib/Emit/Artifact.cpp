@@ -61,17 +61,74 @@ Json attributeOf(mlir::ModuleOp module, StringRef name, Json otherwise) {
   return attribute ? toJson(attribute) : otherwise;
 }
 
+Json jsonOf(const KernelFacts &kernel) {
+  Json object{{"name", kernel.name}, {"block", kernel.block}};
+  auto add = [&](const char *key, int64_t value) {
+    if (value >= 0)
+      object[key] = value;
+  };
+  add("registers", kernel.registers);
+  add("accumulators", kernel.accumulators);
+  add("scalars", kernel.scalars);
+  add("spills", kernel.spills);
+  add("stack", kernel.stack);
+  add("shared", kernel.shared);
+  add("code", kernel.code);
+  if (kernel.occupancy >= 0)
+    object["occupancy"] = kernel.occupancy;
+  for (size_t kind = 0; kind < kInstructionKinds; ++kind)
+    if (kernel.instructions[kind] > 0)
+      object["instructions"][nameOf(InstructionKind(kind)).str()] = kernel.instructions[kind];
+  return object;
+}
+
+std::string imageSection(size_t number) { return kImageSection + std::to_string(number); }
+
+/// A variant's entry in the manifest. `images` counts the images of all variants.
+Json jsonOf(const CpuCode &code, size_t &images) {
+  Json object{{"target", code.target.name},
+              {"features", requiredFeatures(code.target)},
+              {"execute", code.execute},
+              {"sizes", code.sizes}};
+  if (!code.target.isGpu())
+    return object;
+  object["device"] = code.target.cpu;
+  object["images"] = Json::array();
+  for (const GpuImage &image : code.device.images)
+    object["images"].push_back({{"kind", nameOf(image.kind).str()},
+                                {"target", image.target},
+                                {"section", imageSection(images++)},
+                                {"bytes", image.bytes.size()}});
+  object["kernels"] = Json::array();
+  for (const KernelFacts &kernel : code.device.kernels)
+    object["kernels"].push_back(jsonOf(kernel));
+  return object;
+}
+
+/// The sections of all images, which they borrow.
+std::vector<NewSection> imageSections(ArrayRef<CpuCode> variants) {
+  std::vector<NewSection> sections;
+  for (const CpuCode &code : variants)
+    for (const GpuImage &image : code.device.images)
+      sections.push_back({imageSection(sections.size()), image.bytes, 64});
+  return sections;
+}
+
 /// The manifest but for what is known only after packing and linking.
 Expected<Manifest> readSignature(mlir::ModuleOp module, ArrayRef<CpuCode> variants) {
   Json symbols = Json::array();
   for (const Json &symbol : attributeOf(module, "whit.symbols", Json::array()))
     symbols.push_back(symbol.is_string() ? Json::object({{"name", symbol}}) : symbol);
   Json listed = Json::array();
-  for (const CpuCode &code : variants)
-    listed.push_back({{"target", code.target.name},
-                      {"features", requiredFeatures(code.target)},
-                      {"execute", code.execute},
-                      {"sizes", code.sizes}});
+  size_t images = 0;
+  for (const CpuCode &code : variants) {
+    if (code.target.kind != variants[0].target.kind)
+      return fail(Exit::Unsupported,
+                  "targets '" + variants[0].target.name + "' and '" + code.target.name +
+                      "' take weights that are packed in different ways, and an artifact holds them once",
+                  "", "compile an artifact for each");
+    listed.push_back(jsonOf(code, images));
+  }
   std::string none(64, '0');
   Json document = {
       {"whit", kManifestVersion},
@@ -199,7 +256,7 @@ Expected<ArtifactResult> writeArtifact(mlir::ModuleOp lowered, ArrayRef<CpuCode>
   manifest->weights = writer.hasher.finish(isBeside ? sys::path::filename(weightsPath).str() : "");
 
   std::string why;
-  if (!sealCode(linked, *manifest, result.identity, &why))
+  if (!sealCode(linked, *manifest, result.identity, &why, imageSections(variants)))
     return fail(Exit::Bug, "the linked code cannot be sealed: " + why);
   if (Error error = code->write(linked))
     return error;

@@ -78,6 +78,21 @@ whit_status sealCopy(const std::string &path, const File &file, uint64_t size, F
   return WHIT_OK;
 }
 
+/// The images that the manifest's variants name.
+bool findImages(CodeImage &image, const std::vector<ElfSection> &sections, std::string &why) {
+  for (const Variant &variant : image.manifest.variants)
+    for (const VariantImage &each : variant.images) {
+      const ElfSection *section = findSection(sections, each.section.c_str());
+      if (!section || section->loaded || int64_t(section->size) != each.bytes) {
+        why = "its manifest speaks of " + std::to_string(each.bytes) + " bytes of kernels in section " + each.section +
+              ", " + (!section ? "which it does not have" : "which is another section");
+        return false;
+      }
+      image.images[each.section] = image.bytes.bytes().subspan(section->offset, section->size);
+    }
+  return true;
+}
+
 /// Sections, manifest and self-check of the sealed bytes. Sets `why` on refusal.
 bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
   std::span<const uint8_t> bytes = image.bytes.bytes();
@@ -112,6 +127,8 @@ bool checkImage(CodeImage &image, uint64_t fileBytes, std::string &why) {
     why = "its bytes do not have the hash that its manifest states; copy or compile it again";
     return false;
   }
+  if (!findImages(image, sections, why))
+    return false;
   if (weights) {
     if (weights->loaded || weights->offset != bytes.size() || weights->offset % 4096 != 0 ||
         weights->offset + weights->size != fileBytes) {

@@ -10,6 +10,8 @@
 #include "runtime/trust/Sha256.h"
 #include "whit/Artifact.h"
 
+#include <map>
+#include <span>
 #include <string>
 
 namespace whit {
@@ -22,6 +24,7 @@ struct CodeImage {
   Digest identity;  ///< what the trust store knows
   std::string text; ///< the manifest as it is in the file
   Manifest manifest;
+  std::map<std::string, std::span<const uint8_t>> images; ///< of kernels, by section; they lie in `bytes`
   uint64_t weightsOffset = 0, weightsBytes = 0; ///< embedded weights in the original file; 0, 0 if there are none
   File original;
 };

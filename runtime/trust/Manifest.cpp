@@ -30,6 +30,7 @@ constexpr ElementRow kElements[] = {
 
 constexpr std::string_view kKinds[] = {"input", "state", "constant", "output", "workspace"};
 constexpr std::string_view kRotations[] = {"hadamard"};
+constexpr std::string_view kImageKinds[] = {"ptx", "cubin", "hsaco", "bitcode"}; // as ImageKind has them
 constexpr std::string_view kLayouts[] = {"BHTD", "BHTD16", "panels", "rows"};
 
 // ---- Writing ----
@@ -102,11 +103,50 @@ Json toJson(const Argument &argument) {
   return object;
 }
 
+/// Facts of a kernel that are whole numbers, by their keys.
+struct FactRow {
+  const char *key;
+  int64_t VariantKernel::*value;
+};
+
+constexpr FactRow kFacts[] = {{"registers", &VariantKernel::registers},
+                              {"accumulators", &VariantKernel::accumulators},
+                              {"scalars", &VariantKernel::scalars},
+                              {"spills", &VariantKernel::spills},
+                              {"stack", &VariantKernel::stack},
+                              {"shared", &VariantKernel::shared},
+                              {"code", &VariantKernel::code}};
+
+Json toJson(const VariantKernel &kernel) {
+  Json object{{"name", kernel.name}, {"block", kernel.block}};
+  for (const FactRow &row : kFacts)
+    if (kernel.*row.value >= 0)
+      object[row.key] = kernel.*row.value;
+  if (kernel.occupancy >= 0)
+    object["occupancy"] = kernel.occupancy;
+  if (!kernel.instructions.empty())
+    object["instructions"] = kernel.instructions;
+  return object;
+}
+
 Json toJson(const Variant &variant) {
-  return {{"target", variant.target},
-          {"features", variant.features},
-          {"execute", variant.execute},
-          {"sizes", variant.sizes}};
+  Json object{{"target", variant.target},
+              {"features", variant.features},
+              {"execute", variant.execute},
+              {"sizes", variant.sizes}};
+  if (variant.device.empty())
+    return object;
+  object["device"] = variant.device;
+  object["images"] = Json::array();
+  for (const VariantImage &image : variant.images)
+    object["images"].push_back({{"kind", imageKindName(image.kind)},
+                                {"target", image.target},
+                                {"section", image.section},
+                                {"bytes", image.bytes}});
+  object["kernels"] = Json::array();
+  for (const VariantKernel &kernel : variant.kernels)
+    object["kernels"].push_back(toJson(kernel));
+  return object;
 }
 
 Json toJson(const Region &region) {
@@ -191,6 +231,12 @@ struct Field {
     return value->get<int64_t>();
   }
 
+  double share() const {
+    if (!value->is_number() || !(value->get<double>() >= 0 && value->get<double>() <= 1))
+      refuse("is " + shown() + "; it must be a number from 0 to 1");
+    return value->get<double>();
+  }
+
   std::string text(bool mayBeEmpty = false, int64_t limit = kMaxNameBytes) const {
     if (!value->is_string())
       refuse("is " + shown() + "; it must be a string");
@@ -226,6 +272,7 @@ struct Field {
 struct Parser {
   Manifest &manifest;
   std::set<std::string> symbols;
+  std::set<std::string> sections = {}; ///< of images
 
   void requireSymbol(const Field &field, const std::string &name) const {
     if (!symbols.count(name))
@@ -459,11 +506,83 @@ struct Parser {
     manifest.roles.logits = role("logits", ArgumentKind::Output);
   }
 
+  void readImage(const Field &field, Variant &variant) {
+    field.only({"kind", "target", "section", "bytes"});
+    VariantImage image{ImageKind(field.at("kind").word(kImageKinds)), field.at("target").text(),
+                       field.at("section").text(), field.at("bytes").integer(1, kMaxImageBytes)};
+    if (deviceFamily(image.target) != deviceFamily(variant.device))
+      field.at("target").refuse("is " + field.at("target").shown() + ", which is not of the family of '" +
+                                variant.device + "'");
+    bool isAmd = deviceFamily(image.target) == "AMD";
+    if (image.kind != ImageKind::Bitcode && (image.kind == ImageKind::Hsaco) != isAmd)
+      field.at("kind").refuse("is " + field.at("kind").shown() + ", which '" + variant.device + "' does not take");
+    std::string_view number = std::string_view(image.section).substr(0, sizeof kImageSection - 1) == kImageSection
+                                  ? std::string_view(image.section).substr(sizeof kImageSection - 1)
+                                  : "";
+    if (number.empty() || number.size() > 6 || number.find_first_not_of("0123456789") != number.npos)
+      field.at("section").refuse("is " + field.at("section").shown() + "; it must be " + kImageSection +
+                                 " and a number");
+    if (!sections.insert(image.section).second)
+      field.at("section").refuse("is " + field.at("section").shown() + ", which another image has");
+    variant.images.push_back(std::move(image));
+  }
+
+  VariantKernel readKernel(const Field &field) {
+    field.only({"name", "block", "registers", "accumulators", "scalars", "spills", "stack", "shared", "code",
+                "occupancy", "instructions"});
+    VariantKernel kernel;
+    kernel.name = field.at("name").text();
+    std::vector<Field> block = field.at("block").list(3);
+    int64_t threads = 1;
+    for (size_t i = 0; i < block.size(); ++i)
+      threads *= kernel.block[i] = int32_t(block[i].integer(1, kMaxThreads));
+    if (block.size() != 3 || threads > kMaxThreads)
+      field.at("block").refuse("is " + field.at("block").shown() + "; it must be three numbers, together at most " +
+                               std::to_string(kMaxThreads) + " threads");
+    for (const FactRow &row : kFacts)
+      if (auto fact = field.maybe(row.key))
+        kernel.*row.value = fact->integer(0, kMaxDimension);
+    if (auto occupancy = field.maybe("occupancy"))
+      kernel.occupancy = occupancy->share();
+    if (auto instructions = field.maybe("instructions")) {
+      instructions->only(
+          {"matrix", "load", "store", "shared", "local", "integer", "float", "conversion", "barrier", "move", "other"});
+      for (const auto &[key, count] : instructions->value->items())
+        kernel.instructions[key] = instructions->at(key.c_str()).integer(0, kMaxDimension);
+    }
+    return kernel;
+  }
+
+  void readDevice(const Field &field, Variant &variant) {
+    variant.device = field.at("device").text();
+    if (deviceFamily(variant.device).empty())
+      field.at("device").refuse("is " + field.at("device").shown() +
+                                "; it must be sm_ and digits or gfx and hexadecimal digits");
+    for (const Field &each : field.at("images").list(kMaxImages))
+      readImage(each, variant);
+    if (variant.images.empty())
+      field.at("images").refuse("is empty; at least one is required");
+    std::set<std::string> names;
+    for (const Field &each : field.at("kernels").list(kMaxKernels)) {
+      variant.kernels.push_back(readKernel(each));
+      if (!names.insert(variant.kernels.back().name).second)
+        each.refuse("repeats the name '" + variant.kernels.back().name + "'");
+    }
+  }
+
   void readVariant(const Field &field) {
-    field.only({"target", "features", "execute", "sizes"});
+    field.only({"target", "features", "execute", "sizes", "device", "images", "kernels"});
     Variant variant{field.at("target").text(), {}, field.at("execute").text(), field.at("sizes").text()};
     for (const Field &each : field.at("features").list(1024))
       variant.features.push_back(each.text());
+    if (field.maybe("device"))
+      readDevice(field, variant);
+    else if (field.maybe("images") || field.maybe("kernels"))
+      field.refuse("has images or kernels without a device");
+    if (!manifest.variants.empty() && deviceFamily(manifest.variants[0].device) != deviceFamily(variant.device))
+      field.refuse("is for " + std::string(deviceFamily(variant.device)) + " behind one for " +
+                   std::string(deviceFamily(manifest.variants[0].device)) +
+                   "; weights are packed for one family of devices");
     manifest.variants.push_back(std::move(variant));
   }
 
@@ -566,6 +685,21 @@ std::optional<ElementType> parseElementType(std::string_view name) {
       return row.type;
   return std::nullopt;
 }
+
+std::string_view deviceFamily(std::string_view device) {
+  auto consists = [&](size_t from, std::string_view of) {
+    return device.size() > from && device.size() < 32 && device.find_first_not_of(of, from) == device.npos;
+  };
+  if (device.empty())
+    return "CPU";
+  if (device.starts_with("gfx") && consists(3, "0123456789abcdef"))
+    return "AMD";
+  if (device.ends_with('a') || device.ends_with('f')) // instructions of this architecture or of its family alone
+    device.remove_suffix(1);
+  return device.starts_with("sm_") && consists(3, "0123456789") ? "NVIDIA" : "";
+}
+
+std::string_view imageKindName(ImageKind kind) { return kImageKinds[size_t(kind)]; }
 
 std::string printManifest(const Manifest &manifest) {
   auto quoted = [](const std::string &value) { return printLine(value); };

@@ -17,6 +17,12 @@ std::string_view elementName(ElementType type);
 int64_t elementBytes(ElementType type);
 std::optional<ElementType> parseElementType(std::string_view name);
 
+/// "CPU" for "", "NVIDIA" for "sm_90a", "AMD" for "gfx942"; "" for what is no architecture.
+std::string_view deviceFamily(std::string_view device);
+
+/// "ptx", "cubin", "hsaco", "bitcode".
+std::string_view imageKindName(ImageKind kind);
+
 /// JSON text, keys in a fixed order, one argument, variant or region per line.
 std::string printManifest(const Manifest &manifest);
 

@@ -3,7 +3,6 @@
 // A file cannot hold its own hash; it holds the hash it has while the digits are zeros.
 #include "runtime/trust/Seal.h"
 
-#include "runtime/trust/Elf.h"
 #include "runtime/trust/Manifest.h"
 
 #include <algorithm>
@@ -63,18 +62,20 @@ bool maskedCodeHash(std::span<const uint8_t> code, uint64_t manifestOffset, uint
   return true;
 }
 
-bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why) {
+bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why,
+              std::span<const NewSection> images) {
   manifest.codeSha256 = std::string(kDigits, '0');
   std::string text = printManifest(manifest);
-  std::vector<NewSection> added{
-      {kManifestSection, {reinterpret_cast<const uint8_t *>(text.data()), text.size()}, 1, 0}};
-  if (manifest.weights.file.empty() && manifest.weights.bytes > 0)
+  std::vector<NewSection> added(images.begin(), images.end());
+  added.push_back({kManifestSection, {reinterpret_cast<const uint8_t *>(text.data()), text.size()}, 1, 0});
+  bool embeds = manifest.weights.file.empty() && manifest.weights.bytes > 0;
+  if (embeds)
     added.push_back({kWeightsSection, {}, 4096, uint64_t(manifest.weights.bytes)});
   if (!addSections(so, added, why))
     return false;
 
   std::vector<ElfSection> sections;
-  if (!readSections(so, so.size() + (added.size() > 1 ? uint64_t(manifest.weights.bytes) : 0), sections, why))
+  if (!readSections(so, so.size() + (embeds ? uint64_t(manifest.weights.bytes) : 0), sections, why))
     return false;
   auto found = std::find_if(sections.begin(), sections.end(),
                             [](const ElfSection &each) { return each.name == kManifestSection; });

@@ -13,6 +13,7 @@
 #ifndef WHIT_RUNTIME_TRUST_SEAL_H
 #define WHIT_RUNTIME_TRUST_SEAL_H
 
+#include "runtime/trust/Elf.h"
 #include "runtime/trust/Sha256.h"
 #include "whit/Artifact.h"
 
@@ -38,7 +39,9 @@ private:
 /// Adds the manifest to a linked file and seals it: sets manifest.codeSha256 and gives the identity hash. If
 /// manifest.weights.file is empty and manifest.weights.bytes is not 0, a .whit.weights section is declared; its bytes
 /// must then be written directly behind `so`.
-bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why);
+/// `images` are more sections to add, those that the manifest's variants name.
+bool sealCode(std::vector<uint8_t> &so, Manifest &manifest, Digest &identity, std::string *why,
+              std::span<const NewSection> images = {});
 
 /// The self-check: the hash of `code` (all bytes before .whit.weights) with the digits of code_sha256 taken as '0'.
 /// `manifestOffset` and `manifestSize` say where the manifest is. False if that is outside or holds no such digits.

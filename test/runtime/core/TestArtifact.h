@@ -104,14 +104,15 @@ inline Manifest testManifest() {
 
 /// Writes model.so (and model.safetensors unless embedded) and records its hash unless told otherwise.
 inline void writeArtifact(const TestFolder &folder, bool embedded = false, bool trusted = true,
-                          Manifest manifest = testManifest(), std::vector<uint8_t> weights = testWeights()) {
+                          Manifest manifest = testManifest(), std::vector<uint8_t> weights = testWeights(),
+                          const std::vector<NewSection> &images = {}) {
   WeightsHasher hasher;
   hasher.update(weights);
   manifest.weights = hasher.finish(embedded ? "" : "model.safetensors");
   std::vector<uint8_t> so = readBytes(WHIT_TEST_MODEL);
   Digest identity;
   std::string why;
-  ASSERT_TRUE(sealCode(so, manifest, identity, &why)) << why;
+  ASSERT_TRUE(sealCode(so, manifest, identity, &why, images)) << why;
   if (embedded)
     so.insert(so.end(), weights.begin(), weights.end());
   else

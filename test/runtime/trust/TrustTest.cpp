@@ -201,6 +201,106 @@ TEST(Manifest, PackedStatesAreChecked) {
   refused([](Argument &a) { a.layout = StateLayout::BHTD; }, "these are for the layouts panels and rows");
 }
 
+/// Two variants for NVIDIA's GPUs.
+Manifest gpuManifest() {
+  Manifest manifest = wholeManifest();
+  VariantKernel known{"head_tiles", {128, 2, 1}};
+  known.registers = 96, known.spills = 0, known.shared = 49152, known.occupancy = 0.375;
+  known.instructions = {{"matrix", 16}, {"load", 0}};
+  manifest.variants = {
+      {"sm_90a:h200",
+       {},
+       "main__v0",
+       "main_sizes__v0",
+       "sm_90a",
+       {{ImageKind::Cubin, "sm_90a", ".whit.gpu.0", 5000}, {ImageKind::Ptx, "sm_90a", ".whit.gpu.1", 9000}},
+       {known, {"append"}}},
+      {"sm_80",
+       {"sse2"},
+       "main__v1",
+       "main_sizes__v1",
+       "sm_80",
+       {{ImageKind::Bitcode, "sm_80", ".whit.gpu.27", 1}},
+       {}}};
+  return manifest;
+}
+
+TEST(Manifest, VariantsForGpus) {
+  Manifest back;
+  std::string why, text = printManifest(gpuManifest());
+  ASSERT_TRUE(parseManifest(text, back, &why)) << why;
+  EXPECT_EQ(printManifest(back), text);
+  const Variant &variant = back.variants[0];
+  EXPECT_EQ(variant.device, "sm_90a");
+  ASSERT_EQ(variant.images.size(), 2u);
+  EXPECT_EQ(variant.images[1].kind, ImageKind::Ptx);
+  EXPECT_EQ(variant.images[1].section, ".whit.gpu.1");
+  EXPECT_EQ(variant.images[1].bytes, 9000);
+  ASSERT_EQ(variant.kernels.size(), 2u);
+  const VariantKernel &kernel = variant.kernels[0];
+  EXPECT_EQ(kernel.block, (std::array<int32_t, 3>{128, 2, 1}));
+  EXPECT_EQ(kernel.registers, 96);
+  EXPECT_EQ(kernel.spills, 0);
+  EXPECT_EQ(kernel.stack, -1); // nobody knows, which is not 0
+  EXPECT_EQ(kernel.occupancy, 0.375);
+  EXPECT_EQ(kernel.instructions.at("matrix"), 16);
+  EXPECT_EQ(printManifest(wholeManifest()).find("device"), text.npos); // nothing new for the CPU
+}
+
+TEST(Manifest, EveryRuleOfGpusIsKept) {
+  auto refused = [](const std::function<void(Variant &)> &change, const char *part) {
+    Manifest manifest = gpuManifest(), back;
+    change(manifest.variants[0]);
+    std::string why;
+    EXPECT_FALSE(parseManifest(printManifest(manifest), back, &why)) << part;
+    EXPECT_NE(why.find(part), why.npos) << why << "\n  expected: " << part;
+  };
+  for (const char *device :
+       {"sm_", "sm_x", "sm_90b", "sm_90aa", "gfx", "gfx9z", "cuda", "sm_9000000000000000000000000000000"})
+    refused([&](Variant &v) { v.device = device; }, "variants[0].device is ");
+  refused([](Variant &v) { v.device = "gfx942"; },
+          "variants[0].images[0].target is \"sm_90a\", which is not of the family");
+  refused([](Variant &v) { v.images[0].target = "gfx942"; }, "variants[0].images[0].target is \"gfx942\"");
+  refused([](Variant &v) { v.images[0].kind = ImageKind::Hsaco; }, "variants[0].images[0].kind is \"hsaco\"");
+  refused([](Variant &v) { v.images.clear(); }, "variants[0].images is empty");
+  refused([](Variant &v) { v.images.resize(17, v.images[0]); }, "images has 17 entries; at most 16");
+  refused([](Variant &v) { v.images[1].bytes = 0; }, "images[1].bytes is 0");
+  refused([](Variant &v) { v.images[1].bytes = kMaxImageBytes + 1; }, "images[1].bytes is 1073741825");
+  for (const char *section :
+       {".text", ".whit.gpu.", ".whit.gpu.x", ".whit.gpu.-1", ".whit.gpu.1234567", ".whit.weights"})
+    refused([&](Variant &v) { v.images[1].section = section; }, "it must be .whit.gpu. and a number");
+  refused([](Variant &v) { v.images[1].section = ".whit.gpu.0"; }, "which another image has");
+  refused([](Variant &v) { v.images[1].section = ".whit.gpu.27"; }, "variants[1].images[0].section is");
+  refused([](Variant &v) { v.kernels[1].name = ""; }, "kernels[1].name has 0 bytes");
+  refused([](Variant &v) { v.kernels[1].name = v.kernels[0].name; }, "repeats the name 'head_tiles'");
+  refused([](Variant &v) { v.kernels[0].block = {0, 1, 1}; }, "kernels[0].block[0] is 0");
+  refused([](Variant &v) { v.kernels[0].block = {1024, 2, 1}; }, "together at most 1024 threads");
+  refused([](Variant &v) { v.kernels[0].occupancy = 1.5; }, "kernels[0].occupancy is 1.5");
+  refused([](Variant &v) { v.kernels[0].code = INT64_MAX; }, "kernels[0].code is 9223372036854775807");
+  refused([](Variant &v) { v.kernels[0].instructions["magic"] = 1; },
+          "kernels[0].instructions has the unknown key 'magic'");
+  refused([](Variant &v) { v.kernels[0].instructions["load"] = -1; }, "kernels[0].instructions.load is -1");
+  refused([](Variant &v) { v.device = ""; }, "variants[1] is for NVIDIA behind one for CPU");
+
+  std::string whole = printManifest(gpuManifest());
+  auto replaced = [&](const std::string &from, const std::string &to, const char *part) {
+    std::string text = whole, why;
+    ASSERT_NE(text.find(from), text.npos) << from;
+    text.replace(text.find(from), from.size(), to);
+    Manifest back;
+    EXPECT_FALSE(parseManifest(text, back, &why)) << text;
+    EXPECT_NE(why.find(part), why.npos) << why << "\n  expected: " << part;
+  };
+  replaced("\"device\":\"sm_90a\",", "", "variants[0] has images or kernels without a device");
+  replaced("\"device\":\"sm_90a\"", "\"device\":null", "variants[0].device is null");
+  replaced("\"cubin\"", "\"fatbin\"", "must be one of ptx, cubin, hsaco, bitcode");
+  replaced("[128,2,1]", "[128,2]", "it must be three numbers");
+  replaced("[128,2,1]", "128", "kernels[0].block is 128; it must be an array");
+  replaced("\"spills\":0", "\"spills\":-1", "kernels[0].spills is -1");
+  replaced("\"occupancy\":0.375", "\"occupancy\":\"half\"", "it must be a number from 0 to 1");
+  replaced("\"registers\":96", "\"regs\":96", "unknown key 'regs'");
+}
+
 TEST(Manifest, StrangeTextIsRefused) {
   std::string whole = printManifest(wholeManifest()), why;
   Manifest back;
