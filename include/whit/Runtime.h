@@ -103,9 +103,13 @@ typedef struct whit_load_options {
   whit_trust trust;
   whit_verify verify;
   const char *target; /* the variant to use, by its target name in the manifest; NULL: the best this CPU has */
+  const char *device; /* where the module's sessions run: "cuda:0", "hip:0", "sim:sm_80" (the simulator of an architecture); NULL or "cpu":
+                         on this CPU. Sessions of one module take turns on a device */
 } whit_load_options;
 
-/* Loads `path` and maps its weights. What is hashed is what runs: the code is copied to sealed memory first and the
+/* Errors beside those below: WHIT_DEVICE (no driver, an old one, no such device, no kernels for its architecture).
+ *
+ * Loads `path` and maps its weights. What is hashed is what runs: the code is copied to sealed memory first and the
  * path is not opened again. options may be NULL. Errors: WHIT_IO, WHIT_REFUSED (6: damage, trust, instruction set),
  * WHIT_LIMIT. The caller destroys *module. */
 WHIT_API whit_status whit_module_load(const char *path, const whit_load_options *options, whit_module **module);
@@ -212,10 +216,10 @@ WHIT_API whit_status whit_session_append(whit_session *session, const int64_t *t
  * (whit/Kernel.h). */
 typedef void (*whit_observer)(void *user, int32_t region, int32_t when, void **arguments, int32_t count);
 
-/* observer NULL: stop watching. */
+/* observer NULL: stop watching. WHIT_UNSUPPORTED on a device: its tensors are not in the host's memory. */
 WHIT_API whit_status whit_session_observe(whit_session *session, whit_observer observer, void *user);
 
-/* Records the times of all regions from now on, replacing the observer; stop writes them to `path` in Chrome's trace
+/* Records the times of all regions from now on, replacing the observer (on a device each region then waits for its kernels); stop writes them to `path` in Chrome's trace
  * format with the names of the model's nodes. */
 WHIT_API whit_status whit_session_profile_start(whit_session *session);
 WHIT_API whit_status whit_session_profile_stop(whit_session *session, const char *path);

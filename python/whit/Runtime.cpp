@@ -119,9 +119,11 @@ struct Module {
   ~Module() { whit_module_destroy(handle); }
 
   static std::unique_ptr<Module> load(const std::string &path, bool trusted, bool full,
-                                      const std::optional<std::string> &target) {
+                                      const std::optional<std::string> &target,
+                                      const std::optional<std::string> &device) {
     whit_load_options options = {sizeof(options), trusted ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE,
-                                 full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, target ? target->c_str() : nullptr};
+                                 full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, target ? target->c_str() : nullptr,
+                                 device ? device->c_str() : nullptr};
     whit_module *handle = nullptr;
     nb::gil_scoped_release unlocked;
     check(whit_module_load(path.c_str(), &options, &handle));
@@ -215,7 +217,8 @@ NB_MODULE(_runtime, m) {
   m.def("trust", [](const std::string &path) { check(whit_trust_file(path.c_str())); }, "path"_a);
 
   nb::class_<Module>(m, "Module")
-      .def_static("load", &Module::load, "path"_a, "trusted"_a, "full"_a, "target"_a.none())
+      .def_static("load", &Module::load, "path"_a, "trusted"_a, "full"_a, "target"_a.none(),
+                  "device"_a.none() = nb::none())
       .def_prop_ro("target", [](const Module &self) { return std::string(whit_module_target(self.handle)); })
       .def_prop_ro("manifest", [](const Module &self) { return std::string(whit_module_manifest(self.handle)); })
       .def_prop_ro("context", [](const Module &self) { return whit_module_context(self.handle); })

@@ -92,7 +92,8 @@ def run_compiler(model: Path, output: Path, options: dict, report: Callable[[str
         _raise(process.returncode, found, text)
 
 
-def compile(model, target="host", output=None, *, weights=None, quantizer=None, format_map=None, keep=None, report=None, **flags):
+def compile(model, target="host", output=None, *, weights=None, quantizer=None, format_map=None, keep=None, report=None,
+            device=None, **flags):
     """Compile a model and load it.
 
     `model` is the path of an ONNX file (or of another kind that whit-compile reads), its bytes, or an object with `SerializeToString`.
@@ -103,6 +104,8 @@ def compile(model, target="host", output=None, *, weights=None, quantizer=None, 
     "nearest". `format_map` has other formats for some, {"*lm_head*": "int8_channel"}, and `keep` the patterns of those that stay floats;
     both are compared with the names of weights and of the nodes that use them. `report` is a file that says what each weight cost and
     lost: a page with plots (.html), text (.txt) or JSON.
+
+    `device` is where the module runs, as `load` takes it; for a GPU its architecture must be the target.
 
     Other keywords are flags of whit-compile: activations="int8", kv="int8", context=4096, dim={...}.
     """
@@ -125,6 +128,6 @@ def compile(model, target="host", output=None, *, weights=None, quantizer=None, 
     run_compiler(source, result, {"target": target, **flags})
     from .module import load
 
-    module = load(result, trust=True)
+    module = load(result, trust=True, device=device)
     module._keep = folder if output is None else None
     return module

@@ -103,16 +103,17 @@ def runtime_version() -> str:
     return _runtime.version()
 
 
-def load(path, trust: bool = False, verify: str = "lazy", target: str | None = None) -> Module:
+def load(path, trust: bool = False, verify: str = "lazy", target: str | None = None, device: str | None = None) -> Module:
     """Load an artifact.
 
     Code is mapped only if its hash is in the user's trust store, where `whit.compile` puts what it makes, or with `trust=True`, which is
     as good as running an unknown program. `verify="full"` reads and checks all weights at once instead of before their first use.
-    `target` chooses one of the artifact's variants by name; else the best one that this CPU can run is taken.
+    `target` chooses one of the artifact's variants by name; else the best one that this CPU can run is taken. `device` is where sessions
+    run: "cuda:0", "hip:0", or the simulator of an architecture, "sim:sm_80"; without it on the CPU. Sessions take turns on a device.
     """
     if verify not in ("lazy", "full"):
         raise UsageError(f"verify is '{verify}'; 'lazy' or 'full' is required")
-    return Module(_runtime.Module.load(os.fspath(path), trust, verify == "full", target))
+    return Module(_runtime.Module.load(os.fspath(path), trust, verify == "full", target, device))
 
 
 class Module:

@@ -231,10 +231,7 @@ whit_status whit_session_append(whit_session *session, const int64_t *tokens, in
 }
 
 whit_status whit_session_observe(whit_session *session, whit_observer observer, void *user) {
-  return inSession(session, __func__, [&](Session &s) {
-    s.observe(observer, user);
-    return WHIT_OK;
-  });
+  return inSession(session, __func__, [&](Session &s) { return s.observe(observer, user); });
 }
 
 whit_status whit_session_profile_start(whit_session *session) {

@@ -5,6 +5,7 @@
 #include "runtime/core/Module.h"
 
 #include "runtime/core/CpuFeatures.h"
+#include "runtime/devices/OpenDevice.h"
 #include "runtime/trust/Manifest.h"
 
 #include <algorithm>
@@ -15,12 +16,15 @@ int64_t stateHeads(const Argument &state) { return state.shape[1].size; }
 int64_t stateDepth(const Argument &state) { return state.format.empty() ? state.shape[3].size : state.depth; }
 ElementType stateType(const Argument &state) { return state.format.empty() ? state.type : ElementType::F32; }
 
-whit_status Module::load(const std::string &path, const whit_load_options &options, std::unique_ptr<Module> &result) {
+whit_status Module::load(const std::string &path, const whit_load_options &options, std::unique_ptr<Module> &result,
+                         std::unique_ptr<Device> device) {
   auto module = std::make_unique<Module>();
   if (whit_status status = readCode(path, module->image))
     return status;
   module->manifest = &module->image.manifest;
   if (whit_status status = checkTrust(module->image, options.trust == WHIT_TRUST_GIVEN))
+    return status;
+  if (whit_status status = module->openDevice(options.device, std::move(device)))
     return status;
   if (whit_status status = module->chooseVariant(options.target))
     return status;
@@ -47,11 +51,27 @@ whit_status Module::load(const std::string &path, const whit_load_options &optio
   return WHIT_OK;
 }
 
+whit_status Module::openDevice(const char *name, std::unique_ptr<Device> opened) {
+  if (!name || std::string_view(name) == "cpu")
+    return WHIT_OK;
+  if (!opened)
+    if (whit_status status = whit::openDevice(name, opened))
+      return status;
+  device = std::make_unique<DeviceModule>(std::move(opened), name);
+  return WHIT_OK;
+}
+
 whit_status Module::chooseVariant(const char *target) {
-  std::string tried;
+  if (device)
+    return device->choose(image, target, variant);
+  std::string tried, devices;
   for (const Variant &each : manifest->variants) {
     if (target && each.target != target)
       continue;
+    if (!each.device.empty()) {
+      devices += (devices.empty() ? "" : ", ") + each.device;
+      continue;
+    }
     std::string missing = firstMissing(each);
     if (missing.empty()) {
       variant = &each;
@@ -59,6 +79,11 @@ whit_status Module::chooseVariant(const char *target) {
     }
     tried += (tried.empty() ? "" : ", ") + each.target + " needs " + missing;
   }
+  if (!devices.empty())
+    return fail(
+        WHIT_REFUSED,
+        "artifact '%.*s' has code for GPUs alone (%.400s); run it with --device=cuda:0, hip:0 or sim:ARCHITECTURE",
+        WHIT_NAME(image.path), devices.c_str());
   if (tried.empty()) {
     for (const Variant &each : manifest->variants)
       tried += (tried.empty() ? "" : ", ") + each.target;
@@ -74,6 +99,7 @@ whit_status Module::bindConstants() {
   size_t used = 0;
   for (const Argument &argument : manifest->arguments) {
     const uint8_t *data = nullptr;
+    constantBytes.push_back(0);
     if (argument.kind == ArgumentKind::Constant) {
       __int128 bytes = elementBytes(argument.type);
       for (const Dimension &dimension : argument.shape)
@@ -82,6 +108,7 @@ whit_status Module::bindConstants() {
                       WHIT_NAME(argument.name), (long long)manifest->weights.bytes);
       if (whit_status status = weights.find(argument.name, int64_t(bytes), &data))
         return status;
+      constantBytes.back() = int64_t(bytes);
       ++used;
     }
     constants.push_back(data);

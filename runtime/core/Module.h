@@ -6,6 +6,7 @@
 
 #include "runtime/core/Code.h"
 #include "runtime/core/WeightsMap.h"
+#include "runtime/devices/DeviceModule.h"
 #include "whit/Kernel.h"
 
 #include <memory>
@@ -39,6 +40,8 @@ struct Module {
   WhitFunction execute = nullptr;
   WhitSizesFunction sizes = nullptr;
   std::vector<const uint8_t *> constants; ///< by argument index; null for other kinds
+  std::vector<int64_t> constantBytes;     ///< likewise
+  std::unique_ptr<DeviceModule> device;   ///< null: the CPU
   std::vector<Value> inputs, outputs;
   std::vector<std::vector<const char *>> regionNodes;
 
@@ -47,7 +50,9 @@ struct Module {
   int32_t tokens = -1, mask = -1, positions = -1, logits = -1;
   int32_t firstState = 0, stateCount = 0;
 
-  static whit_status load(const std::string &path, const whit_load_options &options, std::unique_ptr<Module> &module);
+  /// `device`, if there is one, in place of the one that the options name.
+  static whit_status load(const std::string &path, const whit_load_options &options, std::unique_ptr<Module> &module,
+                          std::unique_ptr<Device> device = nullptr);
 
   int32_t symbolIndex(std::string_view name) const;
   /// An entry of inputs or outputs by name, or null.
@@ -55,6 +60,7 @@ struct Module {
   const Value *findOutput(std::string_view name) const;
 
 private:
+  whit_status openDevice(const char *name, std::unique_ptr<Device> opened);
   whit_status chooseVariant(const char *target);
   whit_status bindConstants();
   whit_status bindRoles();

@@ -61,6 +61,8 @@ Session::Session(Module &module, int threads) : module(module), binding(module),
     descriptor += 3 + 2 * slot.rank;
     arguments.push_back(slot.descriptor);
   }
+  if (module.device)
+    device = std::make_unique<DeviceSession>(*module.device, list.size());
 }
 
 // ---- Sizes and memory ----
@@ -100,23 +102,40 @@ bool Session::ownsBuffer(const Slot &slot, int32_t index) const {
     return index == module.mask || index == module.positions;
   case ArgumentKind::Constant:
     return false;
+  case ArgumentKind::State:
+  case ArgumentKind::Workspace:
+    return !device;
   default:
     return true;
   }
 }
 
+bool Session::ownsDeviceBuffer(const Slot &slot) const {
+  return device && slot.argument->kind != ArgumentKind::Constant;
+}
+
 bool Session::fits() const {
   for (size_t i = 0; i < slots.size(); ++i)
-    if (ownsBuffer(slots[i], int32_t(i)) && (!slots[i].buffer.data() || slots[i].buffer.capacity() < slots[i].bytes))
+    if ((ownsBuffer(slots[i], int32_t(i)) &&
+         (!slots[i].buffer.data() || slots[i].buffer.capacity() < slots[i].bytes)) ||
+        (ownsDeviceBuffer(slots[i]) && !device->holds(int32_t(i), slots[i].bytes)))
       return false;
   return true;
 }
 
 whit_status Session::allocate() {
-  for (size_t i = 0; i < slots.size(); ++i)
+  for (size_t i = 0; i < slots.size(); ++i) {
     if (ownsBuffer(slots[i], int32_t(i)) && !slots[i].buffer.reserve(slots[i].bytes))
       return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'; use shorter sequences or a smaller batch",
                   Long(slots[i].bytes), WHIT_NAME(slots[i].argument->name));
+    if (ownsDeviceBuffer(slots[i]) && !device->holds(int32_t(i), slots[i].bytes)) {
+      if (whit_status status = fetch(slots[i])) // results outlive the buffer's growing
+        return status;
+      if (whit_status status =
+              device->reserve(int32_t(i), slots[i].bytes, slots[i].argument->kind == ArgumentKind::State))
+        return status;
+    }
+  }
   return WHIT_OK;
 }
 
@@ -132,7 +151,13 @@ whit_status Session::reserve(const whit_dim *dims, int32_t count) {
   if (cachedBatch >= 0 && batchOfCall() != cachedBatch)
     cachedTokens = 0;
   cachedBatch = batchOfCall();
-  return module.weights.verify(&pool);
+  return prepareConstants();
+}
+
+whit_status Session::prepareConstants() {
+  if (whit_status status = module.weights.verify(&pool))
+    return status;
+  return module.device ? module.device->upload(module.constants, module.constantBytes) : WHIT_OK;
 }
 
 // ---- Running ----
@@ -172,15 +197,28 @@ whit_status Session::run(const whit_tensor *inputs, int32_t count) {
   return launch();
 }
 
+/// The host's side of a state on a device, which exists only while tensors go in or out.
+whit_status Session::stage(Slot &slot, int64_t bytes) {
+  if (device && !slot.buffer.reserve(bytes))
+    return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'", Long(bytes), WHIT_NAME(slot.argument->name));
+  return WHIT_OK;
+}
+
 /// If a past cannot be stored, the session is empty.
 whit_status Session::importCaches() {
   cachedTokens = 0;
   for (int32_t i = module.firstState; i < module.firstState + module.stateCount; ++i) {
     std::string why;
-    if (!importCache(cacheShape(*slots[i].argument, slots[i].dims), slots[i].buffer.data(), binding.past(),
+    Slot &slot = slots[i];
+    if (whit_status status = stage(slot, slot.bytes))
+      return status;
+    if (!importCache(cacheShape(*slot.argument, slot.dims), slot.buffer.data(), binding.past(),
                      binding.tensorOf(i)->data, &why))
-      return fail(WHIT_INVALID, "past '%.*s' cannot be stored as %s: %s", WHIT_NAME(slots[i].argument->past),
-                  slots[i].argument->format.c_str(), why.c_str());
+      return fail(WHIT_INVALID, "past '%.*s' cannot be stored as %s: %s", WHIT_NAME(slot.argument->past),
+                  slot.argument->format.c_str(), why.c_str());
+    if (device)
+      if (whit_status status = device->copyIn(i, slot.buffer.data(), slot.bytes))
+        return status;
   }
   cachedTokens = binding.past();
   cachedBatch = batchOfCall();
@@ -205,6 +243,8 @@ void Session::describe(Slot &slot, int32_t index) {
     data = const_cast<uint8_t *>(module.constants[index]);
   else if (slot.argument->kind == ArgumentKind::Input && binding.tensorOf(index))
     data = binding.tensorOf(index)->data;
+  if (device)
+    data = device->pointer(index);
   int64_t *descriptor = slot.descriptor;
   std::memcpy(descriptor, &data, sizeof data);
   std::memcpy(descriptor + 1, &data, sizeof data);
@@ -217,9 +257,21 @@ void Session::describe(Slot &slot, int32_t index) {
   }
 }
 
+/// Inputs from the caller's memory, or what the session fills in, to the device.
+whit_status Session::sendInputs() {
+  for (size_t i = 0; device && i < slots.size(); ++i) {
+    Slot &slot = slots[i];
+    const whit_tensor *given = binding.tensorOf(int32_t(i));
+    if (slot.argument->kind == ArgumentKind::Input)
+      if (whit_status status = device->copyIn(int32_t(i), given ? given->data : slot.buffer.data(), slot.bytes))
+        return status;
+  }
+  return WHIT_OK;
+}
+
 whit_status Session::launch() {
   pool.beginRun(uint64_t(slots[0].bytes));
-  if (whit_status status = module.weights.verify(&pool))
+  if (whit_status status = prepareConstants())
     return status;
   if (binding.pastsGiven())
     if (whit_status status = importCaches())
@@ -229,11 +281,17 @@ whit_status Session::launch() {
       index == module.mask ? fillMask(slots[index]) : fillPositions(slots[index]);
   for (size_t i = 0; i < slots.size(); ++i)
     describe(slots[i], int32_t(i));
+  if (whit_status status = sendInputs())
+    return status;
 
   WhitContext context{parallelThunk, observer || profile ? observeThunk : nullptr, this, nullptr, nullptr};
   if (profile)
     profile->record(-1, 0);
-  int32_t status = module.execute(&context, arguments.data());
+  int32_t status = 0;
+  if (!device)
+    status = module.execute(&context, arguments.data());
+  else if (whit_status failure = device->run(module.execute, context, arguments.data(), status))
+    return failure;
   if (profile)
     profile->record(-1, 1);
   if (status == WHIT_CHECK_INDEX)
@@ -250,8 +308,11 @@ whit_status Session::launch() {
     cachedBatch = batchOfCall();
   }
   for (Slot &slot : slots)
-    if (slot.argument->kind == ArgumentKind::Output)
+    if (slot.argument->kind == ArgumentKind::Output) {
       std::copy_n(slot.dims, slot.rank, slot.lastDims.begin());
+      slot.lastBytes = slot.bytes;
+      slot.onDevice = device != nullptr;
+    }
   return WHIT_OK;
 }
 
@@ -266,7 +327,19 @@ whit_status Session::output(const char *name, whit_tensor *tensor) {
     return exportPresent(slot, *value, tensor);
   if (!hasRun)
     return fail(WHIT_USAGE, "output '%.120s' has no value; the session has not run yet", name);
+  if (whit_status status = fetch(slot))
+    return status;
   *tensor = {value->name.c_str(), whit_dtype(value->type), slot.rank, slot.lastDims.data(), slot.buffer.data()};
+  return WHIT_OK;
+}
+
+/// Copies an output from the device when somebody asks for it.
+whit_status Session::fetch(Slot &slot) {
+  if (!slot.onDevice)
+    return WHIT_OK;
+  if (whit_status status = device->copyOut(indexOf(slot), slot.buffer.data(), slot.lastBytes))
+    return status;
+  slot.onDevice = false;
   return WHIT_OK;
 }
 
@@ -278,6 +351,15 @@ whit_status Session::exportPresent(Slot &slot, const Value &value, whit_tensor *
   int64_t bytes = dims[0] * dims[1] * dims[2] * dims[3] * elementBytes(value.type);
   if (!slot.exported.reserve(bytes))
     return fail(WHIT_LIMIT, "no memory for %lld bytes of '%.*s'", Long(bytes), WHIT_NAME(value.name));
+  if (bytes > 0 && device) {
+    int64_t cacheBytes = elementBytes(argument.type) * batch;
+    for (size_t i = 1; i < argument.shape.size(); ++i)
+      cacheBytes *= argument.shape[i].size;
+    if (whit_status status = stage(slot, cacheBytes))
+      return status;
+    if (whit_status status = device->copyOut(indexOf(slot), slot.buffer.data(), cacheBytes))
+      return status;
+  }
   if (bytes > 0)
     exportCache(cacheShape(argument, physical), slot.buffer.data(), cachedTokens, slot.exported.data());
   std::copy_n(dims, 4, slot.lastDims.begin());
@@ -347,7 +429,9 @@ whit_status Session::append(const int64_t *tokens, int64_t count, const float **
     binding.overrideDim(rows, before);
   if (status)
     return status;
-  const Slot &slot = slots[module.logits];
+  Slot &slot = slots[module.logits];
+  if (whit_status fetched = fetch(slot))
+    return fetched;
   *size = slot.lastDims[2];
   *logits = reinterpret_cast<const float *>(slot.buffer.data()) + (slot.lastDims[1] - 1) * slot.lastDims[2];
   return WHIT_OK;
@@ -355,10 +439,14 @@ whit_status Session::append(const int64_t *tokens, int64_t count, const float **
 
 // ---- Watching ----
 
-void Session::observe(whit_observer callback, void *user) {
+whit_status Session::observe(whit_observer callback, void *user) {
+  if (device && callback)
+    return fail(WHIT_UNSUPPORTED, "tensors on device '%.120s' cannot be watched; watch the model on the CPU",
+                module.device->deviceName().c_str());
   profile.reset();
   observer = callback;
   observerData = user;
+  return WHIT_OK;
 }
 
 whit_status Session::startProfile() {
@@ -381,6 +469,8 @@ void Session::parallelThunk(WhitContext *context, WhitBody body, void *captured,
 
 void Session::observeThunk(WhitContext *context, int32_t region, int32_t when, void **arguments, int32_t count) {
   Session &session = *static_cast<Session *>(context->runtime);
+  if (session.device)
+    session.device->synchronize(); // a failure stays with the device and is reported behind the run
   if (session.profile)
     session.profile->record(region, when);
   else

@@ -8,6 +8,7 @@
 #include "runtime/core/Memory.h"
 #include "runtime/core/Profile.h"
 #include "runtime/core/ThreadPool.h"
+#include "runtime/devices/DeviceSession.h"
 
 #include <atomic>
 #include <memory>
@@ -29,7 +30,7 @@ public:
   whit_status importPasts(const whit_tensor *pasts, int32_t count);
   whit_status append(const int64_t *tokens, int64_t count, const float **logits, int64_t *size);
 
-  void observe(whit_observer observer, void *user);
+  whit_status observe(whit_observer observer, void *user);
   whit_status startProfile();
   whit_status stopProfile(const char *path);
 
@@ -44,10 +45,11 @@ private:
     int32_t rank;
     int64_t *dims;       ///< in `sizes`: of the call in preparation
     int64_t *descriptor; ///< in `descriptors`: 3 + 2 * rank numbers
-    int64_t bytes = 0;
+    int64_t bytes = 0, lastBytes = 0;
     std::vector<int64_t> lastDims; ///< of the last run, for outputs; of the tensor handed out, for present tensors
-    Buffer buffer;                 ///< outputs, states, workspace, and inputs that the session fills in
-    Buffer exported;               ///< present tensors
+    Buffer buffer;   ///< outputs, states, workspace, and inputs that the session fills in; on a device the host's side
+    Buffer exported; ///< present tensors
+    bool onDevice = false; ///< of the last run's output: not copied to `buffer` yet
   };
 
   whit_status layOut();
@@ -65,6 +67,12 @@ private:
   whit_status exportPresent(Slot &slot, const Value &value, whit_tensor *tensor);
   whit_status appendInput(const int64_t *tokens, int64_t count, whit_tensor &input);
   bool ownsBuffer(const Slot &slot, int32_t index) const;
+  bool ownsDeviceBuffer(const Slot &slot) const;
+  whit_status prepareConstants();
+  whit_status sendInputs();
+  whit_status fetch(Slot &slot);
+  whit_status stage(Slot &slot, int64_t bytes);
+  int32_t indexOf(const Slot &slot) const { return int32_t(&slot - slots.data()); }
   int64_t batchOfCall() const;
 
   static void parallelThunk(WhitContext *context, WhitBody body, void *captured, int64_t count);
@@ -73,6 +81,7 @@ private:
   Module &module;
   Binding binding;
   ThreadPool pool;
+  std::unique_ptr<DeviceSession> device; ///< null: the CPU
   std::vector<Slot> slots;
   std::vector<int64_t> sizes, descriptors;
   std::vector<void *> arguments;

@@ -127,6 +127,46 @@ void printMatrices(const Manifest &manifest) {
   }
 }
 
+std::string factsText(const VariantKernel &kernel) {
+  std::string text;
+  auto add = [&](int64_t number, const char *what) {
+    if (number >= 0)
+      text += (text.empty() ? "" : ", ") + std::to_string(number) + what;
+  };
+  add(int64_t(kernel.block[0]) * kernel.block[1] * kernel.block[2], " threads");
+  add(kernel.registers, " registers");
+  add(kernel.accumulators, " of them accumulators");
+  add(kernel.spills, " bytes spilled");
+  add(kernel.shared, " bytes shared");
+  if (kernel.occupancy >= 0)
+    add(int64_t(kernel.occupancy * 100 + 0.5), " % occupied");
+  if (auto found = kernel.instructions.find("matrix"); found != kernel.instructions.end())
+    add(found->second, " matrix instructions");
+  return text;
+}
+
+/// What a variant runs on; of GPUs the images and what is known of each kernel.
+void printVariants(const Manifest &manifest) {
+  for (size_t i = 0; i < manifest.variants.size(); ++i) {
+    const Variant &variant = manifest.variants[i];
+    const char *title = i ? "" : "code";
+    if (variant.device.empty()) {
+      std::string missing = firstMissing(variant);
+      std::printf("%-10s %s%s\n", title, variant.target.c_str(),
+                  missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
+      continue;
+    }
+    std::string images;
+    for (const VariantImage &image : variant.images)
+      images += ", " + std::string(imageKindName(image.kind)) + " of " + std::to_string(image.bytes) + " bytes";
+    std::printf("%-10s %s, for %s GPUs of architecture %s%s\n", title, variant.target.c_str(),
+                std::string(deviceFamily(variant.device)).c_str(), variant.device.c_str(), images.c_str());
+    for (size_t k = 0; k < variant.kernels.size(); ++k)
+      std::printf("%-10s %s  %s\n", k ? "" : "kernels", variant.kernels[k].name.c_str(),
+                  factsText(variant.kernels[k]).c_str());
+  }
+}
+
 /// The manifest, and beside what each constant stores, in how many bytes.
 std::string jsonOf(const std::string &text, const Manifest &manifest) {
   nlohmann::ordered_json json = nlohmann::ordered_json::parse(text);
@@ -175,11 +215,7 @@ whit_status inspect(const RunOptions &options) {
   std::printf("%-10s %s, %lld bytes, sha256 %s\n", "file",
               manifest.weights.file.empty() ? "embedded" : manifest.weights.file.c_str(),
               (long long)manifest.weights.bytes, manifest.weights.sha256.c_str());
-  for (size_t i = 0; i < manifest.variants.size(); ++i) {
-    std::string missing = firstMissing(manifest.variants[i]);
-    std::printf("%-10s %s%s\n", i ? "" : "code", manifest.variants[i].target.c_str(),
-                missing.empty() ? ", runs here" : (", this processor has no " + missing).c_str());
-  }
+  printVariants(manifest);
   std::printf("%-10s %zu\n", "regions", manifest.regions.size());
   printMatrices(manifest);
   return WHIT_OK;

@@ -96,6 +96,10 @@ bool parseRunOptions(int argc, char **argv, RunOptions &options, int &exitCode) 
   app.add_flag("--json", options.json, "print one JSON object instead of text");
   app.add_option("--target", options.target, "use the code for this target instead of the best for this processor")
       ->type_name("NAME");
+  app.add_option(
+         "--device", options.device,
+         "run on a GPU, cuda:N or hip:N, or in the simulator of one, sim:ARCHITECTURE (sim:sm_80); cpu: without")
+      ->type_name("NAME");
   app.add_flag("--trust", options.trust, "trust this artifact's code, now and later, as you would trust a program");
   app.add_option("--verify", verify,
                  "when weights are compared with their hashes: lazy (before first use) or full (at load)")

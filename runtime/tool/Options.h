@@ -29,7 +29,7 @@ struct RunOptions {
   bool json = false;
   // How
   int threads = 0;
-  std::string target;
+  std::string target, device;
   bool trust = false, verifyFull = false;
 };
 

@@ -24,7 +24,8 @@ whit_status open(Running &running) {
     std::fprintf(stderr, "warning: trusted for this run only: %s\n", whit_message());
   whit_load_options load{sizeof load, options.trust ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE,
                          options.verifyFull ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY,
-                         options.target.empty() ? nullptr : options.target.c_str()};
+                         options.target.empty() ? nullptr : options.target.c_str(),
+                         options.device.empty() ? nullptr : options.device.c_str()};
   if (whit_status status = whit_module_load(options.model.c_str(), &load, &running.module))
     return status;
   std::string why;
@@ -190,6 +191,8 @@ whit_status dispatch(const RunOptions &options, Json &report) {
   report["threads"] = options.threads ? options.threads : availableCores();
   report["peak_rss_mb"] = peakMemory();
   report["isa"] = whit_module_target(running.module);
+  if (!options.device.empty())
+    report["device"] = options.device;
   if (options.json)
     std::printf("%s\n", printLine(report).c_str());
   return status;

@@ -20,7 +20,7 @@ namespace {
 
 whit_status load(const TestFolder &folder, bool given = false, bool full = false) {
   whit_load_options options{sizeof options, given ? WHIT_TRUST_GIVEN : WHIT_TRUST_STORE,
-                            full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, nullptr};
+                            full ? WHIT_VERIFY_FULL : WHIT_VERIFY_LAZY, nullptr, nullptr};
   whit_module *module = nullptr;
   whit_status status = whit_module_load((folder / "model.so").c_str(), &options, &module);
   EXPECT_EQ(status == WHIT_OK, module != nullptr);
@@ -49,6 +49,58 @@ whit_status loadAndRun(const TestFolder &folder) {
 
 void expectMessage(const char *part) {
   EXPECT_NE(std::string(whit_message()).find(part), std::string::npos) << whit_message() << "\n  expected: " << part;
+}
+
+std::span<const uint8_t> bytesOf(const std::string &text) {
+  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
+
+Manifest gpuManifest() {
+  Manifest manifest = testManifest();
+  manifest.variants = {{"sm_80", {}, "main__v0", "main_sizes__v0", "sm_80", {}, {}}};
+  manifest.variants[0].images = {{ImageKind::Cubin, "sm_80", ".whit.gpu.0", 7},
+                                 {ImageKind::Ptx, "sm_80", ".whit.gpu.1", 11}};
+  return manifest;
+}
+
+TEST(Load, ImagesOfKernels) {
+  std::string cubin = "a cubin", ptx = "// some PTX";
+  std::vector<NewSection> images{{".whit.gpu.0", bytesOf(cubin), 64}, {".whit.gpu.1", bytesOf(ptx), 64}};
+  for (bool embedded : {false, true}) {
+    TestFolder folder;
+    writeArtifact(folder, embedded, true, gpuManifest(), testWeights(), images);
+    CodeImage image;
+    ASSERT_EQ(readCode((folder / "model.so").string(), image), WHIT_OK) << whit_message();
+    ASSERT_EQ(image.images.size(), 2u);
+    std::span<const uint8_t> found = image.images[".whit.gpu.1"];
+    EXPECT_EQ(std::string(found.begin(), found.end()), ptx);
+    EXPECT_EQ(image.images[".whit.gpu.0"].size(), 7u);
+
+    // They are code: a byte that changes is another artifact, and is found.
+    std::vector<uint8_t> bytes = readBytes(folder / "model.so");
+    auto at = std::search(bytes.begin(), bytes.end(), ptx.begin(), ptx.end());
+    ASSERT_NE(at, bytes.end());
+    *at = '#';
+    writeBytes(folder / "model.so", bytes);
+    CodeImage damaged;
+    EXPECT_EQ(readCode((folder / "model.so").string(), damaged), WHIT_REFUSED);
+    expectMessage("do not have the hash that its manifest states");
+  }
+}
+
+TEST(Load, ImagesOfOtherBytesThanTheManifestSays) {
+  std::string cubin = "a cubin", ptx = "// some PTX";
+  auto refused = [&](const std::vector<NewSection> &images, const char *part) {
+    TestFolder folder;
+    writeArtifact(folder, false, true, gpuManifest(), testWeights(), images);
+    CodeImage image;
+    EXPECT_EQ(readCode((folder / "model.so").string(), image), WHIT_REFUSED);
+    expectMessage(part);
+  };
+  refused({{".whit.gpu.0", bytesOf(cubin), 64}},
+          "speaks of 11 bytes of kernels in section .whit.gpu.1, which it does not have");
+  refused({{".whit.gpu.0", bytesOf(cubin), 64}, {".whit.gpu.1", bytesOf(cubin), 64}},
+          "speaks of 11 bytes of kernels in section .whit.gpu.1, which is another section");
 }
 
 TEST(Load, SeparateAndEmbeddedWeights) {
@@ -176,7 +228,7 @@ TEST(Load, WeightsThatDoNotFitTheManifestAreRefused) {
   refused([](Manifest &m) { m.variants[1].sizes = "main_sizes__v7"; }, "does not export 'main_sizes__v7'");
   refused([](Manifest &m) { m.symbols[3].defaultSymbol = "total_sequence_length"; }, "must be two");
   whit_module *module = nullptr;
-  whit_load_options options{sizeof options, WHIT_TRUST_GIVEN, WHIT_VERIFY_LAZY, "riscv"};
+  whit_load_options options{sizeof options, WHIT_TRUST_GIVEN, WHIT_VERIFY_LAZY, "riscv", nullptr};
   writeArtifact(folder);
   EXPECT_EQ(whit_module_load((folder / "model.so").c_str(), &options, &module), WHIT_REFUSED);
   expectMessage("no code for target 'riscv'; it has code for future, x86-64");

@@ -85,6 +85,29 @@ __attribute__((visibility("default"))) int32_t main__v0(WhitContext *context, vo
   return run(context, arguments);
 }
 
+/* The same on a device: two kernels, which DeviceSessionTest.cpp defines. Reads sizes alone. */
+__attribute__((visibility("default"))) int32_t main__gpu(WhitContext *context, void **arguments) {
+  int64_t batch = dim(arguments[0], 0), sequence = dim(arguments[0], 1), total = dim(arguments[1], 1),
+          rows = dim(arguments[6], 1);
+  int64_t tokens[7] = {sequence, batch, 1, 32, 2, 1, 0}, out[7] = {rows, batch, 1, VOCABULARY, 1, 1, 128};
+  uint64_t append[] = {(uint64_t)data(arguments[0]), (uint64_t)data(arguments[4]), (uint64_t)data(arguments[2]),
+                       (uint64_t)data(arguments[3]), (uint64_t)context->status,    (uint64_t)(total - sequence)};
+  uint64_t head[] = {(uint64_t)data(arguments[1]),
+                     (uint64_t)data(arguments[2]),
+                     (uint64_t)data(arguments[3]),
+                     (uint64_t)data(arguments[5]),
+                     (uint64_t)data(arguments[6]),
+                     (uint64_t)data(arguments[7]),
+                     (uint64_t)total};
+  if (context->observe)
+    context->observe(context, 0, 0, arguments, 1);
+  context->launch(context, 0, tokens, append, 6);
+  if (context->observe)
+    context->observe(context, 0, 1, arguments, 1);
+  context->launch(context, 1, out, head, 7);
+  return 0;
+}
+
 __attribute__((visibility("default"))) void main_sizes__v0(const int64_t *symbols, int64_t *sizes) {
   int64_t batch = symbols[0], sequence = symbols[1], total = symbols[2], rows = symbols[3];
   int64_t all[] = {64 + batch * sequence * 8,

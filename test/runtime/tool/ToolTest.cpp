@@ -161,6 +161,33 @@ TEST_F(ToolTest, ProfilesAndInspects) {
   EXPECT_EQ(nlohmann::json::parse(whitRun({model, "--inspect", "--json"}).out)["context"], kContext);
 }
 
+TEST_F(ToolTest, Devices) {
+  expect(whitRun({model, "--inputs", inputs, "--device=cpu", "--json"}), 0, "\"device\":\"cpu\"");
+  expect(whitRun({model, "--inputs", inputs, "--device=gpu"}), 2,
+         "device is 'gpu'; it must be cpu, cuda:N, hip:N or sim:TARGET");
+  // No machine has so many: there is no driver, or it says that there is no such device.
+  expect(whitRun({model, "--inputs", inputs, "--device=cuda:99"}), 7, "error: ");
+  expect(whitRun({model, "--inputs", inputs, "--device=hip:99"}), 7, "error: ");
+}
+
+TEST_F(ToolTest, InspectsKernels) {
+  Manifest manifest = testManifest();
+  VariantKernel kernel{"head_tiles", {64, 2, 1}};
+  kernel.registers = 96, kernel.spills = 0, kernel.shared = 4096, kernel.occupancy = 0.5;
+  kernel.instructions = {{"matrix", 12}};
+  manifest.variants = {{"sm_90a:h200", {}, "main__gpu", "main_sizes__v0", "sm_90a", {}, {kernel}}};
+  manifest.variants[0].images = {{ImageKind::Ptx, "sm_90a", ".whit.gpu.0", 3}};
+  const uint8_t image[] = {'p', 't', 'x'};
+  writeArtifact(folder, false, true, manifest, testWeights(), {{".whit.gpu.0", image, 64}});
+  Result result = whitRun({model, "--inspect"});
+  expect(result, 0, "code       sm_90a:h200, for NVIDIA GPUs of architecture sm_90a, ptx of 3 bytes");
+  expect(result, 0,
+         "kernels    head_tiles  128 threads, 96 registers, 0 bytes spilled, 4096 bytes shared, 50 % occupied, 12 "
+         "matrix instructions");
+  expect(whitRun({model, "--inspect", "--json"}), 0, "\"section\":\".whit.gpu.0\"");
+  expect(whitRun({model, "--inputs", inputs}), 6, "has code for GPUs alone (sm_90a); run it with --device=cuda:0");
+}
+
 TEST_F(ToolTest, WrongCommandLines) {
   expect(whitRun({}), 2, "MODEL");
   expect(whitRun({model, "--frobnicate"}), 2, "--frobnicate");
