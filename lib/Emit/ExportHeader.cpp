@@ -64,6 +64,17 @@ enum WhitKernelStatus {
  * wrong with weights, as text of at most `why_size` bytes. */
 )";
 
+/// A name of the model inside of a comment, which it cannot end.
+std::string inComment(StringRef name) {
+  std::string text;
+  for (char c : name) {
+    if (!text.empty() && ((text.back() == '*' && c == '/') || (text.back() == '/' && c == '*')))
+      text += ' ';
+    text += isPrint(c) || (c & 0x80) ? c : ' ';
+  }
+  return text;
+}
+
 StringRef typeInC(StringRef type) {
   return StringSwitch<StringRef>(type)
       .Case("f32", "float")
@@ -83,7 +94,7 @@ std::string shapeText(const ExportedKernel &kernel, const ExportedArgument &argu
     if (!size.symbol)
       text += std::to_string(size.size);
     else if (const ExportedSymbol &symbol = kernel.symbols[*size.symbol]; symbol.value)
-      text += symbol.meaning;
+      text += inComment(symbol.meaning);
     else
       text += symbol.name;
   }
@@ -101,7 +112,7 @@ void writeArgument(raw_ostream &out, const ExportedKernel &kernel, const Exporte
   const ExportedRegion &region = kernel.regions.front();
   size_t i = &argument - kernel.arguments.data();
   if (const std::string &source = region.sources[i].empty() ? region.results[i] : region.sources[i]; !source.empty())
-    out << "; in the model: " << source;
+    out << "; in the model: " << inComment(source);
   out << '\n';
 }
 
@@ -125,7 +136,7 @@ void writePackers(raw_ostream &out, const ExportedKernel &kernel, const Exported
 }
 
 void writeKernel(raw_ostream &out, const ExportedKernel &kernel, int64_t workspace, const GpuCode *device) {
-  out << "\n/* " << kernel.regions.front().name;
+  out << "\n/* " << inComment(kernel.regions.front().name);
   if (kernel.regions.size() > 1)
     out << " and " << kernel.regions.size() - 1 << " more";
   out << ": " << join(kernel.computes, ", ") << "\n *\n";
@@ -137,7 +148,7 @@ void writeKernel(raw_ostream &out, const ExportedKernel &kernel, int64_t workspa
     out << " *   " << symbol.name << ": "
         << (symbol.meaning.empty()          ? "any size"
             : symbol.meaning == symbol.name ? "the model's"
-                                            : symbol.meaning)
+                                            : inComment(symbol.meaning))
         << (symbol.isExplicit ? ", which no tensor shows" : "") << '\n';
   }
   std::string tensors;
