@@ -390,7 +390,7 @@ Exit Compiler::emitKernels() {
     return mlir::succeeded(passes.run(module)) ? Error::success()
                                                : fail(Exit::Bug, "an exported kernel cannot be lowered");
   };
-  auto code = compileKernels(selected->kernels, targets[0], callsOf(options.exportAs), lower);
+  auto code = compileKernels(selected->kernels, targets[0], callsOf(options.exportAs), options.simulation, lower);
   if (!code)
     return console.print(code.takeError());
   if (Error error =

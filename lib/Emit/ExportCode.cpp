@@ -310,7 +310,7 @@ std::string packCodesFunction(const ExportedArgument &argument) {
 }
 
 Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, const Target &target,
-                                      ExportedCalls calls, function_ref<Error(mlir::ModuleOp)> lower) {
+                                      ExportedCalls calls, bool simulation, function_ref<Error(mlir::ModuleOp)> lower) {
   ExportedCode result;
   Target host = hostOf(target);
   std::vector<std::vector<uint8_t>> objects;
@@ -330,7 +330,7 @@ Expected<ExportedCode> compileKernels(MutableArrayRef<ExportedKernel> kernels, c
     objects.push_back(std::move(*object));
     if (!target.isGpu())
       continue;
-    auto device = generateDeviceCode(*kernel.module, target, /*simulation=*/false);
+    auto device = generateDeviceCode(*kernel.module, target, simulation);
     if (!device)
       return device.takeError();
     result.devices.push_back(std::move(*device));

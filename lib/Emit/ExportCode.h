@@ -40,8 +40,9 @@ struct ExportedCalls {
   bool ort = false;    ///< RegisterCustomOps
 };
 
-/// `lower` brings a tiled module to stage lowered.
+/// `lower` brings a tiled module to stage lowered. `simulation`: images for the simulator too.
 llvm::Expected<ExportedCode> compileKernels(llvm::MutableArrayRef<ExportedKernel> kernels, const Target &target,
-                                            ExportedCalls calls, llvm::function_ref<llvm::Error(mlir::ModuleOp)> lower);
+                                            ExportedCalls calls, bool simulation,
+                                            llvm::function_ref<llvm::Error(mlir::ModuleOp)> lower);
 
 } // namespace whit

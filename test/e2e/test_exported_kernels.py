@@ -9,6 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
+from real import BUILD, missing
+
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
@@ -259,6 +261,28 @@ def test_work_goes_where_the_context_says(exported, product):
     np.testing.assert_array_equal(y, multiply(x, packed))
 
 
+class DeviceContext(ctypes.Structure):
+    """A WhitContext that launches."""
+
+    LAUNCH = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_uint64), ctypes.c_int32)
+    _fields_ = [(name, ctypes.c_void_p) for name in ("parallel", "observe", "runtime")] + [("launch", LAUNCH), ("status", ctypes.c_void_p)]
+
+    def __init__(self, launch):
+        self.problem = None
+
+        def kept(_, *arguments):
+            try:
+                launch(*arguments)
+            except BaseException as problem:  # ctypes would print it and go on
+                self.problem = problem
+
+        super().__init__(launch=self.LAUNCH(kept))
+
+    def reraise(self):
+        if self.problem:
+            raise self.problem
+
+
 @pytest.mark.parametrize("target, image", [("sm_80", "ptx"), ("gfx942", "hsaco")])
 def test_kernels_of_a_gpu_are_launched_by_the_caller(exported, product, target, image):
     """Without a GPU: what `launch` is asked for, against what the image takes. That kernels compute what they should is the simulator's to
@@ -268,16 +292,8 @@ def test_kernels_of_a_gpu_are_launched_by_the_caller(exported, product, target, 
     device = multiply.description["device"]
     assert {"kind": image, "architecture": target, "file": f"{multiply.name}.{image}"} in device["images"]
     (function,) = device["functions"]
-    launch_type = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int32, ctypes.POINTER(ctypes.c_int64), ctypes.POINTER(ctypes.c_uint64), ctypes.c_int32)
-    launches = []
-
-    def launch(context, kernel, shape, words, count):
-        launches.append((kernel, shape[:3], shape[3:6], words[:count]))
-
-    class Context(ctypes.Structure):
-        _fields_ = [(name, ctypes.c_void_p) for name in ("parallel", "observe", "runtime")] + [("launch", launch_type), ("status", ctypes.c_void_p)]
-
-    context, pointers = Context(launch=launch_type(launch)), [0x7000000, 0x8000000, 0x9000000]
+    launches, pointers = [], [0x7000000, 0x8000000, 0x9000000]
+    context = DeviceContext(lambda kernel, shape, words, count: launches.append((kernel, shape[:3], shape[3:6], words[:count])))
     for count in (1, 100):
         assert multiply.function(count, *pointers, 0xa000000, ctypes.addressof(context)) == 0
     (first, few, block, words), (_, many, _, more) = launches
@@ -293,6 +309,69 @@ def test_kernels_of_a_gpu_are_launched_by_the_caller(exported, product, target, 
     with pytest.raises(ValueError, match="it runs on a GPU"):
         multiply(rows(), packed)
     assert len(packed.tobytes()) == multiply.argument("w")["layout"]["bytes"]
+
+
+class SimulatedGpu:
+    """The virtual functions of include/whit/Device.h, in their order behind two destructors."""
+
+    def __init__(self, target):
+        library = BUILD / "lib/libWhitSim.so"
+        if not library.exists():
+            missing(f"{library} is not built")
+        opened, why = ctypes.CDLL(str(library)).whit_open_simulator, ctypes.create_string_buffer(512)
+        opened.restype = ctypes.c_void_p
+        self.this = opened(target.encode(), why, ctypes.c_size_t(len(why)))
+        assert self.this, why.value
+        self.table = ctypes.cast(ctypes.cast(self.this, ctypes.POINTER(ctypes.c_void_p))[0], ctypes.POINTER(ctypes.c_void_p))
+
+    def call(self, slot, *arguments):
+        function = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, *[type(a) for a in arguments])(self.table[slot])
+        assert function(self.this, *arguments) == 0
+
+    def pointer(self, slot, *arguments):
+        result = ctypes.c_void_p()
+        self.call(slot, *arguments, ctypes.cast(ctypes.byref(result), ctypes.c_void_p))
+        return result.value
+
+    def load(self, bitcode):
+        return self.pointer(6, ctypes.c_uint8(3), ctypes.c_char_p(bitcode), ctypes.c_size_t(len(bitcode)))
+
+    def find(self, image, name):
+        return self.pointer(7, ctypes.c_void_p(image), ctypes.c_char_p(name.encode()))
+
+    def array(self, values):
+        memory = self.pointer(8, ctypes.c_size_t(values.nbytes))
+        self.call(10, ctypes.c_void_p(memory), ctypes.c_void_p(values.ctypes.data), ctypes.c_size_t(values.nbytes))
+        return memory
+
+    def copy_out(self, values, memory):
+        self.call(11, ctypes.c_void_p(values.ctypes.data), ctypes.c_void_p(memory), ctypes.c_size_t(values.nbytes))
+
+    def launch(self, kernel, shape, words, count):
+        described = (ctypes.c_uint32 * 7)(*shape[:7])
+        self.call(12, ctypes.c_void_p(kernel), ctypes.cast(described, ctypes.c_void_p), ctypes.cast(words, ctypes.c_void_p), ctypes.c_int32(count))
+
+
+@pytest.mark.parametrize("target", ["sm_80", "gfx942"])
+def test_exported_kernels_of_a_gpu_compute(exported, product, target):
+    """In the simulator, launched as a program of one's own would."""
+    gpu, flags = SimulatedGpu(target), ("--weights=int4_g32", "--activations=f32")
+    folder, kernels = exported(product, *flags, f"--target={target}", "--simulation")
+    (multiply,), (on_cpu,) = kernels.values(), exported(product, *flags)[1].values()
+    image = gpu.load((folder / f"{multiply.name}.bitcode").read_bytes())
+    functions = [gpu.find(image, function["name"]) for function in multiply.description["device"]["functions"]]
+    packed, x, y = multiply.pack("w", weights()), rows(), np.full((ROWS, OUTPUTS), np.nan, np.float32)
+    np.testing.assert_array_equal(packed, on_cpu.pack("w", weights()))
+    memory = gpu.array(y)
+    context = DeviceContext(lambda kernel, shape, words, count: gpu.launch(functions[kernel], shape, words, count))
+    context.status = gpu.array(np.zeros(1, np.int32))
+    assert multiply.workspace(ROWS) == 0
+    assert multiply.function(ROWS, gpu.array(x), gpu.array(packed), memory, None, ctypes.addressof(context)) == 0
+    context.reraise()
+    gpu.call(13)
+    gpu.copy_out(y, memory)
+    expected = on_cpu(x, packed)
+    assert np.abs(y - expected).max() < 2e-2 * np.abs(expected).max()  # operands of 16 bits
 
 
 def test_wrong_command_lines(tools, product, tmp_path):
