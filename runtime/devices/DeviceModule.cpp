@@ -38,7 +38,7 @@ whit_status DeviceModule::load(const CodeImage &image, const Variant &variant, s
     for (const VariantKernel &kernel : variant.kernels) {
       found.emplace_back();
       if (opened->find(loaded, kernel.name.c_str(), &found.back()))
-        return report(WHIT_REFUSED, "kernel '" + kernel.name.substr(0, 120) + "' is not in its image: ");
+        return report(WHIT_REFUSED, "kernel '" + kernel.name.substr(0, 120) + "' of its image cannot be used: ");
     }
     return WHIT_OK;
   }

@@ -375,7 +375,7 @@ TEST_F(DeviceSessionTest, ImagesAreTriedInOrder) {
   log.architecture = "sm_80";
   write(manifestFor({"append_tiles", "no_such_kernel"}));
   EXPECT_EQ(load(), WHIT_REFUSED);
-  expectMessage("kernel 'no_such_kernel' is not in its image");
+  expectMessage("kernel 'no_such_kernel' of its image cannot be used: there is no such kernel");
 }
 
 TEST_F(DeviceSessionTest, GpusAndTheCpuAreNotMixedUp) {
