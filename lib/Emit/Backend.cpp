@@ -15,6 +15,7 @@
 #include "llvm/Target/TargetOptions.h"
 #include "llvm/TargetParser/Triple.h"
 #include "llvm/Transforms/IPO/MergeFunctions.h"
+#include "llvm/Transforms/Scalar/ScalarizeMaskedMemIntrin.h"
 
 using namespace llvm;
 
@@ -64,6 +65,9 @@ void optimize(llvm::Module &module, TargetMachine &machine) {
   ModulePassManager pipeline;
   pipeline.addPass(MergeFunctionsPass());
   pipeline.addPass(builder.buildPerModuleDefaultPipeline(OptimizationLevel::O3));
+  // Code generators of GPUs would do it too; but the simulator reads what is before them.
+  if (!machine.getTargetTriple().isX86())
+    pipeline.addPass(createModuleToFunctionPassAdaptor(ScalarizeMaskedMemIntrinPass()));
   pipeline.run(module, modules);
 }
 
