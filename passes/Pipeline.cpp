@@ -106,7 +106,7 @@ static void lower(OpPassManager &manager, const PipelineOptions &options) {
   manager.addNestedPass<func::FuncOp>(createLowerViewsPass());
   // What blocks of threads share out; the passes below find the rest, for single threads.
   if (isGpu)
-    manager.addNestedPass<func::FuncOp>(createLowerBlocksPass());
+    manager.addPass(createLowerBlocksPass());
   manager.addNestedPass<func::FuncOp>(createLowerMatmulPass());
   manager.addNestedPass<func::FuncOp>(createLowerRowwisePass());
   manager.addNestedPass<func::FuncOp>(createLowerAttentionPass());

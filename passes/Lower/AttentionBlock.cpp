@@ -89,8 +89,10 @@ private:
       return addTokens(batch, row, head, kvHead, first, low, high, carried);
     });
     Value warp = b.warp();
-    b.write(state[0], maxima, {warp});
-    b.write(state[1], sums, {warp});
+    b.ifThen(b.cmp(arith::CmpIPredicate::eq, b.lane(), b.index(0)), [&] {
+      b.write(state[0], maxima, {warp});
+      b.write(state[1], sums, {warp});
+    });
     forFeatures([&](Value d, int64_t i) { b.write(state[2 + i], parts, {warp, d}); });
     b.barrier();
     b.forThreads(b.index(depth), [&](Value d) { join(batch, row, head, d); });

@@ -32,13 +32,18 @@ PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, c
   bool isWhole = encoding.zero != ZeroKind::Constant || encoding.constant == std::nearbyint(encoding.constant);
   biased = this->term().codec.kind == CodecKind::Int &&
            (index > 0 || (isWhole && std::fabs(encoding.constant) < kIntegerBase / 2));
-  if (!encoding.isPlain())
-    quads = place.terms[index].unit.quads;
-  if (!encoding.isPlain() && place.terms[index].kept) {
-    codeUnits = std::max<int64_t>(1, ::whit::kKeptPerLine / (8 * quads));
-    quads *= 2 * codeUnits;
+  if (encoding.isPlain())
+    return;
+  quads = quadsOf(place.terms[index]);
+  if (place.terms[index].kept) {
+    codeUnits = quads / (2 * place.terms[index].unit.quads);
     keptLines = 4 * quads / ::whit::kKeptPerLine;
   }
+}
+
+int64_t PanelDecoder::quadsOf(const ::whit::TermPlace &term) {
+  int64_t quads = term.unit.quads;
+  return term.kept ? quads * 2 * std::max<int64_t>(1, ::whit::kKeptPerLine / (8 * quads)) : quads;
 }
 
 void PanelDecoder::prefetch(Value panel, Value offset) {
@@ -76,6 +81,17 @@ PanelDecoder::Unit PanelDecoder::loadUnit(Value panel, Value g, Value first, int
     return result;
   }
   Value block = blockOf(g);
+  if (const ::whit::Codec &codec = this->term().codec; k.column && codec.kind == CodecKind::Vector) {
+    // The columns whose rows share codes hold one part of them each.
+    Value at = k.plus(block, k.times(k.plus(first, unit), term.unit.bytes()));
+    Value own = k.column, shared = k.roundDown(own, codec.rows);
+    for (int64_t part = 0; part < codec.rows; ++part) {
+      k.column = k.plus(shared, part);
+      result.push_back(loadLine(panel, k.plus(at, term.offset)));
+    }
+    k.column = own;
+    return result;
+  }
   auto load = [&](int64_t lines, int64_t offset) {
     int64_t bytes = lines * ::whit::kLineBytes;
     Value begin = k.plus(k.plus(block, k.times(first, bytes)), offset + unit * bytes);
@@ -103,8 +119,8 @@ Value PanelDecoder::codes(const Unit &unit, int64_t quad) {
 Value PanelDecoder::vectorCodes(const Unit &unit, int64_t element, bool ofQuad) {
   const ::whit::Codec &codec = term().codec;
   int64_t fours = 32 / codec.bitsOfFour(), quad = element / 4;
-  Value word = unit.front();
-  if (codec.rows > 1) {
+  Value word = k.column ? unit[quad / fours] : unit.front();
+  if (codec.rows > 1 && !k.column) {
     SmallVector<int64_t> columns;
     for (int64_t column = 0; column < KernelBuilder::kLanes; ++column)
       columns.push_back(column / codec.rows * codec.rows + quad / fours);
@@ -118,10 +134,17 @@ Value PanelDecoder::vectorCodes(const Unit &unit, int64_t element, bool ofQuad) 
   return k.bitAnd(k.shiftRight(word, int32_t(shift)), (1 << bits) - 1);
 }
 
-Value PanelDecoder::byColumn(function_ref<int32_t(int64_t)> value) {
+Value PanelDecoder::byColumn(int32_t first, int32_t step) {
+  int64_t rows = term().codec.rows;
+  if (k.column) {
+    Value row = arith::IndexCastOp::create(k.b, k.loc, k.b.getI32Type(),
+                                           k.b.createOrFold<arith::RemUIOp>(k.loc, k.column, k.index(rows)));
+    Value scaled = arith::MulIOp::create(k.b, k.loc, k.broadcast(row), k.splat(step));
+    return arith::AddIOp::create(k.b, k.loc, scaled, k.splat(first));
+  }
   SmallVector<int32_t> values;
   for (int64_t column = 0; column < KernelBuilder::kLanes; ++column)
-    values.push_back(value(column % term().codec.rows));
+    values.push_back(first + int32_t(column % rows) * step);
   return arith::ConstantOp::create(k.b, k.loc, DenseElementsAttr::get(k.ints(), ArrayRef<int32_t>(values)));
 }
 
@@ -203,7 +226,7 @@ Value PanelDecoder::quad(const Unit &unit, int64_t quad, const Group &group, con
     auto table = DenseElementsAttr::get(RankedTensorType::get({int64_t(fours.size())}, k.b.getF32Type()), fours);
     Value index = vectorCodes(unit, 4 * quad, /*ofQuad=*/true);
     if (codec.rows > 1)
-      index = k.bitOr(index, byColumn([&](int64_t row) { return int32_t(row * each); }));
+      index = k.bitOr(index, byColumn(0, each));
     return k.bitcast(LookupOp::create(k.b, k.loc, k.floats(), index, table), bytes);
   }
   Value codes = this->codes(unit, quad);
@@ -238,7 +261,7 @@ Value PanelDecoder::number(const Unit &unit, int64_t element, const Group &group
   if (const ::whit::Codec &codec = term().codec; codec.kind == CodecKind::Vector) {
     Value code = vectorCodes(unit, element, /*ofQuad=*/false);
     if (codec.rows * codec.columns > 1)
-      code = k.bitOr(code, byColumn([&](int64_t row) { return codec.at(row, element); }));
+      code = k.bitOr(code, byColumn(codec.at(0, element), codec.at(1 % codec.rows, 0)));
     return CodeNumbers(k.b, k.loc, k.facts).ofCodes(codec, 0, code);
   }
   if (biased) {

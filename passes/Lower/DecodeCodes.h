@@ -35,6 +35,8 @@ public:
   PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, size_t term,
                Value packed, int64_t prefetchDistance);
 
+  /// Quads of a unit of a term.
+  static int64_t quadsOf(const ::whit::TermPlace &term);
   int64_t quadsPerUnit() const { return quads; }
   int64_t elementsPerUnit() const { return 4 * quads; }
 
@@ -74,8 +76,8 @@ private:
   /// Of a vector term: the 32 bits of every column that hold its codes of element `element` of the unit, moved so that those of the
   /// element, or of its quad, are lowest. Columns of the same block rows have the same bits.
   Value vectorCodes(const Unit &unit, int64_t element, bool ofQuad);
-  /// A constant for each column by its place among those that share codes.
-  Value byColumn(function_ref<int32_t(int64_t)> value);
+  /// first + r * step for the columns, r being their place among those that share codes.
+  Value byColumn(int32_t first, int32_t step);
   /// The line of `unit` with the kept bits of `quad`.
   Value keptOf(const Unit &unit, int64_t quad);
   /// One of them, in the lowest byte of each lane.

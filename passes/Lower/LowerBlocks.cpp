@@ -22,6 +22,7 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir::whit {
 #define GEN_PASS_DEF_LOWERBLOCKSPASS
@@ -139,10 +140,13 @@ static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   bool bytes = isa<QuantizedMatmulOp>(op);
   if (!MatrixUnit::find(facts, bytes))
     return "no matrix instruction of " + std::string(facts.getGpu().name) + (bytes ? " takes bytes" : " takes bf16");
-  for (const ::whit::Term &term : place->getFormat().getEncoding().terms)
-    if (term.codec.kind == ::whit::CodecKind::Vector)
-      return "codes of blocks of rows are not read by single lanes yet";
   return "";
+}
+
+static int64_t mostWarps(Operation *op, const TargetFacts &facts) {
+  ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding();
+  return MatrixKernel::mostWarps(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(),
+                                 readPart(stored), readPart(stored, placeOf(op)->solve()));
 }
 
 static void lowerMatmul(LaneBuilder &b, Operation *op) {
@@ -171,12 +175,57 @@ namespace {
 struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> {
   void runOnOperation() override {
     TargetFacts facts = TargetFacts::of(getOperation());
-    if (!facts.isGpu() || !getOperation()->hasAttr("whit.observed"))
+    if (!facts.isGpu())
       return;
-    putInLoops();
-    for (scf::ForallOp loop : llvm::to_vector(getOperation().getOps<scf::ForallOp>()))
-      if (failed(lowerLoop(loop, facts)))
+    SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
+    for (func::FuncOp function : functions)
+      if (!function->hasAttr("whit.observed"))
+        outlineWrites(function);
+    for (func::FuncOp function : getOperation().getOps<func::FuncOp>())
+      if (function->hasAttr("whit.observed") && failed(lowerRegion(function, facts)))
         return signalPassFailure();
+  }
+
+  /// What writes to memory between regions, copies and numbers that the host computed, becomes functions that nobody watches.
+  void outlineWrites(func::FuncOp caller) {
+    SmallVector<Operation *> writes;
+    caller.walk([&](Operation *op) {
+      if (isa<memref::CopyOp, memref::StoreOp>(op))
+        writes.push_back(op);
+    });
+    for (Operation *write : writes) {
+      OpBuilder b(write);
+      SmallVector<Type> types(write->getOperandTypes());
+      types.push_back(b.getI32Type());
+      auto type = b.getFunctionType(types, {});
+      func::FuncOp &function = writers[{write->getName(), type}];
+      if (!function) {
+        OpBuilder top = OpBuilder::atBlockEnd(getOperation().getBody());
+        function = func::FuncOp::create(top, write->getLoc(), "write_" + std::to_string(writers.size() - 1), type);
+        function.setPrivate();
+        function->setAttr("whit.observed", b.getI64IntegerAttr(-1));
+        Block *entry = function.addEntryBlock();
+        top.setInsertionPointToStart(entry);
+        IRMapping map;
+        map.map(write->getOperands(), entry->getArguments().drop_back());
+        top.clone(*write, map);
+        func::ReturnOp::create(top, write->getLoc());
+      }
+      SmallVector<Value> operands(write->getOperands());
+      operands.push_back(arith::ConstantIntOp::create(b, write->getLoc(), b.getI32Type(), -1));
+      func::CallOp::create(b, write->getLoc(), function, operands);
+      write->erase();
+    }
+  }
+
+  LogicalResult lowerRegion(func::FuncOp region, const TargetFacts &facts) {
+    putInLoops(region);
+    if (failed(readInLoops(region)))
+      return failure();
+    for (scf::ForallOp loop : llvm::to_vector(region.getOps<scf::ForallOp>()))
+      if (failed(lowerLoop(loop, facts)))
+        return failure();
+    return success();
   }
 
   static bool computes(Operation &op) {
@@ -186,8 +235,8 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
   }
 
   /// What stands outside of a parallel loop becomes the only tile of one. Operations that hand buffers on share a tile.
-  void putInLoops() {
-    Block &body = getOperation().getBody().front();
+  void putInLoops(func::FuncOp region) {
+    Block &body = region.getBody().front();
     bool hasBuffers = !body.getOps<memref::AllocOp>().empty();
     auto newLoop = [](Operation &before) {
       OpBuilder b(&before);
@@ -210,6 +259,33 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
         op.moveBefore(newLoop(op).getBody()->getTerminator());
   }
 
+  /// The host cannot read memory of the device: what stands outside of a loop and reads moves into those that need it.
+  LogicalResult readInLoops(func::FuncOp region) {
+    Block &body = region.getBody().front();
+    SmallVector<Operation *> moved;
+    auto isMoved = [&](Value value) { return llvm::is_contained(moved, value.getDefiningOp()); };
+    for (Operation &op : body.without_terminator()) {
+      if (auto loop = dyn_cast<scf::ForallOp>(op)) {
+        if (llvm::any_of(loop->getOperands(), isMoved))
+          return loop.emitOpError() << "has bounds that depend on the content of a tensor, which the host cannot read";
+        OpBuilder b = OpBuilder::atBlockBegin(loop.getBody());
+        IRMapping map;
+        for (Operation *read : moved) {
+          Operation *copy = b.clone(*read, map);
+          for (auto [from, to] : llvm::zip_equal(read->getResults(), copy->getResults()))
+            from.replaceUsesWithIf(
+                to, [&](OpOperand &use) { return loop->isProperAncestor(use.getOwner()) && use.getOwner() != copy; });
+        }
+      } else if (isa<memref::LoadOp>(op) || (isPure(&op) && llvm::any_of(op.getOperands(), isMoved))) {
+        moved.push_back(&op);
+      }
+    }
+    for (Operation *op : llvm::reverse(moved))
+      if (op->use_empty())
+        op->erase();
+    return success();
+  }
+
   LogicalResult lowerLoop(scf::ForallOp loop, const TargetFacts &facts) {
     SmallVector<Operation *> ops;
     for (Operation &op : loop.getBody()->without_terminator())
@@ -225,7 +301,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       if (placeOf(op)) {
         int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
         int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
-        warps = std::max(warps, std::clamp<int64_t>(panels, 1, kMostWarps));
+        warps = std::max(warps, std::clamp<int64_t>(panels, 1, std::min(kMostWarps, mostWarps(op, facts))));
       }
     }
     int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
@@ -279,5 +355,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     op->erase();
     return success();
   }
+
+  llvm::MapVector<std::pair<OperationName, Type>, func::FuncOp> writers;
 };
 } // namespace

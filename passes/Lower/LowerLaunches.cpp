@@ -13,6 +13,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/ADT/SetVector.h"
@@ -173,7 +174,25 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
     }
     for (func::FuncOp region : regions)
       passContext(getOperation(), region);
+    if (failed(checkHost()))
+      return signalPassFailure();
     getOperation()->setAttr("whit.kernels", ArrayAttr::get(&getContext(), descriptions));
+  }
+
+  /// Memory of the device is not the host's to read or write.
+  LogicalResult checkHost() {
+    for (auto func : getOperation().getOps<func::FuncOp>()) {
+      WalkResult result = func.walk([](Operation *op) {
+        if (!isa<memref::LoadOp, memref::StoreOp, memref::CopyOp>(op) && !isa<vector::VectorDialect>(op->getDialect()))
+          return WalkResult::advance();
+        op->emitOpError()
+            << "uses memory of the device outside of any kernel; whit-lower-blocks should have moved it into one";
+        return WalkResult::interrupt();
+      });
+      if (result.wasInterrupted())
+        return failure();
+    }
+    return success();
   }
 
   LogicalResult outline(func::FuncOp region, scf::ForallOp loop, const std::string &name) {

@@ -22,7 +22,7 @@ namespace mlir::whit {
 using namespace mlir;
 using namespace mlir::whit;
 
-/// So many are looked up one by one: what a thread of a GPU has.
+/// So many are looked up one by one, and all by a thread of a GPU.
 static constexpr int64_t kFewLanes = 4;
 /// Where tables of kernels of a GPU lie: its memory.
 static constexpr int64_t kGlobalSpace = 1;
@@ -154,7 +154,7 @@ private:
     Value codes = op.getCodes();
     if (codes.getType() != words)
       codes = arith::ExtUIOp::create(b, loc, words, codes);
-    if (lanes <= kFewLanes) {
+    if (lanes <= kFewLanes || facts.isGpu()) {
       SmallVector<Value> entries;
       for (int64_t i = 0; i < lanes; ++i) {
         Value code = vector::ExtractOp::create(b, loc, codes, i);
@@ -190,7 +190,8 @@ struct LowerLookupPass : mlir::whit::impl::LowerLookupPassBase<LowerLookupPass> 
       if (!constant) {
         OpBuilder b = OpBuilder::atBlockEnd(&module->getRegion(0).front());
         Attribute space = isa<gpu::GPUModuleOp>(module) ? b.getI64IntegerAttr(kGlobalSpace) : Attribute();
-        auto type = MemRefType::get(table.getType().getShape(), table.getElementType(), MemRefLayoutAttrInterface(), space);
+        auto type =
+            MemRefType::get(table.getType().getShape(), table.getElementType(), MemRefLayoutAttrInterface(), space);
         constant = memref::GlobalOp::create(b, getOperation().getLoc(), "whit_table", b.getStringAttr("private"), type,
                                             table, /*constant=*/true, /*alignment=*/b.getI64IntegerAttr(64));
         symbols.getSymbolTable(module).insert(constant);

@@ -19,6 +19,63 @@ static constexpr int64_t kChunk = 128;
 static constexpr int64_t kTiles = 4;
 /// Words behind each row of the buffer, so that the rows that a warp reads at once start in different banks.
 static constexpr int64_t kPadding = 4;
+/// What a block may take for it; the rest of shared memory is for results that stay in the block.
+static constexpr int64_t kSharedBytes = 32 << 10;
+
+int64_t mlir::whit::bfloatPartsOf(float value) {
+  int64_t parts = 0;
+  for (; parts < 3 && (parts == 0 || value != 0); ++parts) {
+    uint32_t bits = llvm::bit_cast<uint32_t>(value);
+    if (std::isnan(value) || std::isinf(value))
+      return 1;
+    value -= llvm::bit_cast<float>(bits & 0xffff0000u);
+  }
+  return parts;
+}
+
+/// Parts of the numbers of a term that are multiplied as bf16, before they are scaled unless the format has minima.
+static int64_t partsOf(const ::whit::Encoding &encoding, size_t term) {
+  const ::whit::Codec &codec = encoding.terms[term].codec;
+  if (encoding.isPlain())
+    return encoding.scaleType() == ::whit::ScaleType::BF16 ? 1 : encoding.scaleType() == ::whit::ScaleType::F16 ? 2 : 3;
+  if (term == 0 && (encoding.zero == ZeroKind::Minimum || encoding.zero == ZeroKind::Float))
+    return 3;
+  if (term == 0 && encoding.zero == ZeroKind::Integer)
+    return codec.isNumber() ? 1 : 3; // the difference of two numbers of 8 bits has 8
+  float constant = term == 0 && encoding.zero == ZeroKind::Constant ? encoding.constant : 0;
+  int64_t most = 1;
+  for (float number : codec.table())
+    most = std::max(most, bfloatPartsOf(number - constant));
+  return most;
+}
+
+/// How the K of a group is cut into chunks for lanes to decode: as many units as fit, of which each lane has as many as the others and which
+/// are whole instructions, if that can be had.
+static MatrixKernel::Cut cut(const MatrixUnit &unit, int64_t shares, const ::whit::Encoding &encoding,
+                             const ::whit::Place &place, size_t term, int64_t parts) {
+  int64_t elements = encoding.isPlain() ? 4 : 4 * PanelDecoder::quadsOf(place.terms[term]);
+  int64_t most = std::max(kChunk / parts, elements), ofGroup = encoding.isPlain() ? place.k : place.paddedGroup;
+  int64_t needed = llvm::alignTo(llvm::divideCeil(ofGroup, elements), shares), units = 0;
+  for (int64_t count = shares; count <= needed && count * elements <= most; count += shares)
+    if (!units || (count * elements) % unit.depth == 0)
+      units = count;
+  for (int64_t count = shares; !units; count /= 2)
+    if (count == 1 || count * elements <= most)
+      units = count;
+  return {elements, units, int64_t(llvm::alignTo(units * elements, unit.depth))};
+}
+
+/// Words of a row of the buffer.
+static int64_t rowWords(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
+                        const ::whit::Place &place) {
+  int64_t most = 0;
+  for (size_t term = 0; term < encoding.terms.size(); ++term) {
+    int64_t parts = unit.product == MatrixProduct::Bfloat ? partsOf(encoding, term) : 1;
+    int64_t padded = cut(unit, warpSize / MatrixUnit::kRows, encoding, place, term, parts).padded;
+    most = std::max(most, parts * (padded / unit.perWord() + kPadding));
+  }
+  return most;
+}
 
 MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding,
                            const ::whit::Place &place, Value packed, Value y)
@@ -47,27 +104,18 @@ std::pair<Value, Value> MatrixKernel::inside(Value token) {
   return {b.min(token, b.sub(tokens, b.index(1))), b.cmp(arith::CmpIPredicate::slt, token, tokens)};
 }
 
-/// As many units as fit, of which each lane has as many as the others, and which are whole instructions if that can be had.
-MatrixKernel::Cut MatrixKernel::cutOf(size_t term, int64_t elements) const {
-  int64_t most = std::max(kChunk / parts(term), shares * elements);
-  int64_t needed = llvm::alignTo(llvm::divideCeil(groupElements(), elements), shares);
-  int64_t units = 0;
-  for (int64_t count = shares; count <= needed && count * elements <= most; count += shares)
-    if (!units || (count * elements) % unit.depth == 0)
-      units = count;
-  return {elements, units, int64_t(llvm::alignTo(units * elements, unit.depth))};
+MatrixKernel::Cut MatrixKernel::cutOf(size_t term) const {
+  return cut(unit, shares, encoding, place, term, parts(term));
+}
+
+int64_t MatrixKernel::mostWarps(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
+                                const ::whit::Place &place) {
+  return std::max<int64_t>(1, kSharedBytes / (4 * MatrixUnit::kRows * rowWords(unit, warpSize, encoding, place)));
 }
 
 void MatrixKernel::emit() {
-  int64_t most = 0;
-  for (size_t term = 0; term < encoding.terms.size(); ++term) {
-    int64_t elements =
-        encoding.isPlain() ? 4 : PanelDecoder(columnBuilder, encoding, place, term, packed, 0).elementsPerUnit();
-    Cut cut = cutOf(term, elements);
-    most = std::max(most, parts(term) * (cut.padded / unit.perWord() + kPadding));
-  }
-  // The parts of a row lie one behind another.
-  buffer = memref::AllocOp::create(b, MemRefType::get({b.warps(), MatrixUnit::kRows, most}, b.getI32Type()));
+  int64_t words = rowWords(unit, b.facts.warpSize(), encoding, place);
+  buffer = memref::AllocOp::create(b, MemRefType::get({b.warps(), MatrixUnit::kRows, words}, b.getI32Type()));
   Value panels = b.div(b.add(b.dim(y, 1), MatrixUnit::kRows - 1), MatrixUnit::kRows);
   b.loop(warp, panels, b.index(b.warps()), {}, [&](Value panel, ValueRange) -> SmallVector<Value> {
     Value few = b.cmp(arith::CmpIPredicate::ule, b.sub(tokens, b.index(1)), b.index(unit.tokens - 1)); // and not none
@@ -85,7 +133,7 @@ void MatrixKernel::emit() {
 }
 
 void MatrixKernel::block(Value panel, Value firstToken, int64_t tiles) {
-  Position at{panel, b.index(0), 0, b.index(0), firstToken, tiles, {}, {}, {}};
+  Position at{panel, b.index(0), 0, b.index(0), firstToken, tiles, {}, false, {}, {}};
   SmallVector<Value> totals(tiles * unit.sums.size(), b.f32(0.0f));
   auto group = [&](Value g, ValueRange carried) {
     SmallVector<Value> next(carried);
@@ -104,7 +152,8 @@ void MatrixKernel::block(Value panel, Value firstToken, int64_t tiles) {
 SmallVector<Value> MatrixKernel::addTerm(Position at, SmallVector<Value> totals) {
   PanelDecoder decoder(columnBuilder, encoding, place, at.term, packed, 0);
   open(decoder, at);
-  Cut cut = cutOf(at.term, encoding.isPlain() ? 4 : decoder.elementsPerUnit());
+  Cut cut = cutOf(at.term);
+  at.isWhole = cut.padded == cut.units * cut.elements && activationElements() % cut.padded == 0;
   SmallVector<Value> sums = totals;
   if (!sumsAllGroups(at.term))
     sums.assign(totals.size(), zeroSum());
@@ -145,8 +194,19 @@ void MatrixKernel::fill(const Position &at, PanelDecoder &decoder, const Cut &cu
   };
   bool allExist = groupElements() % (cut.units * cut.elements) == 0;
   int64_t unitsOfGroup = llvm::divideCeil(groupElements(), cut.elements);
-  for (int64_t i = 0; i < cut.units / shares; ++i) {
+  for (int64_t i = 0; i * shares < cut.units; ++i) {
     Value within = b.add(share, i * shares);
+    if (cut.units % shares) { // there is one for the first lanes alone
+      Value exists = b.cmp(arith::CmpIPredicate::slt, within, b.index(cut.units));
+      if (!allExist) {
+        Value isInGroup = b.cmp(arith::CmpIPredicate::slt, b.add(firstUnit, within), b.index(unitsOfGroup));
+        b.ifThen(exists,
+                 [&] { b.ifThen(isInGroup, [&] { decodeUnit(within, true); }, [&] { decodeUnit(within, false); }); });
+        continue;
+      }
+      b.ifThen(exists, [&] { decodeUnit(within, true); });
+      continue;
+    }
     if (allExist) {
       decodeUnit(within, true);
       continue;
@@ -185,35 +245,6 @@ void MatrixKernel::store(const Position &at, ArrayRef<Value> totals) {
         exists = arith::AndIOp::create(b, exists, b.cmp(arith::CmpIPredicate::slt, column, columns));
       b.ifThen(exists, [&] { b.write(totals[tile * count + i], y, {token, column}); });
     }
-}
-
-// ---------------------------------------------------------------------------------------------------- numbers
-
-int64_t mlir::whit::bfloatPartsOf(float value) {
-  int64_t parts = 0;
-  for (; parts < 3 && (parts == 0 || value != 0); ++parts) {
-    uint32_t bits = llvm::bit_cast<uint32_t>(value);
-    if (std::isnan(value) || std::isinf(value))
-      return 1;
-    value -= llvm::bit_cast<float>(bits & 0xffff0000u);
-  }
-  return parts;
-}
-
-/// Parts of the numbers of a term, before they are scaled unless the format has minima.
-static int64_t partsOf(const ::whit::Encoding &encoding, size_t term) {
-  const ::whit::Codec &codec = encoding.terms[term].codec;
-  if (encoding.isPlain())
-    return encoding.scaleType() == ::whit::ScaleType::BF16 ? 1 : encoding.scaleType() == ::whit::ScaleType::F16 ? 2 : 3;
-  if (term == 0 && (encoding.zero == ZeroKind::Minimum || encoding.zero == ZeroKind::Float))
-    return 3;
-  if (term == 0 && encoding.zero == ZeroKind::Integer)
-    return codec.isNumber() ? 1 : 3; // the difference of two numbers of 8 bits has 8
-  float constant = term == 0 && encoding.zero == ZeroKind::Constant ? encoding.constant : 0;
-  int64_t most = 1;
-  for (float number : codec.table())
-    most = std::max(most, bfloatPartsOf(number - constant));
-  return most;
 }
 
 FloatMatrixKernel::FloatMatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding,
@@ -290,13 +321,17 @@ SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, const PanelD
   return words;
 }
 
+int64_t FloatMatrixKernel::activationElements() const {
+  int64_t group = encoding.isPlain() ? place.k : place.group;
+  return place.k % group == 0 ? group : 1; // the last group is shorter
+}
+
 SmallVector<Value> FloatMatrixKernel::activations(const Position &at, Value k, Value token, Value isToken) {
   int64_t group = encoding.isPlain() ? place.k : place.group;
-  bool isWhole = place.k % group == 0 && group % unit.depth == 0;
   Value start = b.mul(at.group, group), numbers[2];
   for (int64_t i = 0; i < 2; ++i) {
     Value element = b.add(k, i), from = b.add(start, element), exists = isToken;
-    if (!isWhole) {
+    if (!at.isWhole) {
       Value isInGroup = b.cmp(arith::CmpIPredicate::slt, element, b.index(group));
       Value isInRow = b.cmp(arith::CmpIPredicate::slt, from, b.index(place.k));
       exists = arith::AndIOp::create(b, exists, arith::AndIOp::create(b, isInGroup, isInRow));
@@ -358,13 +393,12 @@ SmallVector<Value> ByteMatrixKernel::decode(PanelDecoder &decoder, const PanelDe
 
 void ByteMatrixKernel::multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) {
   size_t each = unit.sums.size();
-  bool isWhole = place.paddedGroup % unit.depth == 0;
   for (int64_t tile = 0; tile < at.tiles; ++tile) {
     auto [token, isToken] = inside(operandToken(at, tile));
     SmallVector<Value> words;
     for (int64_t word : unit.b) {
       Value from = b.add(b.add(k, laneK), word), exists = isToken;
-      if (!isWhole) {
+      if (!at.isWhole) {
         Value last = b.index(place.paddedGroup - 4);
         exists = arith::AndIOp::create(b, exists, b.cmp(arith::CmpIPredicate::sle, from, last));
         from = b.min(from, last);

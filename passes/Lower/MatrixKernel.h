@@ -19,8 +19,19 @@ class MatrixKernel {
 public:
   virtual ~MatrixKernel() = default;
 
+  /// How the K of a group is cut: what is decoded at a time.
+  struct Cut {
+    int64_t elements; ///< of a unit
+    int64_t units;    ///< of a chunk
+    int64_t padded;   ///< elements of a chunk, whole instructions
+  };
+
   /// y[tokens, columns] of the tile; `w` holds its panels.
   void emit();
+
+  /// Warps of a block that have room in shared memory to decode a weight side by side, 1 at least.
+  static int64_t mostWarps(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
+                           const ::whit::Place &place);
 
 protected:
   MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding, const ::whit::Place &place,
@@ -36,6 +47,7 @@ protected:
     Value firstToken; ///< of the tile
     int64_t tiles;    ///< of `unit.tokens` tokens
     PanelDecoder::Group zero;
+    bool isWhole;         ///< all elements of its chunks have activations
     Value scale, minimum; ///< of the lane's column, where numbers are scaled before they are multiplied
   };
 
@@ -48,6 +60,8 @@ protected:
                                     const Position &at) = 0;
   /// Adds the products of `depth` elements from `k` of the group on: `a` by part and word.
   virtual void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) = 0;
+  /// Elements of every group for which there are activations.
+  virtual int64_t activationElements() const = 0;
   /// What the sums of a term of a group start from.
   virtual Value zeroSum() = 0;
   /// The totals after the sums of a term of a group.
@@ -80,13 +94,7 @@ protected:
   SmallVector<int64_t, 8> rowBuilderOf; ///< by sum
 
 private:
-  /// How the K of a group is cut: what is decoded at a time.
-  struct Cut {
-    int64_t elements; ///< of a unit
-    int64_t units;    ///< of a chunk
-    int64_t padded;   ///< elements of a chunk, whole instructions
-  };
-  Cut cutOf(size_t term, int64_t elements) const;
+  Cut cutOf(size_t term) const;
   int64_t groupElements() const { return encoding.isPlain() ? place.k : place.paddedGroup; }
 
   void block(Value panel, Value firstToken, int64_t tiles);
@@ -97,7 +105,7 @@ private:
 
   Value warp, share;
   int64_t shares; ///< lanes that decode one column
-  Value buffer;   ///< [warps, parts, 16, words]
+  Value buffer;   ///< [warps, 16, words], the parts of a row one behind another
 
 protected:
   Value laneRow, laneK, firstSumRow, firstSumToken;
@@ -116,6 +124,7 @@ private:
   SmallVector<Value> decode(PanelDecoder &decoder, const PanelDecoder::Unit &lines, int64_t quad, Value first,
                             const Position &at) override;
   void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) override;
+  int64_t activationElements() const override;
   Value zeroSum() override { return b.f32(0.0f); }
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;
   bool sumsAllGroups(size_t term) const override { return encoding.isPlain() || isMinimum(term); }
@@ -144,6 +153,7 @@ private:
   SmallVector<Value> decode(PanelDecoder &decoder, const PanelDecoder::Unit &lines, int64_t quad, Value first,
                             const Position &at) override;
   void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) override;
+  int64_t activationElements() const override { return place.paddedGroup; }
   Value zeroSum() override { return b.i32(0); }
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;
 

@@ -60,6 +60,11 @@ void mlir::whit::passContext(ModuleOp module, func::FuncOp region) {
     Value context = call->getParentOfType<func::FuncOp>().getArgument(0);
     SmallVector<Value> operands{context}, buffers;
     operands.append(call->operand_begin(), call->operand_end());
+    if (observed < 0) {
+      func::CallOp::create(b, call.getLoc(), region, operands);
+      call.erase();
+      continue;
+    }
     for (Value operand : call.getOperands().take_front(observed))
       if (isa<MemRefType>(operand.getType()))
         buffers.push_back(operand);

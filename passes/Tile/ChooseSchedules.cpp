@@ -107,8 +107,6 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     ::whit::MatmulTile best;
     if (facts.isGpu() && !(matmuls.empty() && isa<linalg::LinalgOp>(root))) {
       tile = tileOfBlock(matmuls.empty() ? root : matmuls.front(), loops, countBuffers(ops));
-      if (!matmuls.empty())
-        best.panels = tile[loops - 1] / ::whit::kPanelColumns;
     } else if (!matmuls.empty()) {
       best = chooseMatmul(matmuls, ops.size() > 1);
       tile[loops - 1] = best.tileColumns;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks,whit-lower-rowwise,whit-lower-attention))' | FileCheck %s
-// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(func.func(whit-lower-blocks))' -o /dev/null --remarks-filter="whit-lower-blocks" 2>&1 \
+// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(whit-lower-blocks,func.func(whit-lower-rowwise,whit-lower-attention))' | FileCheck %s
+// RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(whit-lower-blocks)' -o /dev/null --remarks-filter="whit-lower-blocks" 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=REMARK
 
 // The threads of a block share the elements of a tile, its warps the rows; a barrier stands between the two.
@@ -122,6 +122,21 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
     %t = memref.alloc() : memref<6xf32>
     memref.copy %x, %t : memref<6xf32> to memref<6xf32>
     memref.copy %t, %y : memref<6xf32> to memref<6xf32>
+    return
+  }
+}
+
+// -----
+
+// A copy between regions is a region that nobody watches.
+// CHECK-LABEL: func.func @main
+// CHECK: call @write_0(%{{.*}}, %{{.*}}, %c-1_i32)
+// CHECK-LABEL: func.func private @write_0
+// CHECK-SAME: whit.observed = -1
+// CHECK: scf.forall
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @main(%x: memref<?xf32>, %y: memref<?xf32>) {
+    memref.copy %x, %y : memref<?xf32> to memref<?xf32>
     return
   }
 }
