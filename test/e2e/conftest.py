@@ -129,6 +129,34 @@ def optimum_fp32():
 
 
 @pytest.fixture(scope="session")
+def two_layers(optimum_fp32):
+    """The first two layers of the Optimum export, with its embedding and head."""
+    import onnx
+
+    model = onnx.load(str(optimum_fp32), load_external_data=False)
+    graph = model.graph
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name == "/model/layers.29/Add_1_output_0":
+                node.input[i] = "/model/layers.1/Add_1_output_0"
+    outputs = [o for o in graph.output if not o.name.startswith("present.") or int(o.name.split(".")[1]) < 2]
+    needed, nodes = {o.name for o in outputs}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            nodes.insert(0, node)
+            needed.update(node.input)
+    inputs, tensors = ([x for x in part if x.name in needed] for part in (graph.input, graph.initializer))
+    for field, kept in (("node", nodes), ("input", inputs), ("output", outputs), ("initializer", tensors)):
+        kept = [type(x).FromString(x.SerializeToString()) for x in kept]
+        graph.ClearField(field)
+        getattr(graph, field).extend(kept)
+    copy = optimum_fp32.with_name(f".slice.{os.getpid()}.onnx")
+    onnx.save(model, str(copy))
+    yield copy
+    copy.unlink()
+
+
+@pytest.fixture(scope="session")
 def tokens():
     from whit.tokens import Tokens
 

@@ -5,9 +5,6 @@
 
 #pragma once
 
-#include "mlir/ExecutionEngine/ExecutionEngine.h"
-#include "mlir/IR/MLIRContext.h"
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,10 +12,14 @@
 
 namespace whit::test {
 
-/// A name for messages, and features as LLVM and `whit.target` spell them.
+/// A name for messages, and features as LLVM and `whit.target` spell them. A GPU has its architecture for a name.
 struct Machine {
   std::string name, features;
+  bool isGpu() const { return features.empty(); }
 };
+
+/// Those that are simulated.
+std::vector<Machine> simulatedMachines();
 
 /// The machines whose features this host has, best first; the last one is any x86-64.
 std::vector<Machine> machinesOfHost();
@@ -29,24 +30,36 @@ std::vector<Machine> machinesWithoutByteDots();
 /// A strided memref descriptor of any rank.
 class MemRef {
 public:
-  MemRef(void *data, std::vector<int64_t> sizes, std::vector<int64_t> strides = {}, int64_t offset = 0);
+  template <typename T>
+  MemRef(T *data, std::vector<int64_t> sizes, std::vector<int64_t> strides = {}, int64_t offset = 0)
+      : MemRef(data, sizeof(T), std::move(sizes), std::move(strides), offset) {}
   void *descriptor() { return words.data(); }
 
+  void *data() const { return reinterpret_cast<void *>(words[0]); }
+  /// From `data` to the end of the last element.
+  int64_t bytes() const { return span * each; }
+  /// The same memory of elements of so many bytes: what bytes hold.
+  MemRef of(int64_t elementBytes) const;
+  /// The same elements in memory that begins at `data`.
+  MemRef at(void *data) const;
+
 private:
+  MemRef(void *data, int64_t elementBytes, std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t offset);
   std::vector<int64_t> words;
+  int64_t span, each; ///< elements, and bytes of one
 };
 
-/// A compiled module. Functions to call are marked `llvm.emit_c_interface`.
+/// A compiled module. Functions to call are marked `llvm.emit_c_interface`. On a GPU each of them is a region whose loops are kernels; these
+/// run in the simulator, on copies of what the arguments refer to.
 class Kernel {
 public:
   /// Null after a diagnostic on stderr. `whit.target` is set from `machine`.
   static std::unique_ptr<Kernel> compile(const std::string &text, const std::string &passes, const Machine &machine);
-  void call(const std::string &function, std::vector<MemRef> arguments);
-
-private:
-  Kernel();
-  mlir::MLIRContext context;
-  std::unique_ptr<mlir::ExecutionEngine> engine;
+  virtual ~Kernel() = default;
+  virtual void call(const std::string &function, std::vector<MemRef> arguments) = 0;
 };
+
+/// What `compile` calls for a GPU.
+std::unique_ptr<Kernel> compileForDevice(const std::string &text, const std::string &passes, const Machine &machine);
 
 } // namespace whit::test

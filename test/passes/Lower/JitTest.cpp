@@ -18,7 +18,9 @@
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/ExecutionEngine/ExecutionEngine.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
+#include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Pass/PassRegistry.h"
@@ -63,10 +65,13 @@ std::vector<Machine>(::whit::test::machinesOfHost)() {
 std::vector<Machine>(::whit::test::machinesWithoutByteDots)() {
   std::vector<Machine> all = machinesOfHost();
   llvm::erase_if(all, [](const Machine &machine) { return machine.name == "avxvnni" || machine.name == "avx512vnni"; });
+  for (const char *name : {"sm_80", "gfx942"})
+    all.push_back({name, ""});
   return all;
 }
 
-::whit::test::MemRef::MemRef(void *data, std::vector<int64_t> sizes, std::vector<int64_t> strides, int64_t offset) {
+::whit::test::MemRef::MemRef(void *data, int64_t elementBytes, std::vector<int64_t> sizes, std::vector<int64_t> strides,
+                             int64_t offset) {
   if (strides.empty()) {
     strides.assign(sizes.size(), 1);
     for (size_t i = sizes.size(); i-- > 1;)
@@ -75,6 +80,26 @@ std::vector<Machine>(::whit::test::machinesWithoutByteDots)() {
   words = {int64_t(data), int64_t(data), offset};
   words.insert(words.end(), sizes.begin(), sizes.end());
   words.insert(words.end(), strides.begin(), strides.end());
+  int64_t last = offset;
+  bool isEmpty = false;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    last += (sizes[i] - 1) * strides[i];
+    isEmpty |= sizes[i] == 0;
+  }
+  span = isEmpty ? 0 : last + 1;
+  each = elementBytes;
+}
+
+::whit::test::MemRef(::whit::test::MemRef::of)(int64_t elementBytes) const {
+  MemRef other = *this;
+  other.each = elementBytes;
+  return other;
+}
+
+::whit::test::MemRef(::whit::test::MemRef::at)(void *data) const {
+  MemRef other = *this;
+  other.words[0] = other.words[1] = int64_t(data);
+  return other;
 }
 
 static void prepareOnce() {
@@ -90,7 +115,19 @@ static void prepareOnce() {
   (void)done;
 }
 
-Kernel::Kernel() {
+namespace {
+/// Code of this machine, or of one that it can be.
+class HostKernel : public Kernel {
+public:
+  HostKernel();
+  void call(const std::string &function, std::vector<::whit::test::MemRef> arguments) override;
+
+  MLIRContext context;
+  std::unique_ptr<ExecutionEngine> engine;
+};
+} // namespace
+
+HostKernel::HostKernel() {
   DialectRegistry registry;
   registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect,
                   linalg::LinalgDialect, math::MathDialect, memref::MemRefDialect, scf::SCFDialect,
@@ -101,8 +138,10 @@ Kernel::Kernel() {
 }
 
 std::unique_ptr<Kernel> Kernel::compile(const std::string &text, const std::string &passes, const Machine &machine) {
+  if (machine.isGpu())
+    return compileForDevice(text, passes, machine);
   prepareOnce();
-  std::unique_ptr<Kernel> kernel(new Kernel());
+  auto kernel = std::make_unique<HostKernel>();
   MLIRContext *context = &kernel->context;
   context->loadAllAvailableDialects();
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, context);
@@ -138,9 +177,9 @@ std::unique_ptr<Kernel> Kernel::compile(const std::string &text, const std::stri
   return kernel;
 }
 
-void Kernel::call(const std::string &function, std::vector<MemRef> arguments) {
+void HostKernel::call(const std::string &function, std::vector<::whit::test::MemRef> arguments) {
   std::vector<void *> descriptors, packed;
-  for (MemRef &argument : arguments)
+  for (::whit::test::MemRef &argument : arguments)
     descriptors.push_back(argument.descriptor());
   for (void *&descriptor : descriptors)
     packed.push_back(&descriptor);

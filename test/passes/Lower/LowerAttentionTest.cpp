@@ -154,8 +154,8 @@ struct Problem {
           MemRef(mask.data() + maskAt(batch, 0, begin), {m[0] == 1 ? 1 : batches, m[1], m[2] == 1 ? 1 : count, m[3]},
                  {m[1] * m[2] * m[3], m[2] * m[3], m[3], 1});
     }
-    kernel.call("f", {rows(q), MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes),
-                      MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes),
+    kernel.call("f", {rows(q), MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes).of(k.size()),
+                      MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes).of(v.size()),
                       MemRef(shape.start.data() + batch, {batches}), MemRef(&at, {1}), hidden, rows(y)});
     return y;
   }
@@ -318,8 +318,9 @@ void check(const Append &shape) {
     std::vector<int32_t> start = shape.start;
     kernel->call("f",
                  {MemRef(fresh.data(), {shape.batch, shape.rows, shape.heads, shape.depth}),
-                  MemRef(past.bytes.data(), {shape.batch, shape.heads, std::max<int64_t>(shape.past, 1), shape.depth}),
-                  MemRef(start.data(), {shape.batch}), MemRef(cache.bytes.data(), sizes)});
+                  MemRef(past.bytes.data(), {shape.batch, shape.heads, std::max<int64_t>(shape.past, 1), shape.depth})
+                      .of(past.size()),
+                  MemRef(start.data(), {shape.batch}), MemRef(cache.bytes.data(), sizes).of(cache.size())});
     for (int64_t b = 0; b < shape.batch; ++b)
       for (int64_t h = 0; h < shape.heads; ++h)
         for (int64_t t = 0; t < capacity; ++t)

@@ -473,7 +473,8 @@ TEST(LowerElementwise, Transposes) {
         for (int64_t i = 0; i < c; ++i)
           rows[i * size] = i;
         // x [c, n, a], y [n, a, c]
-        kernel->call("f", {MemRef(from.data(), {c, n, a}), MemRef(rows.data(), {c}), MemRef(to.data(), {n, a, c})});
+        kernel->call("f", {MemRef(from.data(), {c, n, a}).of(size), MemRef(rows.data(), {c}).of(size),
+                           MemRef(to.data(), {n, a, c}).of(size)});
         for (int64_t i = 0; i < n; ++i)
           for (int64_t j = 0; j < a; ++j)
             for (int64_t k = 0; k < c; ++k)

@@ -323,6 +323,38 @@ TEST(LowerMatmul, FloatFormats) { checkFormats(formats(), Activations::F32, fals
 TEST(LowerMatmul, IntegerFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::Int8, true); }
 TEST(LowerMatmul, FloatFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::F32, true); }
 
+/// On simulated GPUs: a format on one of them after another.
+void checkSimulatedFormats(const std::vector<std::string> &names, Activations activations) {
+  const std::vector<Machine> machines = simulatedMachines();
+  size_t i = 0;
+  for (const std::string &format : names) {
+    Encoding encoding = parseEncoding(format, nullptr).value();
+    if (activations == Activations::Int8 && !integerCarriers(encoding))
+      continue;
+    const Machine &machine = machines[i++ % machines.size()];
+    check({format, 40, 93, canBeExact(encoding) && i % 2 == 0}, machine, activations, {1, 9});
+    if (testing::Test::HasFatalFailure())
+      return;
+  }
+}
+
+/// Tails of everything, on all simulated GPUs.
+void checkSimulatedShapes(const std::string &format, Activations activations) {
+  for (const Machine &machine : simulatedMachines())
+    for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {17, 31}, {16, 32}, {33, 93}, {64, 128}, {80, 257}}) {
+      check({format, n, k, (n + k) % 2 == 0}, machine, activations, {0, 1, 8, 9, 70});
+      if (testing::Test::HasFatalFailure())
+        return;
+    }
+}
+
+TEST(LowerMatmul, SimulatedIntegerShapes) { checkSimulatedShapes("int4_g32", Activations::Int8); }
+TEST(LowerMatmul, SimulatedFloatShapes) { checkSimulatedShapes("uint3_g16_min", Activations::F32); }
+TEST(LowerMatmul, SimulatedBf16Shapes) { checkSimulatedShapes("int4_g32", Activations::Bf16); }
+TEST(LowerMatmul, SimulatedIntegerFormats) { checkSimulatedFormats(formats(), Activations::Int8); }
+TEST(LowerMatmul, SimulatedFloatFormats) { checkSimulatedFormats(formats(), Activations::F32); }
+TEST(LowerMatmul, SimulatedBf16Formats) { checkSimulatedFormats(formats(), Activations::Bf16); }
+
 /// What `./dev test --long` adds (test/e2e/test_kernel_sweep.py): a kernel of its own for each shape, on the machines in turn.
 struct Sweep {
   int64_t kernels = 0;

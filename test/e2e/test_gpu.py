@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Whole models on simulated GPUs. Kernels of a GPU compute what those of a CPU do, in another order of sums: against f64 their error is at
+most twice that of the CPU's. Activations are f32, since a quantized one that falls to the other side of a tie is another number."""
+import numpy as np
+import pytest
+
+from real import model_path
+
+TARGETS = ["sm_80", "sm_90a", "gfx942"]
+
+
+def error(found, exact):
+    return max(float(np.abs(found[name].astype(np.float64) - exact[name]).max()) for name in exact)
+
+
+def check(tools, compiled, tmp_path, model, target, feeds, *flags):
+    device, _ = compiled(model, f"--target={target}", "--simulation", "--activations=f32", *flags)
+    host, _ = compiled(model, "--target=x86-64", "--activations=f32", *flags)
+    encoded, given, exact = tmp_path / "encoded.mlir", tmp_path / "given.npz", tmp_path / "exact.npz"
+    np.savez(given, **feeds)
+    tools.run("whit-compile", model, "-o", encoded, "--stop-after=encoded", "--target=x86-64", "--activations=f32", *flags)
+    tools.run("whit-check", encoded, "--inputs", given, "--outputs", exact)
+    with np.load(exact) as file:
+        expected = {name: value for name, value in file.items() if not name.startswith("present")}
+    on_host, on_device = tools.infer(host, feeds), tools.infer(device, feeds, f"--device=sim:{target}")
+    assert on_device.keys() == on_host.keys() >= expected.keys()
+    assert error(on_device, expected) <= 2 * error(on_host, expected)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_encoder(tools, compiled, tmp_path, target):
+    """MiniLM, all of it, with 4-bit weights."""
+    ids = np.array([[101, 7592, 2088, 2003, 102]])
+    feeds = {"input_ids": ids, "attention_mask": np.array([[1, 1, 1, 1, 0]]), "token_type_ids": np.zeros_like(ids)}
+    check(tools, compiled, tmp_path, model_path("minilm.onnx"), target, feeds, "--weights=int4_g32")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_decoder(tools, compiled, tmp_path, tiny, target):
+    """Two layers with a past: queries in groups, caches, rotary embedding."""
+    random = np.random.default_rng(5)
+    feeds = {"input_ids": random.integers(0, 32, (2, 3)), "attention_mask": np.ones((2, 3), np.int64)}
+    check(tools, compiled, tmp_path, tiny, target, feeds)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_slice_of_a_decoder(tools, compiled, tmp_path, two_layers, target):
+    """The first two layers of SmolLM2 and its head."""
+    feeds = {"input_ids": np.array([[504, 3575, 282]]), "attention_mask": np.ones((1, 3), np.int64), "position_ids": np.arange(3)[None]}
+    check(tools, compiled, tmp_path, two_layers, target, feeds, "--weights=int4_g32")
