@@ -103,7 +103,8 @@ typedef struct whit_load_options {
   whit_trust trust;
   whit_verify verify;
   const char *target; /* the variant to use, by its target name in the manifest; NULL: the best this CPU has */
-  const char *device; /* where the module's sessions run: "cuda:0", "hip:0", "sim:sm_80" (the simulator of an architecture); NULL or "cpu":
+  const char *
+      device; /* where the module's sessions run: "cuda:0", "hip:0", "sim:sm_80" (the simulator of an architecture); NULL or "cpu":
                          on this CPU. Sessions of one module take turns on a device */
 } whit_load_options;
 

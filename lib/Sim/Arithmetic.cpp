@@ -299,8 +299,9 @@ Handler binaryHandler(unsigned opcode, Scalar type) {
     return floatByType<Instruction::name>(type);
     INTEGER(Add)
     INTEGER(Sub)
-    INTEGER(Mul) INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv)
-        INTEGER(SDiv) INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
+    INTEGER(Mul)
+    INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv) INTEGER(SDiv)
+        INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
 #undef INTEGER
 #undef FLOAT
   }
@@ -314,8 +315,8 @@ Handler compareHandler(unsigned predicate, Scalar type) {
     return integerCompareByType<CmpInst::name>(type);
     CASE(ICMP_EQ)
     CASE(ICMP_NE)
-    CASE(ICMP_UGT) CASE(ICMP_UGE) CASE(ICMP_ULT) CASE(ICMP_ULE) CASE(ICMP_SGT) CASE(ICMP_SGE) CASE(ICMP_SLT)
-        CASE(ICMP_SLE)
+    CASE(ICMP_UGT)
+    CASE(ICMP_UGE) CASE(ICMP_ULT) CASE(ICMP_ULE) CASE(ICMP_SGT) CASE(ICMP_SGE) CASE(ICMP_SLT) CASE(ICMP_SLE)
 #undef CASE
   }
   return withFloat(type, [](auto t) -> Handler { return floatCompare<decltype(t)>; });

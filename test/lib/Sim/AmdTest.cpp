@@ -121,9 +121,10 @@ TEST(SimulatedAmd, BitsAndBytes) {
   EXPECT_EQ(once("  %v = call i32 @llvm.amdgcn.ubfe.i32(i32 -1430532899, i32 12, i32 8)"), 0xbcu);
   EXPECT_EQ(once("  %v = call i32 @llvm.amdgcn.sbfe.i32(i32 3840, i32 8, i32 4)"), 0xffffffffu);
   EXPECT_EQ(once("  %v = call i32 @llvm.amdgcn.sdot4(i32 -1, i32 33686018, i32 10, i1 false)"), 2u); // 10 - 4 * 2
-  EXPECT_EQ(once("  %h = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float 1.000732421875, float 65519.0)\n  %v = bitcast <2 x "
-                 "half> %h to i32"),
-            0x7bff3c00u);
+  EXPECT_EQ(
+      once("  %h = call <2 x half> @llvm.amdgcn.cvt.pkrtz(float 1.000732421875, float 65519.0)\n  %v = bitcast <2 x "
+           "half> %h to i32"),
+      0x7bff3c00u);
 }
 
 // 0x40 is 2 in OCP's e4m3 and 1 in the FNUZ form of gfx942; 0x80 is -0 in one and NaN in the other.
