@@ -179,11 +179,41 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       return;
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
-      if (!function->hasAttr("whit.observed"))
+      if (!function->hasAttr("whit.observed")) {
+        copyConstants(function);
         outlineWrites(function);
+      }
     for (func::FuncOp function : getOperation().getOps<func::FuncOp>())
       if (function->hasAttr("whit.observed") && failed(lowerRegion(function, facts)))
         return signalPassFailure();
+  }
+
+  /// Constants of the program lie in memory of the host; kernels have their own and copy them to a buffer.
+  void copyConstants(func::FuncOp caller) {
+    SmallVector<memref::GetGlobalOp> constants;
+    caller.walk([&](memref::GetGlobalOp constant) { constants.push_back(constant); });
+    for (memref::GetGlobalOp constant : constants) {
+      OpBuilder b(constant), top = OpBuilder::atBlockEnd(getOperation().getBody());
+      Location loc = constant.getLoc();
+      MemRefType type = constant.getType();
+      std::string name = ("copy_" + constant.getName()).str();
+      auto function = getOperation().lookupSymbol<func::FuncOp>(name);
+      if (!function) {
+        function = func::FuncOp::create(top, loc, name, b.getFunctionType({type, b.getI32Type()}, {}));
+        function.setPrivate();
+        function->setAttr("whit.observed", b.getI64IntegerAttr(-1));
+        Block *entry = function.addEntryBlock();
+        top.setInsertionPointToStart(entry);
+        Value from = memref::GetGlobalOp::create(top, loc, type, constant.getName());
+        memref::CopyOp::create(top, loc, from, entry->getArgument(0));
+        func::ReturnOp::create(top, loc);
+      }
+      Value buffer = memref::AllocOp::create(b, loc, type);
+      Value id = arith::ConstantIntOp::create(b, loc, b.getI32Type(), -1);
+      func::CallOp::create(b, loc, function, ValueRange{buffer, id});
+      constant.replaceAllUsesWith(buffer);
+      constant.erase();
+    }
   }
 
   /// What writes to memory between regions, copies and numbers that the host computed, becomes functions that nobody watches.
@@ -259,7 +289,8 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
         op.moveBefore(newLoop(op).getBody()->getTerminator());
   }
 
-  /// The host cannot read memory of the device: what stands outside of a loop and reads moves into those that need it.
+  /// The host cannot read memory of the device, nor kernels that of the host: what stands outside of a loop and reads, and constants, move
+  /// into those that need them.
   LogicalResult readInLoops(func::FuncOp region) {
     Block &body = region.getBody().front();
     SmallVector<Operation *> moved;
@@ -276,7 +307,8 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
             from.replaceUsesWithIf(
                 to, [&](OpOperand &use) { return loop->isProperAncestor(use.getOwner()) && use.getOwner() != copy; });
         }
-      } else if (isa<memref::LoadOp>(op) || (isPure(&op) && llvm::any_of(op.getOperands(), isMoved))) {
+      } else if (isa<memref::LoadOp, memref::GetGlobalOp>(op) ||
+                 (isPure(&op) && llvm::any_of(op.getOperands(), isMoved))) {
         moved.push_back(&op);
       }
     }
@@ -320,7 +352,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     if (isa<MatmulOp, QuantizedMatmulOp>(op))
       return whyNotByMatrixUnit(op, facts);
     if (isa<QuantizeOp, QuantizeFloatOp, DequantizeOp, GatherOp, RmsNormOp, LayerNormOp, SoftmaxOp, RotaryOp,
-            memref::CopyOp>(op))
+            memref::CopyOp, memref::StoreOp>(op))
       return "";
     if (auto attention = dyn_cast<AttentionOp>(op))
       return whyNotInBlock(attention);

@@ -14,9 +14,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
-#include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
-#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
@@ -198,23 +196,7 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
   LogicalResult outline(func::FuncOp region, scf::ForallOp loop, const std::string &name) {
     if (loop->getNumResults())
       return loop.emitError() << "parallel loop still yields tensors; bufferize before whit-lower-launches";
-    llvm::SetVector<Value> captured;
-    SmallVector<Operation *> constants;
-    auto capture = [&](Value value) {
-      Operation *def = value.getDefiningOp();
-      if (!def || !matchPattern(def, m_Constant()))
-        captured.insert(value);
-      else if (!llvm::is_contained(constants, def))
-        constants.push_back(def);
-    };
-    for (Value value : loop->getOperands())
-      capture(value);
-    loop.getRegion().walk([&](Operation *op) {
-      for (Value operand : op->getOperands())
-        if (!loop.getRegion().isAncestor(operand.getParentRegion()))
-          capture(operand);
-    });
-
+    auto [captured, constants] = capturedBy(loop);
     Location loc = loop.getLoc();
     auto marked = loop->getAttrOfType<IntegerAttr>(kThreads);
     int64_t threads = marked ? marked.getInt() : facts.warpSize();
@@ -255,6 +237,7 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
       b.clone(op, map);
     if (marked)
       gpu::ReturnOp::create(b, loc);
+    placeConstants(kernel);
     FailureOr<int64_t> shared = marked ? placeShared(kernel) : 0;
     if (failed(shared) || failed(placePrivate(kernel)))
       return failure();
@@ -278,6 +261,31 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
   }
 
   // ------------------------------------------------------------------------------------------------ memory
+
+  /// Constants of the program that the kernel reads, in the memory of the device.
+  void placeConstants(gpu::GPUFuncOp kernel) {
+    SmallVector<memref::GetGlobalOp> constants;
+    kernel.walk([&](memref::GetGlobalOp constant) { constants.push_back(constant); });
+    for (memref::GetGlobalOp constant : constants) {
+      auto host = getOperation().lookupSymbol<memref::GlobalOp>(constant.getName());
+      MemRefType type = constant.getType();
+      Location loc = constant.getLoc();
+      auto global = kernels.lookupSymbol<LLVM::GlobalOp>(constant.getName());
+      if (!global) {
+        OpBuilder top = OpBuilder::atBlockBegin(kernels.getBody());
+        auto values = cast<DenseElementsAttr>(host.getConstantInitValue());
+        auto flat = values.reshape(RankedTensorType::get({type.getNumElements()}, type.getElementType()));
+        auto array = LLVM::LLVMArrayType::get(type.getElementType(), type.getNumElements());
+        global = LLVM::GlobalOp::create(top, loc, array, /*isConstant=*/true, LLVM::Linkage::Internal,
+                                        constant.getName(), flat,
+                                        /*alignment=*/64, kGlobal);
+      }
+      OpBuilder b = OpBuilder::atBlockBegin(&kernel.getBody().front());
+      Value base = LLVM::AddressOfOp::create(b, loc, global);
+      base = LLVM::AddrSpaceCastOp::create(b, loc, LLVM::LLVMPointerType::get(&getContext()), base);
+      replaceBuffer(constant, {}, base, 0);
+    }
+  }
 
   /// Tile buffers of a block: one array of the module, since a kernel can name no memory of its own.
   FailureOr<int64_t> placeShared(gpu::GPUFuncOp kernel) {

@@ -13,10 +13,7 @@
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/IR/Matchers.h"
-#include "mlir/Interfaces/ValueBoundsOpInterface.h"
 #include "mlir/Pass/Pass.h"
-#include "llvm/ADT/SetVector.h"
 #include "llvm/Support/FormatVariadic.h"
 
 namespace mlir::whit {
@@ -84,25 +81,7 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
   }
 
   void outline(func::FuncOp region, scf::ForallOp loop, std::string name) {
-    llvm::SetVector<Value> captured;
-    SmallVector<Operation *> constants;
-    auto capture = [&](Value value) {
-      Operation *def = value.getDefiningOp();
-      if (def && matchPattern(def, m_Constant())) {
-        if (!llvm::is_contained(constants, def))
-          constants.push_back(def);
-      } else {
-        captured.insert(value);
-      }
-    };
-    for (Value value : loop->getOperands())
-      capture(value);
-    loop.getRegion().walk([&](Operation *op) {
-      for (Value operand : op->getOperands())
-        if (!loop.getRegion().isAncestor(operand.getParentRegion()))
-          capture(operand);
-    });
-
+    auto [captured, constants] = capturedBy(loop);
     Location loc = loop.getLoc();
     OpBuilder b(region);
     SmallVector<Type> types = llvm::map_to_vector(captured, [](Value v) { return v.getType(); });

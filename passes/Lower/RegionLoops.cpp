@@ -11,6 +11,7 @@
 #include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Matchers.h"
 #include "mlir/Interfaces/ValueBoundsOpInterface.h"
 
 using namespace mlir;
@@ -92,6 +93,25 @@ FailureOr<int64_t> mlir::whit::largestBytes(memref::AllocOp buffer) {
     bytes *= *bound;
   }
   return bytes;
+}
+
+Captured mlir::whit::capturedBy(scf::ForallOp loop) {
+  Captured captured;
+  auto capture = [&](Value value) {
+    Operation *def = value.getDefiningOp();
+    if (!def || !matchPattern(def, m_Constant()))
+      captured.values.insert(value);
+    else if (!llvm::is_contained(captured.constants, def))
+      captured.constants.push_back(def);
+  };
+  for (Value value : loop->getOperands())
+    capture(value);
+  loop.getRegion().walk([&](Operation *op) {
+    for (Value operand : op->getOperands())
+      if (!loop.getRegion().isAncestor(operand.getParentRegion()))
+        capture(operand);
+  });
+  return captured;
 }
 
 static OpFoldResult mapped(OpFoldResult value, IRMapping &map) {

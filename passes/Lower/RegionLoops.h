@@ -8,6 +8,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/SetVector.h"
 
 namespace mlir::whit {
 
@@ -16,6 +17,13 @@ void passContext(ModuleOp module, func::FuncOp region);
 
 /// Bytes of a tile buffer, at its largest size. An error on it if a dimension has none.
 FailureOr<int64_t> largestBytes(memref::AllocOp buffer);
+
+/// What a loop uses of what stands outside of it; constants are cheaper to make again than to pass.
+struct Captured {
+  llvm::SetVector<Value> values;
+  SmallVector<Operation *> constants;
+};
+Captured capturedBy(scf::ForallOp loop);
 
 /// How many tiles each dimension of a loop has: ceil((upper - lower) / step). What stands outside of the loop is looked up in `map`.
 SmallVector<Value> tileCounts(OpBuilder &b, scf::ForallOp loop, IRMapping &map);

@@ -63,3 +63,23 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
     return
   }
 }
+
+// -----
+
+// A constant of the program is a constant of the kernels.
+// CHECK-LABEL: gpu.module @kernels
+// CHECK: llvm.mlir.global internal constant @table(dense<[1.000000e+00, 2.000000e+00]>
+// CHECK-SAME: addr_space = 1
+// CHECK: llvm.mlir.addressof @table : !llvm.ptr<1>
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80"}} {
+  memref.global "private" constant @table : memref<2xf32> = dense<[1.0, 2.0]>
+  func.func private @region_2(%x: memref<2xf32>, %id: i32) attributes {whit.observed = 1 : i64} {
+    %c0 = arith.constant 0 : index
+    scf.forall (%i) = (0) to (2) step (1) {
+      %t = memref.get_global @table : memref<2xf32>
+      %f = memref.load %t[%i] : memref<2xf32>
+      memref.store %f, %x[%i] : memref<2xf32>
+    }
+    return
+  }
+}
