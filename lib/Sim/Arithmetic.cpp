@@ -300,8 +300,9 @@ Handler binaryHandler(unsigned opcode, Scalar type) {
     INTEGER(Add)
     INTEGER(Sub)
     INTEGER(Mul)
-    INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv) INTEGER(SDiv)
-        INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
+    INTEGER(And)
+    INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv) INTEGER(SDiv) INTEGER(URem)
+        INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
 #undef INTEGER
 #undef FLOAT
   }
