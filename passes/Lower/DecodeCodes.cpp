@@ -46,6 +46,14 @@ int64_t PanelDecoder::quadsOf(const ::whit::TermPlace &term) {
   return term.kept ? quads * 2 * std::max<int64_t>(1, ::whit::kKeptPerLine / (8 * quads)) : quads;
 }
 
+int64_t PanelDecoder::valuesOf(const ::whit::Term &term, const ::whit::TermPlace &place) {
+  if (place.unit.radix)
+    return quadsOf(place);
+  if (place.kept)
+    return quadsOf(place) / (2 * place.unit.quads) * place.unit.lines + 4 * quadsOf(place) / ::whit::kKeptPerLine;
+  return term.codec.kind == CodecKind::Vector ? term.codec.rows : place.unit.lines;
+}
+
 void PanelDecoder::prefetch(Value panel, Value offset) {
   if (prefetchDistance)
     memref::PrefetchOp::create(k.b, k.loc, packed,

@@ -37,6 +37,8 @@ public:
 
   /// Quads of a unit of a term.
   static int64_t quadsOf(const ::whit::TermPlace &term);
+  /// Vectors of a Unit of a term, for one column.
+  static int64_t valuesOf(const ::whit::Term &term, const ::whit::TermPlace &place);
   int64_t quadsPerUnit() const { return quads; }
   int64_t elementsPerUnit() const { return 4 * quads; }
 

@@ -33,7 +33,7 @@ using namespace mlir;
 using namespace mlir::whit;
 
 /// Warps of a block that has no panels to share out.
-static constexpr int64_t kWarps = 4, kMostWarps = 8;
+static constexpr int64_t kWarps = 4;
 
 // ---------------------------------------------------------------------------------------------------- operations on elements
 
@@ -143,10 +143,12 @@ static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   return "";
 }
 
-static int64_t mostWarps(Operation *op, const TargetFacts &facts) {
+static int64_t warpsOf(Operation *op, const TargetFacts &facts) {
+  int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
+  int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
   ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding();
-  return MatrixKernel::mostWarps(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(),
-                                 readPart(stored), readPart(stored, placeOf(op)->solve()));
+  return MatrixKernel::warpsOf(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(),
+                               readPart(stored), readPart(stored, placeOf(op)->solve()), panels);
 }
 
 static void lowerMatmul(LaneBuilder &b, Operation *op) {
@@ -330,11 +332,8 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
             << "a single thread works on each tile: " + why;
         return success();
       }
-      if (placeOf(op)) {
-        int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
-        int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
-        warps = std::max(warps, std::clamp<int64_t>(panels, 1, std::min(kMostWarps, mostWarps(op, facts))));
-      }
+      if (placeOf(op))
+        warps = std::max(warps, warpsOf(op, facts));
     }
     int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
     loop->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), threads));

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// A matmul by the matrix instructions of a GPU. Each warp of the block has a panel of 16 columns of the weight at a time: it decodes a piece
-// of the panel's K to shared memory, from where lanes read their fragments, and multiplies it with all tokens of the tile. A sum is formed
-// in the same order whatever the tile, so a row's bits do not depend on its neighbours.
+// A matmul by the matrix instructions of a GPU. Each warp of the block has a panel of 16 columns of the weight at a time. A lane reads the
+// codes of its own fragment from the panel stream and decodes them in registers: with four lanes along K, the first has the first unit of every
+// four and so on, and activations are read in the same order, since a sum over K may be formed in any. Where a group does not have units
+// for all lanes, the warp decodes a piece of it to shared memory instead, from where lanes read their fragments.
+//
+// Warps that are left over share the K of a panel; their sums are added in the order of the warps. A sum is formed in the same order whatever
+// the tile, so a row's bits do not depend on its neighbours.
 
 #pragma once
 
@@ -19,9 +23,11 @@ class MatrixKernel {
 public:
   virtual ~MatrixKernel() = default;
 
-  /// How the K of a group is cut: what is decoded at a time.
+  /// How the K of a group is cut: what a warp decodes at a time.
   struct Cut {
+    bool inRegisters;
     int64_t elements; ///< of a unit
+    int64_t run;      ///< units side by side of a lane, in registers
     int64_t units;    ///< of a chunk
     int64_t padded;   ///< elements of a chunk, whole instructions
   };
@@ -29,37 +35,44 @@ public:
   /// y[tokens, columns] of the tile; `w` holds its panels.
   void emit();
 
-  /// Warps of a block that have room in shared memory to decode a weight side by side, 1 at least.
-  static int64_t mostWarps(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
-                           const ::whit::Place &place);
+  /// Warps of a block for which a tile of so many panels has work, and shared memory room; 1 at least.
+  static int64_t warpsOf(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
+                         const ::whit::Place &place, int64_t panels);
+  static constexpr int64_t kMostWarps = 8;
 
 protected:
   MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding, const ::whit::Place &place,
                Value packed, Value y);
 
   static constexpr int64_t kMostParts = 3;
+  /// Words of a fragment, part by part.
+  using Words = SmallVector<SmallVector<Value>>;
 
   /// Where the lane stands.
   struct Position {
     Value panel, group; ///< of the packed matrix
     size_t term;
-    Value chunk;      ///< of the group: its first element
     Value firstToken; ///< of the tile
     int64_t tiles;    ///< of `unit.tokens` tokens
+    bool isWhole;     ///< all elements of its chunks have activations
+  };
+  /// A column of the weight that the lane decodes, with what a group of it shares.
+  struct Column {
+    KernelBuilder builder;
     PanelDecoder::Group zero;
-    bool isWhole;         ///< all elements of its chunks have activations
-    Value scale, minimum; ///< of the lane's column, where numbers are scaled before they are multiplied
+    Value scale, minimum; ///< where numbers are scaled before they are multiplied
   };
 
   /// Words of A that stand for one element each: 1, or more where bf16 does not hold a number.
   virtual int64_t parts(size_t term) const = 0;
+  virtual int64_t activationParts() const = 0;
   /// Reads what all elements of a term in a group share.
-  virtual void open(PanelDecoder &decoder, Position &at) = 0;
-  /// The words of four elements of the lane's column, those from `first` of the group on, part by part.
-  virtual SmallVector<Value> decode(PanelDecoder &decoder, const PanelDecoder::Unit &lines, int64_t quad, Value first,
-                                    const Position &at) = 0;
-  /// Adds the products of `depth` elements from `k` of the group on: `a` by part and word.
-  virtual void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) = 0;
+  virtual void open(PanelDecoder &decoder, Column &column, const Position &at) = 0;
+  /// The words of four elements of a column, those from `first` of the group on, part by part.
+  virtual SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines, int64_t quad,
+                                    Value first, const Position &at) = 0;
+  /// Of the lane's token of a tile, `count` elements from `first` of the group on.
+  virtual Words activations(const Position &at, int64_t tile, Value first, int64_t count) = 0;
   /// Elements of every group for which there are activations.
   virtual int64_t activationElements() const = 0;
   /// What the sums of a term of a group start from.
@@ -81,34 +94,70 @@ protected:
   /// The token itself, or the last one of the tile where there is none; and whether there is.
   std::pair<Value, Value> inside(Value token);
   Value scalarOf(Value vector) { return vector::ExtractOp::create(b, vector, 0); }
+  /// `count` elements of `memref`, whole words, `at` being a multiple of them; in loads as wide as its rows are aligned.
+  SmallVector<Value> loadWords(Value memref, ValueRange at, int64_t count);
 
   LaneBuilder &b;
   const MatrixUnit &unit;
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
   Value packed, y, tokens;
-  /// Decodes this lane's column: lanes that share it have every so many units.
-  KernelBuilder columnBuilder;
   /// Read the factors of the rows of the lane's sums.
   SmallVector<KernelBuilder, 2> rowBuilders;
   SmallVector<int64_t, 8> rowBuilderOf; ///< by sum
 
 private:
-  Cut cutOf(size_t term) const;
-  int64_t groupElements() const { return encoding.isPlain() ? place.k : place.paddedGroup; }
+  struct Span {
+    Value from, to;
+  };
 
-  void block(Value panel, Value firstToken, int64_t tiles);
-  SmallVector<Value> addTerm(Position at, SmallVector<Value> totals);
-  void fill(const Position &at, PanelDecoder &decoder, const Cut &cut, Value firstUnit);
-  SmallVector<Value> multiplyChunk(const Position &at, const Cut &cut, SmallVector<Value> sums);
-  void store(const Position &at, ArrayRef<Value> totals);
+  int64_t groups() const { return encoding.isPlain() ? 1 : place.groups; }
+  int64_t elementsOfGroup() const { return encoding.isPlain() ? place.k : place.paddedGroup; }
+  int64_t chunksOf(size_t term) const {
+    return llvm::divideCeil(elementsOfGroup(), cuts[term].units * cuts[term].elements);
+  }
+  /// The part of `turns` of `step` each of this warp, of those that share a panel.
+  Span ofSplit(int64_t turns, int64_t step);
 
+  void overTokens(Value panel, Value isMine, int64_t tiles);
+  /// `isMine`: whether this warp stores the sums; null if it always does.
+  void block(Value panel, Value isMine, Value firstToken, int64_t tiles);
+  SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
+  SmallVector<Value> addOnlyGroup(Position at, SmallVector<Value> totals);
+  /// The loop over a span: what `load` gives for a turn is what `add` gets in it, loaded a turn ahead.
+  SmallVector<Value> pipeline(Span span, int64_t step, SmallVector<Value> sums,
+                              function_ref<SmallVector<Value>(Value)> load,
+                              function_ref<SmallVector<Value>(Value, ValueRange, ValueRange)> add);
+  /// Words that a lane loads of some chunks of a group, more than allowed if they are not to be loaded ahead.
+  int64_t loadedWords(size_t term, int64_t chunks) const;
+  /// The sums of all warps that share a panel, in one order.
+  SmallVector<Value> addSplits(SmallVector<Value> sums);
+  void store(const Position &at, Value isMine, ArrayRef<Value> totals);
+
+  /// The sums behind a chunk of a group, whose lines may be there already.
+  SmallVector<Value> addChunk(Position at, Value chunk, ValueRange loaded, SmallVector<Value> sums);
+  /// The lines of a chunk's units, column by column.
+  SmallVector<Value> loadChunk(const Position &at, Value chunk);
+  SmallVector<Value> multiply(const Position &at, const Words &a, function_ref<Words(int64_t tile)> operand,
+                              SmallVector<Value> sums);
+  SmallVector<Value> addShared(const Position &at, Value chunk, SmallVector<Value> sums);
+  void fill(const Position &at, Value firstUnit);
+
+  /// Words behind each row of the buffer, so that the rows that a warp reads at once start in different banks.
+  static constexpr int64_t kPadding = 4;
+
+  SmallVector<Cut, 2> cuts; ///< by term
   Value warp, share;
-  int64_t shares; ///< lanes that decode one column
-  Value buffer;   ///< [warps, 16, words], the parts of a row one behind another
+  int64_t shares;                  ///< lanes that decode one column to shared memory
+  int64_t splits = 1;              ///< warps that share a panel
+  Value split;                     ///< of this warp
+  Value buffer;                    ///< [warps, 16, words], the parts of a row one behind another
+  Value partial;                   ///< [warps, sums, lanes]
+  std::optional<Column> filled;    ///< this lane's column on the way to shared memory
+  SmallVector<Column, 2> operands; ///< the lane's rows of A
 
 protected:
-  Value laneRow, laneK, firstSumRow, firstSumToken;
+  Value laneRow, laneK, laneOfK, firstSumRow, firstSumToken;
 };
 
 /// whit.matmul: numbers and activations are cut into bf16 parts that add up to them, and the parts multiplied. Products of parts that are too
@@ -120,22 +169,21 @@ public:
 
 private:
   int64_t parts(size_t term) const override { return weightParts[term]; }
-  void open(PanelDecoder &decoder, Position &at) override;
-  SmallVector<Value> decode(PanelDecoder &decoder, const PanelDecoder::Unit &lines, int64_t quad, Value first,
-                            const Position &at) override;
-  void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) override;
+  int64_t activationParts() const override { return isBfloat ? 1 : kMostParts; }
+  void open(PanelDecoder &decoder, Column &column, const Position &at) override;
+  SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines, int64_t quad,
+                            Value first, const Position &at) override;
+  Words activations(const Position &at, int64_t tile, Value first, int64_t count) override;
   int64_t activationElements() const override;
   Value zeroSum() override { return b.f32(0.0f); }
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;
   bool sumsAllGroups(size_t term) const override { return encoding.isPlain() || isMinimum(term); }
   bool isMinimum(size_t term) const { return term == 0 && encoding.zero == ::whit::ZeroKind::Minimum; }
-  /// The words of the two activations from element k of the group on, part by part.
-  SmallVector<Value> activations(const Position &at, Value k, Value token, Value isToken);
   /// The words of pairs of numbers, which are cut into bf16.
   SmallVector<Value> cutPair(Value first, Value second, int64_t parts);
 
   Value x;
-  int64_t activationParts;
+  bool isBfloat; ///< the activations
   SmallVector<int64_t, 1> weightParts;
 };
 
@@ -149,10 +197,11 @@ public:
 
 private:
   int64_t parts(size_t) const override { return 1; }
-  void open(PanelDecoder &decoder, Position &at) override;
-  SmallVector<Value> decode(PanelDecoder &decoder, const PanelDecoder::Unit &lines, int64_t quad, Value first,
-                            const Position &at) override;
-  void multiply(const Position &at, Value k, ArrayRef<SmallVector<Value>> a, SmallVector<Value> &sums) override;
+  int64_t activationParts() const override { return 1; }
+  void open(PanelDecoder &decoder, Column &column, const Position &at) override;
+  SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines, int64_t quad,
+                            Value first, const Position &at) override;
+  Words activations(const Position &at, int64_t tile, Value first, int64_t count) override;
   int64_t activationElements() const override { return place.paddedGroup; }
   Value zeroSum() override { return b.i32(0); }
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;
@@ -163,5 +212,7 @@ private:
 
 /// bf16 numbers that add up to `value`, cut from the top: three hold every f32.
 int64_t bfloatPartsOf(float value);
+/// The same for the numbers of a term as they are multiplied: before they are scaled unless the format has minima.
+int64_t bfloatPartsOf(const ::whit::Encoding &encoding, size_t term);
 
 } // namespace mlir::whit

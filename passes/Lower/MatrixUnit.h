@@ -17,6 +17,8 @@ struct LaneTerm {
   constexpr LaneTerm operator/(int64_t by) const { return {divide * by, modulo, times}; }
   constexpr LaneTerm operator%(int64_t by) const { return {divide, by, times}; }
   constexpr LaneTerm operator*(int64_t by) const { return {divide, modulo, times * by}; }
+  /// Which of the lanes it is that differ in it.
+  constexpr LaneTerm digit() const { return {divide, modulo, times ? 1 : 0}; }
   Value emit(LaneBuilder &b, Value lane) const;
 };
 
@@ -41,6 +43,9 @@ struct MatrixUnit {
   static constexpr int64_t kRows = 16;
   /// Elements of a word.
   int64_t perWord() const { return product == MatrixProduct::Bfloat ? 2 : 4; }
+  /// Elements of K that one lane has of a row, and how many lanes there are for all.
+  int64_t depthOfLane() const { return int64_t(b.size()) * perWord(); }
+  int64_t lanesOfK() const { return depth / depthOfLane(); }
 
   /// The unit of a target for bf16 or for bytes; null if there is none.
   static const MatrixUnit *find(const TargetFacts &facts, bool bytes);
