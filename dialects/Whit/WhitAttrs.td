@@ -81,11 +81,18 @@ def Whit_ScheduleAttr : Whit_Attr<"Schedule", "schedule"> {
   let summary = "how a region is cut: tile sizes of its root, and the register block of its kernel";
   let description = [{
     `#whit.schedule<tile = [0, 64], rows = 8, panels = 2>`: `tile` has one size per loop of the root operation (0 = whole)
-    and is the unit of work that a thread claims; `rows` x `panels` accumulators of 16 columns live in registers.
+    and is the unit of work that a thread, or a block of a GPU, claims; `rows` x `panels` accumulators of 16 columns live in
+    registers. On a GPU `few` are the sizes where the root has no more rows than its second last size says, and so many warps as
+    `splits` says share the K of a panel.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$tile, DefaultValuedParameter<"int64_t", "1">:$rows,
-                        DefaultValuedParameter<"int64_t", "1">:$panels);
-  let assemblyFormat = "`<` `tile` `=` `[` $tile `]` (`,` `rows` `=` $rows^)? (`,` `panels` `=` $panels^)? `>`";
+                        DefaultValuedParameter<"int64_t", "1">:$panels, OptionalArrayRefParameter<"int64_t">:$few,
+                        DefaultValuedParameter<"int64_t", "1">:$splits);
+  let builders = [AttrBuilder<(ins "::llvm::ArrayRef<int64_t>":$tile, CArg<"int64_t", "1">:$rows, CArg<"int64_t", "1">:$panels), [{
+    return $_get($_ctxt, tile, rows, panels, ::llvm::ArrayRef<int64_t>(), 1);
+  }]>];
+  // Any of the numbers may be left out, which optional groups behind one comma cannot express.
+  let hasCustomAssemblyFormat = 1;
 }
 
 #endif // WHIT_ATTRS

@@ -138,6 +138,44 @@ LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
 
 // ---------------------------------------------------------------------------------------------------- types
 
+Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
+  SmallVector<int64_t> tile, few;
+  int64_t rows = 1, panels = 1, splits = 1;
+  auto list = [&](SmallVectorImpl<int64_t> &sizes) {
+    return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                          [&] { return parser.parseInteger(sizes.emplace_back()); });
+  };
+  if (parser.parseLess() || parser.parseKeyword("tile") || parser.parseEqual() || list(tile))
+    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    StringRef name;
+    SMLoc loc = parser.getCurrentLocation();
+    if (parser.parseKeyword(&name) || parser.parseEqual())
+      return {};
+    int64_t *number = name == "rows" ? &rows : name == "panels" ? &panels : name == "splits" ? &splits : nullptr;
+    if (!number && name != "few") {
+      parser.emitError(loc) << "a schedule has no '" << name << "'; known are tile, few, rows, panels and splits";
+      return {};
+    }
+    if (number ? parser.parseInteger(*number) : list(few))
+      return {};
+  }
+  if (parser.parseGreater())
+    return {};
+  return get(parser.getContext(), tile, rows, panels, few, splits);
+}
+
+void ScheduleAttr::print(AsmPrinter &printer) const {
+  printer << "<tile = [" << getTile() << "]";
+  if (!getFew().empty())
+    printer << ", few = [" << getFew() << "]";
+  for (auto [name, number] :
+       {std::pair<StringRef, int64_t>("rows", getRows()), {"panels", getPanels()}, {"splits", getSplits()}})
+    if (number != 1)
+      printer << ", " << name << " = " << number;
+  printer << ">";
+}
+
 Type EncodedTensorType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape;
   Type element;

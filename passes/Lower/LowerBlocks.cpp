@@ -147,8 +147,8 @@ static int64_t warpsOf(Operation *op, const TargetFacts &facts) {
   int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
   int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
   ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding();
-  return MatrixKernel::warpsOf(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(),
-                               readPart(stored), readPart(stored, placeOf(op)->solve()), panels);
+  return MatrixKernel::warpsOf(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(), readPart(stored),
+                               readPart(stored, placeOf(op)->solve()), panels);
 }
 
 static void lowerMatmul(LaneBuilder &b, Operation *op) {

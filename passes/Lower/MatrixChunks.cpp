@@ -46,8 +46,7 @@ SmallVector<Value> MatrixKernel::addChunk(Position at, Value chunk, ValueRange l
     for (auto [i, column] : llvm::enumerate(operands))
       for (int64_t quad = from / 4; quad < (from + perLane) / 4; ++quad) {
         PanelDecoder::Unit lines(loaded.slice((i * way.run + quad / quads) * each, each));
-        SmallVector<Value> words =
-            decode(decoders[i], column, lines, quad % quads, b.add(first, 4 * quad), at);
+        SmallVector<Value> words = decode(decoders[i], column, lines, quad % quads, b.add(first, 4 * quad), at);
         for (int64_t part = 0; part < count; ++part)
           llvm::append_range(rows[i][part], ArrayRef(words).slice(part * perQuad, perQuad));
       }
@@ -55,8 +54,8 @@ SmallVector<Value> MatrixKernel::addChunk(Position at, Value chunk, ValueRange l
     for (int64_t part = 0; part < count; ++part)
       for (size_t word = 0; word < unit.a.size(); ++word) // column by column for each word of a lane
         a[part].push_back(rows[word % operands.size()][part][word / operands.size()]);
-    sums = multiply(
-        at, a, [&](int64_t tile) { return this->activations(at, tile, b.add(first, from), perLane); }, sums);
+    sums =
+        multiply(at, a, [&](int64_t tile) { return this->activations(at, tile, b.add(first, from), perLane); }, sums);
   }
   return sums;
 }

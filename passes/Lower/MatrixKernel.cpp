@@ -192,22 +192,24 @@ void MatrixKernel::emit() {
   // All warps take part in the same number of sums, also those that have no panel of their own.
   Value slot = b.div(warp, splits), last = b.sub(panels, b.index(1));
   int64_t slots = warps / splits;
-  b.loop(splits == 1 ? slot : b.index(0), panels, b.index(slots), {}, [&](Value first, ValueRange) -> SmallVector<Value> {
-    Value panel = first, isMine;
-    if (splits > 1) {
-      Value own = b.add(first, slot);
-      isMine = arith::AndIOp::create(b, b.cmp(arith::CmpIPredicate::sle, own, last),
-                                     b.cmp(arith::CmpIPredicate::eq, split, b.index(0)));
-      panel = b.min(own, last);
-    }
-    overTokens(panel, isMine, 1);
-    return {};
-  });
+  b.loop(splits == 1 ? slot : b.index(0), panels, b.index(slots), {},
+         [&](Value first, ValueRange) -> SmallVector<Value> {
+           Value panel = first, isMine;
+           if (splits > 1) {
+             Value own = b.add(first, slot);
+             isMine = arith::AndIOp::create(b, b.cmp(arith::CmpIPredicate::sle, own, last),
+                                            b.cmp(arith::CmpIPredicate::eq, split, b.index(0)));
+             panel = b.min(own, last);
+           }
+           overTokens(panel, isMine, 1);
+           return {};
+         });
 }
 
 void MatrixKernel::overTokens(Value panel, Value isMine, int64_t tiles) {
   if (int64_t more = 2 * tiles; more * unit.tokens <= kMostTokens / 2) {
-    Value few = b.cmp(arith::CmpIPredicate::ult, b.sub(tokens, b.index(1)), b.index(tiles * unit.tokens)); // and not none
+    Value few =
+        b.cmp(arith::CmpIPredicate::ult, b.sub(tokens, b.index(1)), b.index(tiles * unit.tokens)); // and not none
     return b.ifThen(few, [&] { block(panel, isMine, b.index(0), tiles); }, [&] { overTokens(panel, isMine, more); });
   }
   b.loop(b.index(0), tokens, b.index(tiles * unit.tokens), {}, [&](Value token, ValueRange) -> SmallVector<Value> {
@@ -248,8 +250,7 @@ int64_t MatrixKernel::loadedWords(size_t term, int64_t chunks) const {
   const Cut &way = cuts[term];
   if (!way.inRegisters || encoding.isPlain())
     return kMostLoaded + 1;
-  return chunks * int64_t(operands.size()) * way.run *
-         PanelDecoder::valuesOf(encoding.terms[term], place.terms[term]);
+  return chunks * int64_t(operands.size()) * way.run * PanelDecoder::valuesOf(encoding.terms[term], place.terms[term]);
 }
 
 SmallVector<Value> MatrixKernel::addGroups(Position at, SmallVector<Value> totals) {
@@ -354,4 +355,3 @@ void MatrixKernel::store(const Position &at, Value isMine, ArrayRef<Value> total
       b.ifThen(exists, [&] { b.write(totals[tile * count + i], y, {token, column}); });
     }
 }
-

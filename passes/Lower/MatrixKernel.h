@@ -69,8 +69,8 @@ protected:
   /// Reads what all elements of a term in a group share.
   virtual void open(PanelDecoder &decoder, Column &column, const Position &at) = 0;
   /// The words of four elements of a column, those from `first` of the group on, part by part.
-  virtual SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines, int64_t quad,
-                                    Value first, const Position &at) = 0;
+  virtual SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines,
+                                    int64_t quad, Value first, const Position &at) = 0;
   /// Of the lane's token of a tile, `count` elements from `first` of the group on.
   virtual Words activations(const Position &at, int64_t tile, Value first, int64_t count) = 0;
   /// Elements of every group for which there are activations.

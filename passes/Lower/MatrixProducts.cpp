@@ -158,16 +158,14 @@ MatrixKernel::Words FloatMatrixKernel::activations(const Position &at, int64_t t
   SmallVector<Value> numbers;
   if (at.isWhole) {
     for (Value bits : loadWords(x, {token, from}, count))
-      numbers.push_back(
-          b.select(isToken, arith::BitcastOp::create(b, b.getF32Type(), bits), b.f32(0.0f)));
+      numbers.push_back(b.select(isToken, arith::BitcastOp::create(b, b.getF32Type(), bits), b.f32(0.0f)));
   } else {
     for (int64_t i = 0; i < count; ++i) {
       Value element = b.add(first, i), at = b.add(from, i);
       Value isInGroup = b.cmp(arith::CmpIPredicate::slt, element, b.index(group));
       Value isInRow = b.cmp(arith::CmpIPredicate::slt, at, b.index(place.k));
       Value exists = arith::AndIOp::create(b, isToken, arith::AndIOp::create(b, isInGroup, isInRow));
-      numbers.push_back(
-          b.select(exists, b.widen(b.read(x, {token, b.min(at, b.index(place.k - 1))})), b.f32(0.0f)));
+      numbers.push_back(b.select(exists, b.widen(b.read(x, {token, b.min(at, b.index(place.k - 1))})), b.f32(0.0f)));
     }
   }
   for (int64_t i = 0; i < count; i += 2)

@@ -374,3 +374,8 @@ func.func @lookup_of_bytes(%c: vector<16xi8>) -> vector<16xf32> {
   %r = whit.lookup %c in dense<[0.0, 1.0]> : tensor<2xf32> : vector<16xi8> -> vector<16xf32>
   return %r : vector<16xf32>
 }
+
+// -----
+
+// expected-error @below {{a schedule has no 'columns'; known are tile, few, rows, panels and splits}}
+#schedule = #whit.schedule<tile = [4], columns = 2>

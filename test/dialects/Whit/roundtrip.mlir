@@ -125,10 +125,10 @@ func.func @attention(%x: tensor<1x?x4x8xf32>, %t: tensor<64x4xf32>, %start: tens
 
 // CHECK-LABEL: func.func @region
 func.func @region(%x: tensor<?x32xf32>, %v: tensor<32xf32>) -> tensor<?x32xf32> {
-  // CHECK: whit.region "norm"(%{{.*}}, %{{.*}} : tensor<?x32xf32>, tensor<32xf32>) schedule <tile = [4]>
+  // CHECK: whit.region "norm"(%{{.*}}, %{{.*}} : tensor<?x32xf32>, tensor<32xf32>) schedule <tile = [4], few = [1], panels = 2, splits = 4>
   // CHECK: whit.yield %{{.*}} : tensor<?x32xf32>
   // CHECK: -> tensor<?x32xf32>
-  %0 = whit.region "norm"(%x, %v : tensor<?x32xf32>, tensor<32xf32>) schedule #whit.schedule<tile = [4]> {
+  %0 = whit.region "norm"(%x, %v : tensor<?x32xf32>, tensor<32xf32>) schedule #whit.schedule<tile = [4], few = [1], panels = 2, splits = 4> {
     %1 = whit.rms_norm ins(%x, %v : tensor<?x32xf32>, tensor<32xf32>) outs(%x : tensor<?x32xf32>) epsilon = 1.0e-5 -> tensor<?x32xf32>
     whit.yield %1 : tensor<?x32xf32>
   } -> tensor<?x32xf32>

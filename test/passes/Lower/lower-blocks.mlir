@@ -35,10 +35,10 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
 
 // -----
 
-// Each warp decodes a panel of a weight and multiplies it: 4-bit codes are exact in bf16, an activation of f32 is three numbers of bf16.
+// Each lane decodes its part of a panel: 4-bit codes are exact in bf16, an activation of f32 is three numbers of bf16.
 // CHECK-LABEL: func.func @region_1
-// CHECK: memref.alloc() : memref<4x16x{{[0-9]+}}xi32>
-// CHECK: llvm.nvvm.bar.warp.sync
+// CHECK-NOT: memref.alloc
+// CHECK: vector.load %{{.*}} {alignment = 16 : i64} : memref<8x64xf32, strided<[64, 1], offset: ?>>, vector<4xf32>
 // CHECK-COUNT-3: llvm.nvvm.mma.m16n8k16.row.col.bf16
 // CHECK: } {whit.threads = 128 : i64}
 module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
@@ -48,6 +48,50 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
       %to = memref.subview %y[%i, 0] [8, 64] [1, 1] : memref<?x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
       whit.matmul ins(%from, %w : memref<8x64xf32, strided<[64, 1], offset: ?>>, memref<4x576xi8>)
         outs(%to : memref<8x64xf32, strided<[64, 1], offset: ?>>) at <<int4_g32>, 64 by 64>
+    }
+    return
+  }
+}
+
+// -----
+
+// A unit of 3-bit codes is a whole group, which a warp decodes to shared memory.
+// CHECK-LABEL: func.func @region_shared
+// CHECK: memref.alloc() : memref<4x16x{{[0-9]+}}xi32>
+// CHECK: llvm.nvvm.bar.warp.sync
+// CHECK-COUNT-3: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_shared(%x: memref<?x64xf32>, %w: memref<4x448xi8>, %y: memref<?x64xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 64] [1, 1] : memref<?x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 64] [1, 1] : memref<?x64xf32> to memref<8x64xf32, strided<[64, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x64xf32, strided<[64, 1], offset: ?>>, memref<4x448xi8>)
+        outs(%to : memref<8x64xf32, strided<[64, 1], offset: ?>>) at <<int3_g32>, 64 by 64>
+    }
+    return
+  }
+}
+
+// -----
+
+// Four warps share the K of a panel, and add their sums in order.
+// CHECK-LABEL: func.func @region_splits
+// CHECK: %[[PARTIAL:.*]] = memref.alloc() : memref<4x4x32xi32>
+// CHECK: scf.for {{.*}} iter_args
+// CHECK-COUNT-3: llvm.nvvm.mma.m16n8k16.row.col.bf16
+// CHECK: gpu.barrier
+// CHECK: memref.store %{{.*}}, %[[PARTIAL]]
+// CHECK: gpu.barrier
+// CHECK: memref.load %[[PARTIAL]]
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_splits(%x: memref<?x512xf32>, %w: memref<1x4608xi8>, %y: memref<?x16xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 512] [1, 1] : memref<?x512xf32> to memref<8x512xf32, strided<[512, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 16] [1, 1] : memref<?x16xf32> to memref<8x16xf32, strided<[16, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x512xf32, strided<[512, 1], offset: ?>>, memref<1x4608xi8>)
+        outs(%to : memref<8x16xf32, strided<[16, 1], offset: ?>>) at <<int4_g32>, 16 by 512>
     }
     return
   }
