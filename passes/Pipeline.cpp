@@ -98,6 +98,8 @@ static void lower(OpPassManager &manager, const PipelineOptions &options) {
   bufferize.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
   manager.addPass(bufferization::createEmptyTensorEliminationPass());
   manager.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  if (options.isGpu) // two ways to write one buffer are one result
+    manager.addPass(createCanonicalizerPass());
   manager.addPass(bufferization::createDropEquivalentBufferResultsPass());
   clean(manager);
   manager.addPass(createCanonicalizerPass()); // copies of a buffer to itself, once their two views are one

@@ -4,6 +4,7 @@
 
 #include "Lower/AttentionBlock.h"
 #include "Lower/MatrixKernel.h"
+#include "Lower/RegionLoops.h"
 #include "Lower/RowViews.h"
 #include "Whit/Whit.h"
 
@@ -143,32 +144,46 @@ static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   return "";
 }
 
-static int64_t warpsOf(Operation *op, const TargetFacts &facts) {
-  int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
-  int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
-  ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding();
-  return MatrixKernel::warpsOf(*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(), readPart(stored),
-                               readPart(stored, placeOf(op)->solve()), panels);
-}
+namespace {
+/// A matmul as MatrixKernel takes it.
+struct Matmul {
+  ::whit::Encoding encoding;
+  ::whit::Place place;
+  MatrixWork work;
+  MatrixWork::Share share;
+
+  Matmul(Operation *op, const TargetFacts &facts)
+      : Matmul(op, facts, placeOf(op)->getFormat().getEncoding(), op->getAttrOfType<ScheduleAttr>("schedule")) {}
+
+private:
+  Matmul(Operation *op, const TargetFacts &facts, const ::whit::Encoding &stored, ScheduleAttr schedule)
+      : encoding(readPart(stored)), place(readPart(stored, placeOf(op)->solve())),
+        work{*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(), encoding, place, std::nullopt} {
+    if (schedule)
+      work.splits = schedule.getSplits();
+    if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>(); tile.size() > 1 && tile[tile.size() - 2])
+      work.tokens = tile[tile.size() - 2];
+    int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
+    share = work.shareOf(ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows));
+  }
+};
+} // namespace
 
 static void lowerMatmul(LaneBuilder &b, Operation *op) {
-  ::whit::Encoding stored = placeOf(op)->getFormat().getEncoding(), encoding = readPart(stored);
-  ::whit::Place place = readPart(stored, placeOf(op)->solve());
+  Matmul how(op, b.facts);
   KernelBuilder k(b, b.getLoc(), b.facts);
   if (auto matmul = dyn_cast<MatmulOp>(op)) {
-    const MatrixUnit &unit = *MatrixUnit::find(b.facts, /*bytes=*/false);
     forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
-      FloatMatrixKernel(b, unit, encoding, place, views[0], matmul.getW(), views[1]).emit();
+      FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
     });
     return;
   }
   auto matmul = cast<QuantizedMatmulOp>(op);
-  const MatrixUnit &unit = *MatrixUnit::find(b.facts, /*bytes=*/true);
-  forRowViews(
-      k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
-      [&](ValueRange views) {
-        ByteMatrixKernel(b, unit, encoding, place, views[0], views[1], views[2], matmul.getW(), views[3]).emit();
-      });
+  forRowViews(k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
+              [&](ValueRange views) {
+                ByteMatrixKernel(b, how.work, how.share.splits, views[0], views[1], views[2], matmul.getW(), views[3])
+                    .emit();
+              });
 }
 
 // ---------------------------------------------------------------------------------------------------- the pass
@@ -254,16 +269,15 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     putInLoops(region);
     if (failed(readInLoops(region)))
       return failure();
-    for (scf::ForallOp loop : llvm::to_vector(region.getOps<scf::ForallOp>()))
+    for (scf::ForallOp loop : loopsOf(region))
       if (failed(lowerLoop(loop, facts)))
         return failure();
     return success();
   }
 
   static bool computes(Operation &op) {
-    if (isa<scf::ForallOp>(op))
-      return false;
-    return isa<RowwiseOpInterface, linalg::LinalgOp, memref::CopyOp, scf::ForOp, scf::IfOp, memref::StoreOp>(op);
+    return loopsOf(&op).empty() &&
+           isa<RowwiseOpInterface, linalg::LinalgOp, memref::CopyOp, scf::ForOp, scf::IfOp, memref::StoreOp>(op);
   }
 
   /// What stands outside of a parallel loop becomes the only tile of one. Operations that hand buffers on share a tile.
@@ -276,7 +290,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       return scf::ForallOp::create(b, before.getLoc(), ArrayRef(zero), ArrayRef(one), ArrayRef(one), ValueRange(),
                                    std::nullopt);
     };
-    if (hasBuffers && body.getOps<scf::ForallOp>().empty()) {
+    if (hasBuffers && loopsOf(region).empty()) {
       scf::ForallOp loop = newLoop(*body.getTerminator());
       SmallVector<Operation *> ops;
       for (Operation &op : body.without_terminator())
@@ -298,7 +312,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     SmallVector<Operation *> moved;
     auto isMoved = [&](Value value) { return llvm::is_contained(moved, value.getDefiningOp()); };
     for (Operation &op : body.without_terminator()) {
-      if (auto loop = dyn_cast<scf::ForallOp>(op)) {
+      for (scf::ForallOp loop : loopsOf(&op)) {
         if (llvm::any_of(loop->getOperands(), isMoved))
           return loop.emitOpError() << "has bounds that depend on the content of a tensor, which the host cannot read";
         OpBuilder b = OpBuilder::atBlockBegin(loop.getBody());
@@ -309,10 +323,9 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
             from.replaceUsesWithIf(
                 to, [&](OpOperand &use) { return loop->isProperAncestor(use.getOwner()) && use.getOwner() != copy; });
         }
-      } else if (isa<memref::LoadOp, memref::GetGlobalOp>(op) ||
-                 (isPure(&op) && llvm::any_of(op.getOperands(), isMoved))) {
-        moved.push_back(&op);
       }
+      if (isa<memref::LoadOp, memref::GetGlobalOp>(op) || (isPure(&op) && llvm::any_of(op.getOperands(), isMoved)))
+        moved.push_back(&op);
     }
     for (Operation *op : llvm::reverse(moved))
       if (op->use_empty())
@@ -333,7 +346,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
         return success();
       }
       if (placeOf(op))
-        warps = std::max(warps, warpsOf(op, facts));
+        warps = std::max(warps, Matmul(op, facts).share.warps);
     }
     int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
     loop->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), threads));

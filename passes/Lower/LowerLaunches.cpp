@@ -158,7 +158,7 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
     kernels = gpu::GPUModuleOp::create(b, getOperation().getLoc(), "kernels");
     getOperation()->setAttr(gpu::GPUDialect::getContainerModuleAttrName(), b.getUnitAttr());
     for (func::FuncOp region : regions) {
-      SmallVector<scf::ForallOp> loops(region.getOps<scf::ForallOp>());
+      SmallVector<scf::ForallOp> loops = loopsOf(region);
       for (auto [i, loop] : llvm::enumerate(loops)) {
         std::string number = loops.size() == 1 ? "" : std::to_string(i);
         if (failed(outline(region, loop, (region.getSymName() + "_tiles" + number).str())))

@@ -70,7 +70,7 @@ struct LowerParallelPass : mlir::whit::impl::LowerParallelPassBase<LowerParallel
   // ------------------------------------------------------------------------------------------------ loops
 
   LogicalResult outlineLoops(func::FuncOp region) {
-    SmallVector<scf::ForallOp> loops(region.getOps<scf::ForallOp>());
+    SmallVector<scf::ForallOp> loops = loopsOf(region);
     for (auto [i, loop] : llvm::enumerate(loops)) {
       if (loop->getNumResults())
         return loop.emitError() << "parallel loop still yields tensors; bufferize before whit-lower-parallel";

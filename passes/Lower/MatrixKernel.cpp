@@ -17,10 +17,14 @@ using ::whit::ZeroKind;
 
 /// Elements of K that a warp decodes to shared memory at a time, times their parts.
 static constexpr int64_t kChunk = 128;
+/// Warps of a block.
+static constexpr int64_t kMostWarps = 8;
 /// What a block may take for it; the rest of shared memory is for results that stay in the block.
 static constexpr int64_t kSharedBytes = 32 << 10;
 /// Tokens for which a piece of the weight is decoded once.
 static constexpr int64_t kMostTokens = 64;
+/// Of those that are left over, which need not all be there.
+static constexpr int64_t kFewTokens = 16;
 /// Words of codes that a lane has on their way, and elements of K between two turns of a loop: enough loads to hide each other.
 static constexpr int64_t kMostLoaded = 16;
 static constexpr int64_t kTurn = 128;
@@ -81,13 +85,13 @@ static MatrixKernel::Cut cut(const MatrixUnit &unit, int64_t warpSize, const ::w
 
 /// Words of a row of the buffer in shared memory; 0 if there is none.
 static int64_t rowWordsOf(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
-                          const ::whit::Place &place, int64_t padding) {
+                          const ::whit::Place &place) {
   int64_t most = 0;
   for (size_t term = 0; term < encoding.terms.size(); ++term) {
     int64_t parts = unit.product == MatrixProduct::Bfloat ? bfloatPartsOf(encoding, term) : 1;
     MatrixKernel::Cut way = cut(unit, warpSize, encoding, place, term);
     if (!way.inRegisters)
-      most = std::max(most, parts * (way.padded / unit.perWord() + padding));
+      most = std::max(most, parts * (way.padded / unit.perWord() + MatrixKernel::kPadding));
   }
   return most;
 }
@@ -113,7 +117,7 @@ static int64_t mostSplits(const MatrixUnit &unit, int64_t warpSize, const ::whit
                           const ::whit::Place &place) {
   if (!encoding.isPlain() && place.groups > 1)
     return place.groups / groupsOfTurn(place);
-  int64_t turns = MatrixKernel::kMostWarps;
+  int64_t turns = kMostWarps;
   for (size_t term = 0; term < encoding.terms.size(); ++term) {
     MatrixKernel::Cut way = cut(unit, warpSize, encoding, place, term);
     int64_t chunks = llvm::divideCeil(elementsOfGroup(encoding, place), way.units * way.elements);
@@ -122,21 +126,21 @@ static int64_t mostSplits(const MatrixUnit &unit, int64_t warpSize, const ::whit
   return turns;
 }
 
-int64_t MatrixKernel::warpsOf(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
-                              const ::whit::Place &place, int64_t panels) {
+MatrixWork::Share MatrixWork::shareOf(int64_t panels) const {
   int64_t most = kMostWarps;
-  if (int64_t words = rowWordsOf(unit, warpSize, encoding, place, kPadding))
-    most = std::clamp<int64_t>(kSharedBytes / (4 * MatrixUnit::kRows * words), 1, most);
-  if (panels >= most)
-    return most;
-  return panels * std::clamp<int64_t>(mostSplits(unit, warpSize, encoding, place), 1, most / panels);
+  if (int64_t words = rowWordsOf(unit, warpSize, encoding, place))
+    most = std::clamp<int64_t>(llvm::bit_floor(uint64_t(kSharedBytes / (4 * MatrixUnit::kRows * words))), 1, most);
+  int64_t all = std::min<int64_t>(llvm::bit_ceil(uint64_t(std::max<int64_t>(panels, 1))), most);
+  int64_t useful = std::max<int64_t>(1, mostSplits(unit, warpSize, encoding, place));
+  int64_t split = std::min({splits.value_or(most / all), most, int64_t(llvm::bit_floor(uint64_t(useful)))});
+  return {std::min(most, all * split), split};
 }
 
 // ---------------------------------------------------------------------------------------------------- the tile
 
-MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding,
-                           const ::whit::Place &place, Value packed, Value y)
-    : b(b), unit(unit), encoding(encoding), place(place), packed(packed), y(y), tokens(b.dim(y, 0)) {
+MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y)
+    : b(b), unit(work.unit), encoding(work.encoding), place(work.place), packed(packed), y(y), tokens(b.dim(y, 0)),
+      splits(splits), mostTokens(work.tokens) {
   for (size_t term = 0; term < encoding.terms.size(); ++term)
     cuts.push_back(cut(unit, b.facts.warpSize(), encoding, place, term));
   Value lane = b.lane();
@@ -166,7 +170,9 @@ MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit:
     operands.push_back({KernelBuilder(b, b.getLoc(), b.facts, b.add(laneRow, row)), {}, {}, {}});
 }
 
-std::pair<Value, Value> MatrixKernel::inside(Value token) {
+std::pair<Value, Value> MatrixKernel::inside(const Position &at, Value token) {
+  if (at.isFull)
+    return {token, Value()};
   return {b.min(token, b.sub(tokens, b.index(1))), b.cmp(arith::CmpIPredicate::slt, token, tokens)};
 }
 
@@ -180,9 +186,7 @@ MatrixKernel::Span MatrixKernel::ofSplit(int64_t turns, int64_t step) {
 void MatrixKernel::emit() {
   int64_t warps = b.warps();
   Value columns = b.dim(y, 1), panels = b.div(b.add(columns, MatrixUnit::kRows - 1), MatrixUnit::kRows);
-  if (std::optional<int64_t> known = getConstantIntValue(panels); known && *known > 0 && *known < warps)
-    splits = std::clamp<int64_t>(mostSplits(unit, b.facts.warpSize(), encoding, place), 1, warps / *known);
-  if (int64_t words = rowWordsOf(unit, b.facts.warpSize(), encoding, place, kPadding))
+  if (int64_t words = rowWordsOf(unit, b.facts.warpSize(), encoding, place))
     buffer = memref::AllocOp::create(b, MemRefType::get({warps, MatrixUnit::kRows, words}, b.getI32Type()));
   if (splits > 1)
     partial = memref::AllocOp::create(
@@ -201,25 +205,30 @@ void MatrixKernel::emit() {
                                             b.cmp(arith::CmpIPredicate::eq, split, b.index(0)));
              panel = b.min(own, last);
            }
-           overTokens(panel, isMine, 1);
+           overTokens(panel, isMine);
            return {};
          });
 }
 
-void MatrixKernel::overTokens(Value panel, Value isMine, int64_t tiles) {
-  if (int64_t more = 2 * tiles; more * unit.tokens <= kMostTokens / 2) {
-    Value few =
-        b.cmp(arith::CmpIPredicate::ult, b.sub(tokens, b.index(1)), b.index(tiles * unit.tokens)); // and not none
-    return b.ifThen(few, [&] { block(panel, isMine, b.index(0), tiles); }, [&] { overTokens(panel, isMine, more); });
+void MatrixKernel::overTokens(Value panel, Value isMine) {
+  int64_t many = std::max<int64_t>(1, std::min(kMostTokens, mostTokens) / unit.tokens);
+  int64_t few = std::min(many, std::max<int64_t>(1, kFewTokens / unit.tokens));
+  auto loop = [&](Value from, Value to, int64_t tiles, bool isFull) {
+    b.loop(from, to, b.index(tiles * unit.tokens), {}, [&](Value token, ValueRange) -> SmallVector<Value> {
+      block(panel, isMine, token, tiles, isFull);
+      return {};
+    });
+  };
+  Value full = b.index(0);
+  if (many > few) {
+    full = b.mul(b.div(tokens, many * unit.tokens), many * unit.tokens);
+    loop(b.index(0), full, many, true);
   }
-  b.loop(b.index(0), tokens, b.index(tiles * unit.tokens), {}, [&](Value token, ValueRange) -> SmallVector<Value> {
-    block(panel, isMine, token, tiles);
-    return {};
-  });
+  loop(full, tokens, few, false);
 }
 
-void MatrixKernel::block(Value panel, Value isMine, Value firstToken, int64_t tiles) {
-  Position at{panel, b.index(0), 0, firstToken, tiles, false};
+void MatrixKernel::block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull) {
+  Position at{panel, b.index(0), 0, firstToken, tiles, isFull, false};
   SmallVector<Value> totals(tiles * unit.sums.size(), b.f32(0.0f));
   if (groups() > 1) {
     totals = addSplits(addGroups(at, totals));
@@ -347,11 +356,12 @@ void MatrixKernel::store(const Position &at, Value isMine, ArrayRef<Value> total
   for (int64_t tile = 0; tile < at.tiles; ++tile)
     for (int64_t i = 0, count = int64_t(unit.sums.size()); i < count; ++i) {
       Value token = sumToken(at, tile, i), column = b.add(first, sumRow(i));
-      Value exists = b.cmp(arith::CmpIPredicate::slt, token, tokens);
-      if (isMine)
-        exists = arith::AndIOp::create(b, exists, isMine);
+      Value exists = isMine;
+      if (!at.isFull)
+        exists = both(exists, b.cmp(arith::CmpIPredicate::slt, token, tokens));
       if (!isWhole)
-        exists = arith::AndIOp::create(b, exists, b.cmp(arith::CmpIPredicate::slt, column, columns));
-      b.ifThen(exists, [&] { b.write(totals[tile * count + i], y, {token, column}); });
+        exists = both(exists, b.cmp(arith::CmpIPredicate::slt, column, columns));
+      auto write = [&] { b.write(totals[tile * count + i], y, {token, column}); };
+      exists ? b.ifThen(exists, write) : write();
     }
 }

@@ -19,6 +19,22 @@
 
 namespace mlir::whit {
 
+/// A matmul for a tile of a block.
+struct MatrixWork {
+  const MatrixUnit &unit;
+  int64_t warpSize;
+  const ::whit::Encoding &encoding;
+  const ::whit::Place &place;
+  std::optional<int64_t> splits; ///< warps that should share a panel; as many as would be idle if it is not said
+  int64_t tokens = 1 << 20;      ///< of a tile at most
+
+  /// Warps of a block for which a tile of so many panels has work and shared memory room, and how many of them share a panel. Powers of 2.
+  struct Share {
+    int64_t warps, splits;
+  };
+  Share shareOf(int64_t panels) const;
+};
+
 class MatrixKernel {
 public:
   virtual ~MatrixKernel() = default;
@@ -32,17 +48,14 @@ public:
     int64_t padded;   ///< elements of a chunk, whole instructions
   };
 
+  /// Words behind each row of what is decoded to shared memory, so that the rows that a warp reads at once start in different banks.
+  static constexpr int64_t kPadding = 4;
+
   /// y[tokens, columns] of the tile; `w` holds its panels.
   void emit();
 
-  /// Warps of a block for which a tile of so many panels has work, and shared memory room; 1 at least.
-  static int64_t warpsOf(const MatrixUnit &unit, int64_t warpSize, const ::whit::Encoding &encoding,
-                         const ::whit::Place &place, int64_t panels);
-  static constexpr int64_t kMostWarps = 8;
-
 protected:
-  MatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding, const ::whit::Place &place,
-               Value packed, Value y);
+  MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y);
 
   static constexpr int64_t kMostParts = 3;
   /// Words of a fragment, part by part.
@@ -54,6 +67,7 @@ protected:
     size_t term;
     Value firstToken; ///< of the tile
     int64_t tiles;    ///< of `unit.tokens` tokens
+    bool isFull;      ///< all of them exist
     bool isWhole;     ///< all elements of its chunks have activations
   };
   /// A column of the weight that the lane decodes, with what a group of it shares.
@@ -91,8 +105,11 @@ protected:
   Value operandToken(const Position &at, int64_t tile) {
     return b.add(b.add(at.firstToken, laneRow), tile * unit.tokens);
   }
-  /// The token itself, or the last one of the tile where there is none; and whether there is.
-  std::pair<Value, Value> inside(Value token);
+  /// The token itself, or the last one of the tile where there is none; and whether there is, null if there always is.
+  std::pair<Value, Value> inside(const Position &at, Value token);
+  /// Conditions that may be null, where they always hold.
+  Value both(Value x, Value y) { return x ? Value(arith::AndIOp::create(b, x, y)) : y; }
+  Value orZero(Value condition, Value value, Value zero) { return condition ? b.select(condition, value, zero) : value; }
   Value scalarOf(Value vector) { return vector::ExtractOp::create(b, vector, 0); }
   /// `count` elements of `memref`, whole words, `at` being a multiple of them; in loads as wide as its rows are aligned.
   SmallVector<Value> loadWords(Value memref, ValueRange at, int64_t count);
@@ -119,9 +136,9 @@ private:
   /// The part of `turns` of `step` each of this warp, of those that share a panel.
   Span ofSplit(int64_t turns, int64_t step);
 
-  void overTokens(Value panel, Value isMine, int64_t tiles);
+  void overTokens(Value panel, Value isMine);
   /// `isMine`: whether this warp stores the sums; null if it always does.
-  void block(Value panel, Value isMine, Value firstToken, int64_t tiles);
+  void block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull);
   SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
   SmallVector<Value> addOnlyGroup(Position at, SmallVector<Value> totals);
   /// The loop over a span: what `load` gives for a turn is what `add` gets in it, loaded a turn ahead.
@@ -143,13 +160,10 @@ private:
   SmallVector<Value> addShared(const Position &at, Value chunk, SmallVector<Value> sums);
   void fill(const Position &at, Value firstUnit);
 
-  /// Words behind each row of the buffer, so that the rows that a warp reads at once start in different banks.
-  static constexpr int64_t kPadding = 4;
-
   SmallVector<Cut, 2> cuts; ///< by term
   Value warp, share;
   int64_t shares;                  ///< lanes that decode one column to shared memory
-  int64_t splits = 1;              ///< warps that share a panel
+  int64_t splits, mostTokens;      ///< warps that share a panel; tokens of the tile
   Value split;                     ///< of this warp
   Value buffer;                    ///< [warps, 16, words], the parts of a row one behind another
   Value partial;                   ///< [warps, sums, lanes]
@@ -164,8 +178,7 @@ protected:
 /// small to matter in f32 are left out.
 class FloatMatrixKernel : public MatrixKernel {
 public:
-  FloatMatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding,
-                    const ::whit::Place &place, Value x, Value packed, Value y);
+  FloatMatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value x, Value packed, Value y);
 
 private:
   int64_t parts(size_t term) const override { return weightParts[term]; }
@@ -190,9 +203,9 @@ private:
 /// whit.quantized_matmul: exact sums of products of bytes, flushed as on every other target.
 class ByteMatrixKernel : public MatrixKernel {
 public:
-  ByteMatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding, const ::whit::Place &place,
-                   Value codes, Value scales, Value sums, Value packed, Value y)
-      : MatrixKernel(b, unit, encoding, place, packed, y), carriers(*::whit::integerCarriers(encoding)), codes(codes),
+  ByteMatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value codes, Value scales, Value sums,
+                   Value packed, Value y)
+      : MatrixKernel(b, work, splits, packed, y), carriers(*::whit::integerCarriers(encoding)), codes(codes),
         scales(scales), rowSums(sums) {}
 
 private:

@@ -65,9 +65,9 @@ SmallVector<Value> MatrixKernel::loadWords(Value memref, ValueRange at, int64_t 
 
 // ---------------------------------------------------------------------------------------------------- numbers
 
-FloatMatrixKernel::FloatMatrixKernel(LaneBuilder &b, const MatrixUnit &unit, const ::whit::Encoding &encoding,
-                                     const ::whit::Place &place, Value x, Value packed, Value y)
-    : MatrixKernel(b, unit, encoding, place, packed, y), x(x),
+FloatMatrixKernel::FloatMatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value x, Value packed,
+                                     Value y)
+    : MatrixKernel(b, work, splits, packed, y), x(x),
       isBfloat(cast<MemRefType>(x.getType()).getElementType().isBF16()) {
   for (size_t term = 0; term < encoding.terms.size(); ++term)
     weightParts.push_back(bfloatPartsOf(encoding, term));
@@ -146,25 +146,25 @@ int64_t FloatMatrixKernel::activationElements() const {
 }
 
 MatrixKernel::Words FloatMatrixKernel::activations(const Position &at, int64_t tile, Value first, int64_t count) {
-  auto [token, isToken] = inside(operandToken(at, tile));
+  auto [token, isToken] = inside(at, operandToken(at, tile));
   int64_t group = encoding.isPlain() ? place.k : place.group;
   Value from = b.add(b.mul(at.group, group), first);
   Words words(activationParts());
   if (at.isWhole && isBfloat) {
     for (Value pair : loadWords(x, {token, from}, count))
-      words.front().push_back(b.select(isToken, pair, b.i32(0)));
+      words.front().push_back(orZero(isToken, pair, b.i32(0)));
     return words;
   }
   SmallVector<Value> numbers;
   if (at.isWhole) {
     for (Value bits : loadWords(x, {token, from}, count))
-      numbers.push_back(b.select(isToken, arith::BitcastOp::create(b, b.getF32Type(), bits), b.f32(0.0f)));
+      numbers.push_back(orZero(isToken, arith::BitcastOp::create(b, b.getF32Type(), bits), b.f32(0.0f)));
   } else {
     for (int64_t i = 0; i < count; ++i) {
       Value element = b.add(first, i), at = b.add(from, i);
       Value isInGroup = b.cmp(arith::CmpIPredicate::slt, element, b.index(group));
       Value isInRow = b.cmp(arith::CmpIPredicate::slt, at, b.index(place.k));
-      Value exists = arith::AndIOp::create(b, isToken, arith::AndIOp::create(b, isInGroup, isInRow));
+      Value exists = both(isToken, arith::AndIOp::create(b, isInGroup, isInRow));
       numbers.push_back(b.select(exists, b.widen(b.read(x, {token, b.min(at, b.index(place.k - 1))})), b.f32(0.0f)));
     }
   }
@@ -201,16 +201,16 @@ SmallVector<Value> ByteMatrixKernel::decode(PanelDecoder &decoder, Column &colum
 }
 
 MatrixKernel::Words ByteMatrixKernel::activations(const Position &at, int64_t tile, Value first, int64_t count) {
-  auto [token, isToken] = inside(operandToken(at, tile));
+  auto [token, isToken] = inside(at, operandToken(at, tile));
   Value exists = isToken;
   if (!at.isWhole) { // a word of the last instruction
     Value last = b.index(place.paddedGroup - 4);
-    exists = arith::AndIOp::create(b, exists, b.cmp(arith::CmpIPredicate::sle, first, last));
+    exists = both(exists, b.cmp(arith::CmpIPredicate::sle, first, last));
     first = b.min(first, last);
   }
   Words words(1);
   for (Value four : loadWords(codes, {token, at.group, first}, count))
-    words.front().push_back(b.select(exists, four, b.i32(0)));
+    words.front().push_back(orZero(exists, four, b.i32(0)));
   return words;
 }
 
@@ -237,7 +237,7 @@ SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value
   size_t each = unit.sums.size();
   Type f32 = b.getF32Type();
   for (auto [i, total] : llvm::enumerate(totals)) {
-    Value token = inside(sumToken(at, int64_t(i / each), int64_t(i % each))).first;
+    Value token = inside(at, sumToken(at, int64_t(i / each), int64_t(i % each))).first;
     const Row &row = rows[rowBuilderOf[i % each]];
     Value scaleX = b.read(scales, {token, at.group}), sumX = b.read(rowSums, {token, at.group}), dot = sums[i];
     // What is subtracted from all codes of a row, times the sum of its activations: exact in int32, as the sum itself is.

@@ -95,6 +95,15 @@ FailureOr<int64_t> mlir::whit::largestBytes(memref::AllocOp buffer) {
   return bytes;
 }
 
+SmallVector<scf::ForallOp> mlir::whit::loopsOf(Operation *region) {
+  SmallVector<scf::ForallOp> loops;
+  region->walk<WalkOrder::PreOrder>([&](scf::ForallOp loop) {
+    loops.push_back(loop);
+    return WalkResult::skip();
+  });
+  return loops;
+}
+
 Captured mlir::whit::capturedBy(scf::ForallOp loop) {
   Captured captured;
   auto capture = [&](Value value) {

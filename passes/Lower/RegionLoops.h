@@ -18,6 +18,9 @@ void passContext(ModuleOp module, func::FuncOp region);
 /// Bytes of a tile buffer, at its largest size. An error on it if a dimension has none.
 FailureOr<int64_t> largestBytes(memref::AllocOp buffer);
 
+/// The parallel loops of a region, also those in branches; none inside of another.
+SmallVector<scf::ForallOp> loopsOf(Operation *region);
+
 /// What a loop uses of what stands outside of it; constants are cheaper to make again than to pass.
 struct Captured {
   llvm::SetVector<Value> values;

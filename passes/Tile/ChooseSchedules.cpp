@@ -35,8 +35,8 @@ constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128
 /// A tile of a contraction: rows and columns.
 constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 
-/// On a GPU: rows of a tile that warps share, and of a matmul's block the elements of K that are decoded at a time and a thread's registers.
-constexpr int64_t kWarpRows = 4, kBlockDepth = 128, kBlockRegisters = 168, kBlockShared = 48 << 10;
+/// On a GPU: rows of a tile that warps share; of a matmul's block its warps, the registers of a thread, and shared memory.
+constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kBlockRegisters = 128, kBlockShared = 48 << 10;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -105,8 +105,11 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     size_t loops = cast<TilingInterface>(root).getLoopIteratorTypes().size();
     SmallVector<int64_t> tile(loops, 0);
     ::whit::MatmulTile best;
-    if (facts.isGpu() && !(matmuls.empty() && isa<linalg::LinalgOp>(root))) {
-      tile = tileOfBlock(matmuls.empty() ? root : matmuls.front(), loops, countBuffers(ops));
+    std::optional<ScheduleAttr> blocks;
+    if (facts.isGpu() && !matmuls.empty()) {
+      blocks = scheduleOfBlocks(matmuls, root, countBuffers(ops));
+    } else if (facts.isGpu() && !isa<linalg::LinalgOp>(root)) {
+      tile = tileOfBlock(root, loops);
     } else if (!matmuls.empty()) {
       best = chooseMatmul(matmuls, ops.size() > 1);
       tile[loops - 1] = best.tileColumns;
@@ -123,51 +126,72 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     } else if (auto linalgRoot = dyn_cast<linalg::LinalgOp>(root)) {
       tile = tileOf(linalgRoot, hasBuffers(ops));
     }
-    auto schedule = ScheduleAttr::get(&getContext(), tile, best.rows, best.panels);
+    ScheduleAttr schedule = blocks ? *blocks : ScheduleAttr::get(&getContext(), tile, best.rows, best.panels);
     region.setScheduleAttr(schedule);
     for (Operation *matmul : matmuls)
       matmul->setAttr("schedule", schedule);
   }
 
-  /// The block of least predicted time, a warp for each of its panels; `buffers` tiles of results stay in shared memory.
-  ::whit::GpuTile chooseBlock(Operation *matmul, int64_t buffers) {
+  /// The block of least predicted time for so many rows; `buffers` tiles of results stay in shared memory. Warps that have no panel of their
+  /// own share the K of one.
+  ::whit::GpuTile chooseBlock(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows, int64_t buffers) {
     ::whit::GpuTile best;
     double bestSeconds = std::numeric_limits<double>::infinity();
-    for (int32_t warps : {1, 2, 4, 8})
-      for (int64_t rows : {32, 64, 128}) {
+    for (int64_t columns : {16, 32, 64, 128})
+      for (int64_t tile : tileRows) {
         ::whit::GpuTile block;
-        block.rows = rows;
-        block.columns = warps * ::whit::kPanelColumns;
-        block.warps = warps;
-        block.depth = kBlockDepth;
+        block.rows = tile;
+        block.columns = columns;
+        block.warps = kBlockWarps;
         block.registers = kBlockRegisters;
-        block.sharedBytes = block.columns * (kBlockDepth * 2 + buffers * rows * 4);
+        block.sharedBytes = columns * buffers * tile * 4;
         if (block.sharedBytes > kBlockShared)
           continue;
         double seconds = 0;
-        for (int64_t m : ::whit::kNominalRows)
-          seconds += model->kernelSeconds(workOf(matmul, m), block);
+        for (Operation *matmul : matmuls)
+          seconds += model->kernelSeconds(workOf(matmul, rows), block);
         if (seconds < bestSeconds || bestSeconds == std::numeric_limits<double>::infinity()) {
           bestSeconds = seconds;
           best = block;
         }
       }
-    remark::passed(matmul->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for 1 and 128 rows", best.rows,
-                         best.columns, bestSeconds * 1e6)
+    remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
+        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for {3} {4}", best.rows, best.columns,
+                         bestSeconds * 1e6, rows, rows == 1 ? "row" : "rows")
                .str();
     return best;
   }
 
+  /// The schedule of matmuls: of its own for few rows, where their number is known only at run time. Both share K in the same way, since a
+  /// row must not depend on how many there are.
+  ScheduleAttr scheduleOfBlocks(ArrayRef<Operation *> matmuls, Operation *root, int64_t buffers) {
+    int64_t count = int64_t(cast<TilingInterface>(root).getLoopIteratorTypes().size()), few = facts.isNvidia() ? 8 : 16;
+    ArrayRef<int64_t> shape = cast<ShapedType>(matmuls.front()->getOperands().back().getType()).getShape();
+    int64_t known = count > 1 && shape.size() > 1 ? shape[shape.size() - 2] : 1;
+    bool isDynamic = ShapedType::isDynamic(known);
+    auto sizes = [&](const ::whit::GpuTile &block) {
+      SmallVector<int64_t> tile(count, 0);
+      tile[count - 1] = block.columns;
+      if (count > 1)
+        tile[count - 2] = block.rows;
+      return tile;
+    };
+    ::whit::GpuTile small, large;
+    if (isDynamic || known <= few)
+      small = chooseBlock(matmuls, few, isDynamic ? ::whit::kNominalRows.front() : known, buffers);
+    if (isDynamic || known > few)
+      large = chooseBlock(matmuls, {32, 64, 128}, isDynamic ? ::whit::kNominalRows.back() : known, buffers);
+    const ::whit::GpuTile &decides = isDynamic || known <= few ? small : large;
+    int64_t splits = std::max<int64_t>(1, kBlockWarps * ::whit::kPanelColumns / decides.columns);
+    if (isDynamic)
+      return ScheduleAttr::get(&getContext(), sizes(large), 1, 1, sizes(small), splits);
+    return ScheduleAttr::get(&getContext(), sizes(decides), 1, 1, {}, splits);
+  }
+
   /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.
-  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops, int64_t buffers) {
+  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops) {
     SmallVector<int64_t> tile(loops, 0);
-    if (isa<MatmulOp, QuantizedMatmulOp>(root)) {
-      ::whit::GpuTile block = chooseBlock(root, buffers);
-      tile[loops - 1] = block.columns;
-      if (loops > 1)
-        tile[loops - 2] = block.rows;
-    } else if (isa<AttentionOp>(root)) {
+    if (isa<AttentionOp>(root)) {
       tile = {1, 1, 1};
     } else if (isa<RotaryOp>(root)) {
       tile = {1, kWarpRows, 0};

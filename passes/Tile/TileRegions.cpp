@@ -4,6 +4,8 @@
 
 #include "Whit/Whit.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -58,10 +60,67 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     if (schedule->getTile().size() != loops)
       return region.emitError() << "schedule of region '" << region.getName() << "' has " << schedule->getTile().size()
                                 << " tile sizes; its root " << root->getName() << " has " << loops << " loops";
+    if (schedule->getFew().empty())
+      return tile(region, root, yield, schedule->getTile());
+    if (schedule->getFew().size() != loops || loops < 2)
+      return region.emitError() << "schedule of region '" << region.getName() << "' has " << schedule->getFew().size()
+                                << " tile sizes for few rows; its root " << root->getName() << " has " << loops
+                                << " loops, of which the second last are rows";
+    scf::IfOp branches = makeBranches(region, root, *schedule);
+    for (Block *block : {branches.thenBlock(), branches.elseBlock()}) {
+      ArrayRef<int64_t> sizes = block == branches.thenBlock() ? schedule->getFew() : schedule->getTile();
+      if (failed(tile(region, block->getTerminator()->getPrevNode(), block->getTerminator(), sizes)))
+        return failure();
+    }
+    return success();
+  }
+
+  /// What a region computes, once for few rows and once for many. What it reads and writes stays where it is.
+  static scf::IfOp makeBranches(RegionOp region, Operation *root, ScheduleAttr schedule) {
+    OpBuilder b(root);
+    Location loc = root->getLoc();
+    SmallVector<Operation *> ops = region.getComputeOps();
+    auto isMoved = [&](Value value) { return llvm::is_contained(ops, value.getDefiningOp()); };
+    for (Operation &op : region.getBody().front().without_terminator())
+      if (llvm::any_of(op.getOperands(), isMoved) && !llvm::is_contained(ops, &op))
+        ops.push_back(&op);
+    llvm::sort(ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
+    Operation *yield = region.getBody().front().getTerminator();
+    llvm::SetVector<Value> results;
+    for (Value value : yield->getOperands())
+      if (isMoved(value))
+        results.insert(value);
+
+    size_t rowLoop = schedule.getTile().size() - 2;
+    Range rows = cast<TilingInterface>(root).getIterationDomain(b)[rowLoop];
+    Value count = getValueOrCreateConstantIndexOp(b, loc, rows.size),
+          most = arith::ConstantIndexOp::create(b, loc, schedule.getFew()[rowLoop]),
+          isFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, count, most);
+    auto branch = [&](ArrayRef<int64_t> sizes) {
+      return [&, sizes](OpBuilder &inner, Location) {
+        auto here = ScheduleAttr::get(inner.getContext(), sizes, schedule.getRows(), schedule.getPanels(), {}, schedule.getSplits());
+        IRMapping map;
+        for (Operation *op : ops)
+          if (Operation *copy = inner.clone(*op, map); copy->hasAttr("schedule"))
+            copy->setAttr("schedule", here);
+        scf::YieldOp::create(inner, loc, llvm::map_to_vector(results, [&](Value value) { return map.lookup(value); }));
+      };
+    };
+    auto branches = scf::IfOp::create(b, loc, isFew, branch(schedule.getFew()), branch(schedule.getTile()));
+    for (auto [value, to] : llvm::zip_equal(results, branches.getResults()))
+      Value(value).replaceUsesWithIf(to, [&](OpOperand &use) { return use.getOwner() == yield; });
+    for (Operation *op : llvm::reverse(ops))
+      op->erase();
+    return branches;
+  }
+
+  /// Tiles `root` and what it needs of its block, which ends with `yield`.
+  LogicalResult tile(RegionOp region, Operation *root, Operation *yield, ArrayRef<int64_t> tileSizes) {
+    Block &body = *root->getBlock();
     IRRewriter rewriter(&getContext());
     rewriter.setInsertionPoint(root);
     SmallVector<OpFoldResult> sizes;
-    for (int64_t size : schedule->getTile())
+    for (int64_t size : tileSizes)
       sizes.push_back(rewriter.getIndexAttr(size));
     scf::SCFTileAndFuseOptions options;
     options.tilingOptions.setTileSizes(sizes).setLoopType(scf::SCFTilingOptions::LoopType::ForallOp);
@@ -76,7 +135,7 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     FailureOr<scf::SCFTileAndFuseResult> tiled =
         scf::tileConsumerAndFuseProducersUsingSCF(rewriter, cast<TilingInterface>(root), options);
     if (failed(tiled))
-      return region.emitError() << "region '" << region.getName() << "' cannot be tiled by its schedule " << *schedule;
+      return region.emitError() << "region '" << region.getName() << "' cannot be tiled by its schedule " << *region.getSchedule();
     for (auto [from, to] : tiled->replacements)
       from.replaceUsesWithIf(to, [&](OpOperand &use) {
         return use.getOwner() == yield ||
