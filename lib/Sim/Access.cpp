@@ -103,12 +103,12 @@ static bool allWritten(const uint8_t *shadow, uint32_t bytes) {
   return true;
 }
 
-void readMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t align, uint8_t *to) {
+void readMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t align, uint8_t *to, bool forWarp) {
   Machine &machine = *warp.machine;
   switch (place.space) {
   case Space::Shared:
     checkShared(warp, lane, place.offset, bytes, align, "reads");
-    machine.shared.read(lane, warp.index, uint32_t(place.offset), bytes);
+    machine.shared.read(lane, warp.index, uint32_t(place.offset), bytes, false, forWarp);
     std::memcpy(to, &machine.shared.data[place.offset], bytes);
     return;
   case Space::Private: {

@@ -17,12 +17,17 @@ struct Place {
 /// Where `address`, a pointer into `space`, points to.
 Place placeOf(Space space, uint64_t address);
 
-/// One lane's access, after all checks. `bytes` as many as `to` or `from` hold; `align` a power of two.
-void readMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t align, uint8_t *to);
+/// One lane's access, after all checks. `bytes` as many as `to` or `from` hold; `align` a power of two. `forWarp`: what is read from shared
+/// memory goes to other lanes too.
+void readMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t align, uint8_t *to,
+                bool forWarp = false);
 void writeMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t align, const uint8_t *from,
                  uint32_t stamp);
 /// The bytes of shared memory at `offset` are inside it, and aligned; else throws.
 void checkShared(Warp &warp, uint32_t lane, uint64_t offset, uint32_t bytes, uint32_t align, const char *verb);
+
+/// The mbarrier at `offset` of shared memory, as this lane may use it.
+Mbarrier &mbarrierAt(Warp &warp, uint32_t lane, uint64_t offset);
 
 /// Counts what an access of all running lanes costs.
 void countAccess(Warp &warp, Space space, const uint64_t *offsets, uint32_t bytes);

@@ -75,10 +75,24 @@ bool permute(Statement &s) {
   return true;
 }
 
+/// The last operand, where the name has a cache hint: a policy.
+bool takePolicy(Statement &s) {
+  if (!s.name.contains(".L2::cache_hint"))
+    return true;
+  const Value *policy = s.operands.empty() ? nullptr : s.input(s.operands.size() - 1);
+  if (!policy)
+    return false;
+  emitPolicyCheck(s.lowering, policy);
+  s.operands.pop_back();
+  return true;
+}
+
 // cp.async.{ca,cg}.shared.global[.L2::hint] [to], [from], bytes[, bytes that are read][, policy]
 bool asyncCopy(Statement &s) {
+  if (!takePolicy(s))
+    return false;
   auto bytes = s.number(2);
-  size_t operands = s.operands.size() - (s.name.contains("cache_hint") ? 1 : 0);
+  size_t operands = s.operands.size();
   if (s.results || !bytes || !s.input(0) || !s.input(1) || operands < 3 || operands > 4 ||
       (*bytes != 4 && *bytes != 8 && *bytes != 16) || (s.name.starts_with("cp.async.cg") && *bytes != 16) ||
       (operands == 4 && !s.input(3)))
@@ -106,17 +120,39 @@ bool asyncWaitAll(Statement &s) {
   return true;
 }
 
-// ld.global....v4.u32 {a, b, c, d}, [from][, policy]: hints change nothing but time.
-bool loadGlobal(Statement &s) {
-  const Value *from = s.input(1);
-  if (!from || s.operands.size() < 2 || s.operands.size() > 3 || !s.writes(s.results) ||
-      s.lowering.leaves(from->getType())[0].type.bytes != 8)
+// cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes[.L2::cache_hint] [to], [from], bytes, [mbarrier][, policy]
+bool bulkCopy(Statement &s) {
+  if (s.results || !takePolicy(s) || s.operands.size() != 4 || !s.input(0) || !s.input(1) || !s.input(2) || !s.input(3))
     return false;
+  emitBulkCopy(s.lowering, s.input(0), s.input(3), s.input(1), s.input(2));
+  return true;
+}
+
+// ld.global[.nc][.L1::...][.L2::...][.v4].u32 {a, b, c, d}, [from][, policy]: hints change nothing but time.
+bool loadGlobal(Statement &s) {
+  if (!takePolicy(s))
+    return false;
+  const Value *from = s.input(1);
+  if (!from || s.operands.size() != 2 || !s.writes(s.results) || s.lowering.leaves(from->getType())[0].type.bytes != 8)
+    return false;
+  SmallVector<StringRef> words;
+  s.name.drop_front(StringRef("ld.global").size()).split(words, '.', -1, false);
+  size_t width = 1, bits = 0;
+  for (StringRef word : words) {
+    if (word == "v2" || word == "v4")
+      width = size_t(word[1] - '0');
+    else if (word.size() == 3 && StringRef("bufs").contains(word[0]))
+      (void)word.drop_front().getAsInteger(10, bits);
+    else if (word != "nc" && !word.starts_with("L1::") && !word.starts_with("L2::"))
+      return false;
+  }
   auto parts = s.lowering.leaves(s.call.getType());
   uint64_t bytes = 0;
-  for (const Leaf &leaf : parts)
+  for (const Leaf &leaf : parts) {
+    if (leaf.type.bytes * 8 != bits)
+      return false;
     bytes += leaf.type.bytes;
-  size_t width = s.name.contains(".v4") ? 4 : s.name.contains(".v2") ? 2 : 1;
+  }
   if (parts.size() != width)
     return false;
   emitGlobalLoad(s.lowering, s.call, from, bytes);
@@ -130,11 +166,11 @@ bool exp2(Statement &s) {
   return true;
 }
 
-// A cache policy is a number without meaning here.
+// createpolicy.fractional.L2::evict_first.b64 policy[, fraction]: a number without meaning here.
 bool createPolicy(Statement &s) {
   if (!s.writes(1))
     return false;
-  s.lowering.alias(s.call, {s.lowering.constant(0, 8)});
+  s.lowering.alias(s.call, {s.lowering.constant(CACHE_POLICY, 8)});
   return true;
 }
 
@@ -170,9 +206,9 @@ constexpr Row NVIDIA_ROWS[] = {
     {"cp.async.wait_all", true, asyncWaitAll},
     {"cp.async.cg.shared.global", false, asyncCopy},
     {"cp.async.ca.shared.global", false, asyncCopy},
-    {"ld.global.nc.L1::no_allocate", false, loadGlobal},
-    {"ld.global.L1::no_allocate", false, loadGlobal},
-    {"ld.global.L1::evict", false, loadGlobal},
+    {"cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes", false, bulkCopy},
+    {"cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes", false, bulkCopy},
+    {"ld.global.", false, loadGlobal},
     {"ex2.approx", false, exp2},
     {"createpolicy.fractional.L2::", false, createPolicy},
     {"mma.sync.aligned.", false, matrix},

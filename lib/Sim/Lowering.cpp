@@ -51,11 +51,12 @@ Space Lowering::spaceOf(const Value *pointer) {
   case 4:
     return Space::Global;
   case 3:
+  case 7: // shared memory of a cluster: here, of the block itself
     return Space::Shared;
   case 5:
     return Space::Private;
   }
-  refuse("address space " + std::to_string(number) + " is not simulated; known are 0, 1, 3, 4 and 5");
+  refuse("address space " + std::to_string(number) + " is not simulated; known are 0, 1, 3, 4, 5 and 7");
 }
 
 static bool scalarOf(Type *type, const DataLayout &layout, Scalar &scalar) {

@@ -66,7 +66,8 @@ std::string Machine::run(const Program &program, const LaunchShape &launch, cons
 
 void Machine::startBlock(const Program &program, const uint64_t *arguments) {
   uint32_t width = program.width;
-  shared.reset(program.sharedBytes + shape.sharedBytes, uint32_t(warps.size()));
+  shared.reset(program.sharedBytes + shape.sharedBytes, uint32_t(warps.size()), architecture.nvidia);
+  mbarriers.clear();
   size_t privateOfWarp = size_t(program.privateBytes) * width;
   privateMemory.assign(2 * privateOfWarp * warps.size(), 0);
   for (uint32_t i = 0; i < warps.size(); ++i) {
@@ -84,29 +85,50 @@ void Machine::startBlock(const Program &program, const uint64_t *arguments) {
     warp.copies.clear();
     std::fill(std::begin(warp.committed), std::end(warp.committed), 0);
     warp.steps = 0;
-    warp.waiting = false;
+    warp.waiting = warp.polling = false;
+    warp.together = 0;
+    warp.registers = 0;
   }
 }
 
 void Machine::runBlock(const Program &program) {
   KernelCounts &entry = countsOf(program);
-  while (true) {
+  for (uint32_t idle = 0;;) {
+    uint64_t before = events;
     bool ran = false;
     for (Warp &warp : warps)
       if (!warp.finished() && !warp.waiting) {
         running = &warp;
         runWarp(warp, entry);
         ran = true;
+        events += warp.finished() || warp.waiting;
       }
     if (std::all_of(warps.begin(), warps.end(), [](const Warp &warp) { return warp.finished(); }))
       break;
-    if (!releaseBarriers() && !ran)
+    // All that still run ask for phases of mbarriers: some rounds of it may be part of the kernel, as it may count them.
+    idle = releaseBarriers() || events != before ? 0 : idle + 1;
+    if (idle && (!ran || idle > MAXIMUM_IDLE_ROUNDS))
       stuck();
   }
-  for (Warp &warp : warps)
-    if (!warp.copies.empty()) {
-      running = &warp;
+  finishBlock();
+}
+
+void Machine::finishBlock() {
+  for (Warp &warp : warps) {
+    running = &warp;
+    if (!warp.copies.empty())
       throw Fault{warp.copies.front().lane, "ends before its asynchronous copies into shared memory were waited for"};
+    const Warp &first = warps[warp.index / 4 * 4];
+    if (warp.together != first.together)
+      throw Fault{
+          0, "warps " + std::to_string(first.index) + " and " + std::to_string(warp.index) +
+                 " of a warpgroup have not run the same instructions that the whole group runs (wgmma, setmaxnreg)"};
+  }
+  for (const auto &[offset, barrier] : mbarriers)
+    if (!barrier.copies.empty()) {
+      running = &warps[barrier.warp];
+      throw Fault{barrier.copies.front().lane, "ends before the copies that the mbarrier at byte " +
+                                                   std::to_string(offset) + " of shared memory counts were waited for"};
     }
 }
 
@@ -134,11 +156,21 @@ bool Machine::releaseBarriers() {
 }
 
 void Machine::stuck() {
-  std::string text = "barrier reached by a part of the block: ";
+  bool polled =
+      std::any_of(warps.begin(), warps.end(), [](const Warp &warp) { return !warp.waiting && !warp.finished(); });
+  std::string text = polled ? "waits for a phase that nobody completes: " : "barrier reached by a part of the block: ";
   for (Warp &warp : warps) {
-    text += (warp.index ? ", warp " : "warp ") + std::to_string(warp.index) +
-            (warp.waiting ? " waits at barrier " + std::to_string(warp.barrierId) : std::string(" has ended"));
+    text += warp.index ? ", warp " : "warp ";
+    text += std::to_string(warp.index);
     if (warp.waiting)
+      text += " waits at barrier " + std::to_string(warp.barrierId);
+    else if (warp.finished())
+      text += " has ended";
+    else if (auto found = mbarriers.find(warp.polledAt); found != mbarriers.end())
+      text += " waits for the mbarrier at byte " + std::to_string(warp.polledAt) + ", of which " +
+              std::to_string(found->second.pending) + " arrivals and " + std::to_string(found->second.bytes) +
+              " bytes are missing";
+    if (!warp.finished())
       running = &warp;
     if (warp.index == 7 && warps.size() > 8) {
       text += ", ...";
@@ -146,6 +178,18 @@ void Machine::stuck() {
     }
   }
   throw Fault{0, text};
+}
+
+void Machine::checkRegisters() {
+  uint64_t sum = 0;
+  for (const Warp &warp : warps) {
+    if (!warp.registers)
+      return; // it has what the kernel was compiled for, which is not known here
+    sum += uint64_t(warp.registers) * 32;
+  }
+  if (sum > 65536)
+    throw Fault{0, "setmaxnreg gives " + std::to_string(sum) +
+                       " registers to the warps of a block, of 65536 that there are"};
 }
 
 void Machine::runWarp(Warp &warp, KernelCounts &entry) {
@@ -203,8 +247,13 @@ void Machine::runWarp(Warp &warp, KernelCounts &entry) {
                                " threads; barriers are 0 to 15, and their threads whole warps"};
       top.block = program.edges[code.edges].block;
       warp.waiting = true;
+      warp.polling = false;
       return;
     }
+    }
+    if (warp.polling) {
+      warp.polling = false;
+      return;
     }
   }
 }

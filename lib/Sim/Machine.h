@@ -13,6 +13,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <string>
 
 namespace whit::sim {
 
@@ -39,6 +40,23 @@ struct AsyncCopy {
   uint8_t value[16];
 };
 
+/// An object in shared memory that counts arrivals and bytes of copies, phase by phase.
+struct Mbarrier {
+  uint32_t count = 0;   ///< arrivals of a phase
+  uint32_t pending = 0; ///< of this phase
+  int64_t bytes = 0;    ///< that copies still have to bring
+  uint64_t phase = 0;
+  uint32_t warp = 0;     ///< that initialised it
+  uint32_t agent = 0;    ///< whose copies are known as in SharedMemory
+  bool fenced = false;   ///< since then the warp has fenced
+  Clock gathered, known; ///< what those who arrived did: of this phase, of all that are complete
+  struct Bulk {
+    uint32_t lane, offset;
+    std::vector<uint8_t> value;
+  };
+  std::vector<Bulk> copies;
+};
+
 class Warp {
 public:
   uint8_t *frame = nullptr;
@@ -58,6 +76,12 @@ public:
   // A barrier that the warp waits at.
   bool waiting = false;
   uint32_t barrierId = 0, barrierThreads = 0, barrierAt = 0;
+  /// A phase that was asked for is not complete: the other warps have their turn first. `polledAt`: the mbarrier.
+  bool polling = false;
+  uint32_t polledAt = 0;
+  /// What the warpgroup has to do alike, folded to a number; and the registers it was given (setmaxnreg).
+  uint64_t together = 0;
+  uint32_t registers = 0;
 
   template <class T> T *at(Slot slot) const { return reinterpret_cast<T *>(frame + slot); }
   /// Where an instruction may write all lanes; `commit` then keeps those that run.
@@ -80,6 +104,7 @@ public:
     mask = lanes;
     direct = mask == live;
   }
+  void noteTogether(uint64_t number) { together = (together ^ number) * 0x9e3779b97f4a7c15u + 1; }
   uint32_t thread(uint32_t lane) const { return index * width + lane; }
   bool finished() const { return stack.empty(); }
 
@@ -106,15 +131,19 @@ public:
   Counters counters;
   LaunchShape shape;
   uint32_t blockIndex[3] = {}, linearBlock = 0, launchNumber = 0, threads = 0;
-  Region *lastRegion = nullptr; ///< found by the last access: mostly the next one's too
-  bool checkBlocks = false;     ///< two blocks that touch a word race
-  uint32_t stamp = 0;           ///< another number for each memory instruction that is run
+  Region *lastRegion = nullptr;           ///< found by the last access: mostly the next one's too
+  bool checkBlocks = false;               ///< two blocks that touch a word race
+  uint32_t stamp = 0;                     ///< another number for each memory instruction that is run
+  std::map<uint32_t, Mbarrier> mbarriers; ///< by their offsets in shared memory
+  uint64_t events = 0;                    ///< grows whenever something happens that a warp may wait for
 
   Region *region(uint64_t address) {
     if (lastRegion && address - lastRegion->base < lastRegion->size)
       return lastRegion;
     return lastRegion = global.find(address);
   }
+  /// What setmaxnreg has given to warps is there.
+  void checkRegisters();
   std::string report() const;
   KernelCounts &countsOf(const Program &program);
 
@@ -125,6 +154,7 @@ private:
   void takeEdge(Warp &warp, const Edge &edge, uint64_t lanes);
   void branch(Warp &warp, const BlockCode &code);
   bool releaseBarriers();
+  void finishBlock();
   [[noreturn]] void stuck();
   std::string describe(const Program &program, const Warp &warp, const Fault &fault) const;
 
@@ -138,6 +168,8 @@ private:
 
 /// A warp may run this many blocks of code before it is taken to run for ever.
 inline constexpr uint64_t MAXIMUM_STEPS = uint64_t(1) << 24;
+/// Rounds of all warps in which nothing happens, after which nothing will.
+inline constexpr uint32_t MAXIMUM_IDLE_ROUNDS = 1000;
 
 } // namespace whit::sim
 

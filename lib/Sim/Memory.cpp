@@ -68,27 +68,93 @@ std::string GlobalMemory::describe(uint64_t address) const {
   return nearest->live ? text : text + " bytes that was freed";
 }
 
-void SharedMemory::reset(uint32_t size, uint32_t warpCount) {
+void SharedMemory::reset(uint32_t size, uint32_t warpCount, bool lanesMayPart) {
   data.assign(size, 0xcd);
   written.assign(size, NotWritten);
   words.assign(size / 4 + 1, Cell());
   isSplit.assign(size / 4 + 1, 0);
-  warps = warpCount;
-  known.assign(size_t(warps) * warps, 0);
+  warps = agents = warpCount;
+  lanesPart = lanesMayPart;
+  known.assign(warps, Clock(warps, 0));
+  laneClocks.clear();
+  meetings.assign(warps, 0);
+  fences.assign(warps, 0);
+  touched.assign(warps, 0);
   time = 0;
+}
+
+static void join(Clock &clock, const Clock &other) {
+  clock.resize(std::max(clock.size(), other.size()), 0);
+  for (size_t i = 0; i < other.size(); ++i)
+    clock[i] = std::max(clock[i], other[i]);
+}
+
+bool SharedMemory::laneKnows(uint32_t lane, uint32_t warp, uint32_t before, uint32_t when) const {
+  auto found = laneClocks.find(warp * 64 + lane);
+  return found != laneClocks.end() && before < found->second.size() && found->second[before] > when;
+}
+
+void SharedMemory::meet(uint32_t warp) {
+  meetings[warp] = time;
+  touched[warp] = 0;
+  for (auto at = laneClocks.lower_bound(warp * 64); at != laneClocks.end() && at->first < (warp + 1) * 64;) {
+    join(known[warp], at->second);
+    at = laneClocks.erase(at);
+  }
+}
+
+void SharedMemory::synchronizeLanes(uint32_t warp) {
+  ++time;
+  meet(warp);
 }
 
 void SharedMemory::synchronize(uint64_t mask) {
   ++time;
   // What anybody here knows, everybody here knows now; and all that those here did.
-  std::vector<uint32_t> joined(warps, 0);
+  Clock joined(agents, 0);
+  for (uint32_t a = 0; a < warps; ++a)
+    if (mask >> a & 1) {
+      meet(a);
+      join(joined, known[a]);
+    }
   for (uint32_t a = 0; a < warps; ++a)
     if (mask >> a & 1)
-      for (uint32_t b = 0; b < warps; ++b)
-        joined[b] = std::max(joined[b], mask >> b & 1 ? time : known[a * warps + b]);
+      joined[a] = time;
   for (uint32_t a = 0; a < warps; ++a)
     if (mask >> a & 1)
-      std::copy(joined.begin(), joined.end(), known.begin() + size_t(a) * warps);
+      known[a] = joined;
+}
+
+void SharedMemory::release(uint32_t warp, uint64_t lanes, Clock &clock) {
+  join(clock, known[warp]);
+  for (auto at = laneClocks.lower_bound(warp * 64); at != laneClocks.end() && at->first < (warp + 1) * 64; ++at)
+    if (lanes >> (at->first % 64) & 1)
+      join(clock, at->second);
+  // Of what other lanes did, only what they did before all met.
+  uint32_t until = lanesPart && touched[warp] & ~lanes ? meetings[warp] : ++time;
+  clock[warp] = std::max(clock[warp], until);
+}
+
+void SharedMemory::acquire(uint32_t warp, uint64_t lanes, bool isWholeWarp, const Clock &clock) {
+  if (isWholeWarp) {
+    join(known[warp], clock);
+    if (warp < clock.size())
+      meetings[warp] = std::max(meetings[warp], clock[warp]);
+    return;
+  }
+  for (uint64_t rest = lanes; rest; rest &= rest - 1)
+    join(laneClocks[warp * 64 + uint32_t(__builtin_ctzll(rest))], clock);
+}
+
+uint32_t SharedMemory::newAgent() {
+  for (Clock &clock : known)
+    clock.resize(agents + 1, 0);
+  return agents++;
+}
+
+void SharedMemory::release(uint32_t agent, Clock &clock) {
+  clock.resize(std::max<size_t>(clock.size(), agent + 1), 0);
+  clock[agent] = ++time;
 }
 
 SharedMemory::Cell *SharedMemory::split(uint32_t word) {
@@ -115,70 +181,100 @@ template <class F> void SharedMemory::cells(uint32_t offset, uint32_t bytes, con
   }
 }
 
-static std::string warpText(uint32_t warp) { return "warp " + std::to_string(warp); }
+std::string SharedMemory::nameOf(uint32_t agent) const {
+  return agent < warps ? "warp " + std::to_string(agent) : "an asynchronous copy";
+}
+static std::string betweenLanes(uint32_t offset, uint32_t lane, const char *verb, uint32_t other, const char *did) {
+  return "race in shared memory at byte " + std::to_string(offset) + ": lane " + std::to_string(lane) + " " + verb +
+         " what lane " + std::to_string(other) + " of its warp " + did + ", with no bar.warp.sync between them";
+}
 
-void SharedMemory::noteRead(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic) {
+void SharedMemory::noteRead(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic, bool forWarp) {
   uint32_t writer = cell.writer & 0x7fffffff;
-  if (writer && !ordered(warp, writer - 1, cell.writeTime) && !(atomic && cell.writer >> 31))
-    throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + warpText(warp) +
-                          " reads what " + warpText(writer - 1) + " wrote, with no barrier between them"};
+  bool bothAtomic = atomic && cell.writer >> 31;
+  if (writer && !ordered(lane, warp, writer - 1, cell.writeTime) && !bothAtomic)
+    throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + nameOf(warp) + " reads what " +
+                          nameOf(writer - 1) + " wrote, with no " +
+                          (writer > warps ? "wait for its mbarrier" : "barrier") + " between them"};
+  if (!bothAtomic && lanesRace(cell, forWarp ? ~0u : lane, warp))
+    throw Fault{lane, betweenLanes(offset, lane, "reads", cell.writeLane, "wrote")};
   // Readers that happened before this one are no longer needed: who is ordered after this one is ordered after them.
   uint32_t keep = 0;
   for (uint32_t rest = cell.readers; rest; rest &= rest - 1) {
-    uint32_t reader = __builtin_ctz(rest);
-    if (!ordered(warp, reader, cell.readTime))
+    uint32_t reader = uint32_t(__builtin_ctz(rest));
+    if (!ordered(lane, warp, reader, cell.readTime))
       keep |= 1u << reader;
   }
+  bool goesOn = cell.readers >> warp & 1 && cell.readTime >= meetings[warp];
+  cell.readLanes = (goesOn ? cell.readLanes : 0) | (forWarp ? ~0u : 1u << lane % 32);
   cell.readers = keep | 1u << warp;
   cell.readTime = time;
   cell.atomicRead = atomic;
 }
 
-void SharedMemory::noteWrite(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic) {
+void SharedMemory::noteWrite(Cell &cell, uint32_t lane, uint32_t agent, uint32_t offset, bool atomic) {
   uint32_t writer = cell.writer & 0x7fffffff;
-  if (writer && !ordered(warp, writer - 1, cell.writeTime) && !(atomic && cell.writer >> 31))
-    throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + warpText(warp) + " and " +
-                          warpText(writer - 1) + " write it, with no barrier between them"};
-  for (uint32_t rest = cell.readers; rest; rest &= rest - 1) {
-    uint32_t reader = __builtin_ctz(rest);
-    if (!ordered(warp, reader, cell.readTime) && !(atomic && cell.atomicRead))
-      throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + warpText(warp) +
-                            " writes what " + warpText(reader) + " reads, with no barrier between them"};
+  bool bothAtomic = atomic && cell.writer >> 31;
+  if (agent < warps) { // copies of an mbarrier were checked when they began
+    if (writer && !ordered(lane, agent, writer - 1, cell.writeTime) && !bothAtomic)
+      throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + nameOf(agent) + " and " +
+                            nameOf(writer - 1) + " write it, with no barrier between them"};
+    if (!bothAtomic && lanesRace(cell, lane, agent))
+      throw Fault{lane, betweenLanes(offset, lane, "writes", cell.writeLane, "wrote")};
+    for (uint32_t rest = cell.readers; rest; rest &= rest - 1) {
+      uint32_t reader = uint32_t(__builtin_ctz(rest));
+      if (atomic && cell.atomicRead)
+        continue;
+      if (!ordered(lane, agent, reader, cell.readTime))
+        throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + nameOf(agent) +
+                              " writes what " + nameOf(reader) + " reads, with no barrier between them"};
+      uint32_t others = cell.readLanes & ~(1u << lane % 32);
+      if (lanesPart && reader == agent && others && cell.readTime >= meetings[agent])
+        throw Fault{lane, betweenLanes(offset, lane, "writes", uint32_t(__builtin_ctz(others)), "reads")};
+    }
   }
-  cell.writer = (warp + 1) | (atomic ? 1u << 31 : 0);
+  cell.writer = (agent + 1) | (atomic ? 1u << 31 : 0);
   cell.writeTime = time;
+  cell.writeLane = uint8_t(lane);
   cell.readers = 0;
 }
 
-void SharedMemory::read(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, bool atomic) {
+void SharedMemory::read(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, bool atomic, bool forWarp) {
   for (uint32_t i = offset; i < offset + bytes; ++i)
     if (written[i] != IsWritten)
-      throw Fault{lane,
-                  written[i] == InFlight
-                      ? "reads byte " + std::to_string(i) +
-                            " of shared memory, which an asynchronous copy is still writing; wait for its group first"
-                      : "uninitialised read: byte " + std::to_string(i) + " of shared memory was never written"};
+      throw Fault{lane, written[i] == InFlight
+                            ? "reads byte " + std::to_string(i) +
+                                  " of shared memory, which an asynchronous copy is still writing; wait for it first"
+                        : written[i] == IsBarrier
+                            ? "reads byte " + std::to_string(i) + " of shared memory, which is part of an mbarrier"
+                            : "uninitialised read: byte " + std::to_string(i) + " of shared memory was never written"};
+  touched[warp] |= uint64_t(1) << lane;
   cells(offset, bytes, [&](Cell &cell, uint32_t at) {
     // The common case, without a call: the warp's own word, or one written before a barrier that all have passed.
-    if (cell.readers == 1u << warp && cell.readTime == time)
+    if (cell.readers == 1u << warp && cell.readTime == time && !forWarp && !lanesRace(cell, lane, warp)) {
+      cell.readLanes |= 1u << lane % 32;
       return;
-    noteRead(cell, lane, warp, at, atomic);
+    }
+    noteRead(cell, lane, warp, at, atomic, forWarp);
   });
 }
 
 void SharedMemory::write(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const uint8_t *value,
                          uint32_t stamp, bool atomic) {
+  touched[warp] |= uint64_t(1) << lane;
   cells(offset, bytes, [&](Cell &cell, uint32_t at) {
     if (cell.stamp == stamp && !atomic) {
       uint32_t length = &cell >= words.data() && &cell < words.data() + words.size() ? 4 : 1;
       if (std::memcmp(&data[at], value + (at - offset), length) != 0)
         throw Fault{lane, "race in shared memory at byte " + std::to_string(at) +
                               ": two lanes write different values in one instruction"};
+      cell.writeLane = cell.writeLane == lane ? uint8_t(lane) : SEVERAL;
       return;
     }
-    if (written[at] == InFlight)
-      throw Fault{lane, "writes byte " + std::to_string(at) +
-                            " of shared memory, which an asynchronous copy is still writing"};
+    if (written[at] == InFlight || written[at] == IsBarrier)
+      throw Fault{lane,
+                  "writes byte " + std::to_string(at) + " of shared memory, which " +
+                      (written[at] == InFlight ? "an asynchronous copy is still writing" : "is part of an mbarrier")};
     noteWrite(cell, lane, warp, at, atomic);
     cell.stamp = stamp;
   });
@@ -188,16 +284,48 @@ void SharedMemory::write(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t
 
 void SharedMemory::beginCopy(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes) {
   for (uint32_t i = offset; i < offset + bytes; ++i)
-    if (written[i] == InFlight)
-      throw Fault{lane, "race in shared memory at byte " + std::to_string(i) + ": two asynchronous copies write it"};
+    if (written[i] == InFlight || written[i] == IsBarrier)
+      throw Fault{lane, written[i] == InFlight ? "race in shared memory at byte " + std::to_string(i) +
+                                                     ": two asynchronous copies write it"
+                                               : "an asynchronous copy writes byte " + std::to_string(i) +
+                                                     " of shared memory, which is part of an mbarrier"};
+  touched[warp] |= uint64_t(1) << lane;
   cells(offset, bytes, [&](Cell &cell, uint32_t at) { noteWrite(cell, lane, warp, at, false); });
   std::memset(&written[offset], InFlight, bytes);
 }
 
-void SharedMemory::endCopy(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const uint8_t *value) {
-  cells(offset, bytes, [&](Cell &cell, uint32_t at) { noteWrite(cell, lane, warp, at, false); });
+void SharedMemory::endCopy(uint32_t lane, uint32_t agent, uint32_t offset, uint32_t bytes, const uint8_t *value) {
+  cells(offset, bytes, [&](Cell &cell, uint32_t at) { noteWrite(cell, lane, agent, at, false); });
   std::memcpy(&data[offset], value, bytes);
   std::memset(&written[offset], IsWritten, bytes);
+}
+
+void SharedMemory::beginBarrier(uint32_t lane, uint32_t warp, uint32_t offset) {
+  beginCopy(lane, warp, offset, 8); // with its checks
+  std::memset(&written[offset], IsBarrier, 8);
+}
+
+void SharedMemory::useBarrier(uint32_t lane, uint32_t warp, uint32_t offset) {
+  cells(offset, 8, [&](Cell &cell, uint32_t) {
+    uint32_t writer = (cell.writer & 0x7fffffff) - 1;
+    if (!ordered(lane, warp, writer, cell.writeTime) || lanesRace(cell, lane, warp))
+      throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + nameOf(warp) +
+                            " uses an mbarrier that " + nameOf(writer) + " initialises, with no barrier between them"};
+  });
+}
+
+void SharedMemory::endBarrier(uint32_t lane, uint32_t warp, uint32_t offset) {
+  cells(offset, 8, [&](Cell &cell, uint32_t at) { noteWrite(cell, lane, warp, at, false); });
+  std::memset(&written[offset], NotWritten, 8);
+}
+
+void SharedMemory::needFence(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const char *what) {
+  cells(offset, bytes, [&](Cell &cell, uint32_t at) {
+    uint32_t writer = cell.writer & 0x7fffffff;
+    if (writer && writer <= warps && fences[writer - 1] <= cell.writeTime && fences[warp] <= cell.writeTime)
+      throw Fault{lane, std::string(what) + " byte " + std::to_string(at) + " of shared memory, which " +
+                            nameOf(writer - 1) + " wrote, with no fence.proxy.async between them"};
+  });
 }
 
 } // namespace whit::sim

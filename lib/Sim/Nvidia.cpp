@@ -140,7 +140,32 @@ void reduce(Warp &warp, const Inst &inst) {
   warp.eachLane([&](uint32_t lane) { warp.at<uint32_t>(inst.d)[lane] = sum; });
 }
 
-void warpSync(Warp &warp, const Inst &inst) { needMembers(warp, uniformNumber(warp, inst.a, 4), "bar.warp.sync"); }
+void warpSync(Warp &warp, const Inst &inst) {
+  needMembers(warp, uniformNumber(warp, inst.a, 4), "bar.warp.sync");
+  if (warp.mask == warp.existing)
+    warp.machine->shared.synchronizeLanes(warp.index);
+}
+
+// d: the lane, list: whether it is this one; a: members. Which lane it is the document leaves open; the first is what most code assumes.
+void elect(Warp &warp, const Inst &inst) {
+  needMembers(warp, uniformNumber(warp, inst.a, 4), "elect.sync");
+  uint32_t chosen = 31 - uint32_t(std::countl_zero(uint32_t(warp.mask)));
+  warp.eachLane([&](uint32_t lane) {
+    warp.at<uint32_t>(inst.d)[lane] = chosen;
+    warp.at<uint8_t>(warp.program->slots[inst.list])[lane] = lane == chosen;
+  });
+}
+
+// imm: registers; aux: more than before.
+void setRegisters(Warp &warp, const Inst &inst) {
+  needWholeWarp(warp, "setmaxnreg");
+  if (warp.registers && (inst.aux ? warp.registers > inst.imm : warp.registers < inst.imm))
+    throw Fault{0, "setmaxnreg." + std::string(inst.aux ? "inc" : "dec") + " of " + std::to_string(inst.imm) +
+                       " registers where a thread has " + std::to_string(warp.registers)};
+  warp.registers = uint32_t(inst.imm);
+  warp.noteTogether(inst.imm << 1 | inst.aux);
+  warp.machine->checkRegisters();
+}
 
 // a: mask of what runs.
 void activeMask(Warp &warp, const Inst &inst) {
@@ -190,51 +215,6 @@ void rootFlushed(Warp &warp, const Inst &inst) {
                          [](float x) { return flushed(float(1.0 / std::sqrt(double(flushed(x))))); });
 }
 
-// a: to (shared), b: from (global), c: bytes to read (0: all); imm: bytes of the pointer to shared memory | bytes << 8; size: bytes.
-void asyncCopy(Warp &warp, const Inst &inst) {
-  uint32_t pointerBytes = uint32_t(inst.imm & 0xff);
-  uint64_t from[64], to[64];
-  warp.eachLane([&](uint32_t lane) {
-    Place target = placeOf(Space::Generic, numberAt(warp, inst.a, pointerBytes, lane) & ~WINDOW_MASK);
-    AsyncCopy copy = {};
-    copy.lane = lane;
-    copy.group = warp.committed[lane];
-    copy.bytes = inst.size;
-    copy.offset = uint32_t(target.offset);
-    uint32_t bytes = inst.c ? uint32_t(numberAt(warp, inst.c, 4, lane)) : inst.size;
-    if (bytes > inst.size)
-      throw Fault{lane, "cp.async reads " + std::to_string(bytes) + " bytes, more than the " +
-                            std::to_string(inst.size) + " it writes"};
-    from[lane] = numberAt(warp, inst.b, 8, lane);
-    to[lane] = target.offset;
-    if (from[lane] % inst.size)
-      throw Fault{lane, "misaligned access: cp.async reads " + std::to_string(inst.size) +
-                            " bytes at an address that is not a multiple of it"};
-    if (bytes)
-      readMemory(warp, lane, {Space::Global, from[lane]}, bytes, 1, copy.value);
-    checkShared(warp, lane, target.offset, inst.size, inst.size, "copies");
-    warp.machine->shared.beginCopy(lane, warp.index, copy.offset, copy.bytes);
-    warp.copies.push_back(copy);
-  });
-  countAccess(warp, Space::Global, from, inst.size);
-  countAccess(warp, Space::Shared, to, inst.size);
-}
-
-void asyncCommit(Warp &warp, const Inst &) {
-  warp.eachLane([&](uint32_t lane) { ++warp.committed[lane]; });
-}
-
-// imm: groups that may stay on their way; aux: wait for what was not committed, too.
-void asyncWait(Warp &warp, const Inst &inst) {
-  auto done = [&](const AsyncCopy &copy) {
-    if (!(warp.mask >> copy.lane & 1) || (!inst.aux && uint64_t(copy.group) + inst.imm >= warp.committed[copy.lane]))
-      return false;
-    warp.machine->shared.endCopy(copy.lane, warp.index, copy.offset, copy.bytes, copy.value);
-    return true;
-  };
-  std::erase_if(warp.copies, done);
-}
-
 } // namespace
 
 void emitPermuteBytes(Lowering &lowering, const CallInst &call) {
@@ -249,16 +229,6 @@ void emitExp2(Lowering &lowering, const CallInst &call, bool flush) {
   Scalar type = lowering.leaves(call.getType())[0].type;
   lowering.elementwise(call, flush && type.cls == Scalar::Float ? exp2Flushed : functionHandler("exp2", type),
                        Kind::Float, {call.getArgOperand(0)}, type);
-}
-void emitAsyncCopy(Lowering &lowering, const Value *to, const Value *from, uint32_t bytes, const Value *readBytes) {
-  Slot target = lowering.use(to)[0], source = lowering.use(from)[0], count = readBytes ? lowering.use(readBytes)[0] : 0;
-  uint32_t targetBytes = lowering.leaves(to->getType())[0].type.bytes;
-  Inst &code = lowering.emit(asyncCopy, Kind::AsyncCopy);
-  code.a = target;
-  code.b = source;
-  code.c = count;
-  code.imm = targetBytes;
-  code.size = bytes;
 }
 void emitGlobalLoad(Lowering &lowering, const CallInst &call, const Value *from, uint64_t bytes) {
   Slot address = lowering.use(from)[0];
@@ -276,12 +246,6 @@ void emitGlobalLoad(Lowering &lowering, const CallInst &call, const Value *from,
     lowering.program.components.push_back({targets[i], offset, parts[i].type.bytes});
     offset += parts[i].type.bytes;
   }
-}
-void emitAsyncCommit(Lowering &lowering) { lowering.emit(asyncCommit, Kind::AsyncCopy); }
-void emitAsyncWait(Lowering &lowering, uint64_t groups, bool all) {
-  Inst &code = lowering.emit(asyncWait, Kind::AsyncCopy);
-  code.imm = groups;
-  code.aux = all;
 }
 
 static bool lowerShuffle(Lowering &lowering, const CallInst &call, StringRef name) {
@@ -330,7 +294,7 @@ bool lowerNvidiaCall(Lowering &lowering, const CallInst &call, StringRef name) {
     lowering.emit(warpSync, Kind::Exchange).a = mask;
     return true;
   }
-  if (name.starts_with("membar.") || name.starts_with("fence.")) {
+  if (name.starts_with("membar.")) {
     lowering.program.ordersBlocks |= !name.ends_with(".cta");
     return true;
   }
@@ -355,26 +319,32 @@ bool lowerNvidiaCall(Lowering &lowering, const CallInst &call, StringRef name) {
     lowering.program.insts.back().imm = uint64_t(number);
     return true;
   }
+  if (name == "elect.sync") {
+    Slot members = lowering.use(argument(0))[0];
+    Slots results = lowering.define(call);
+    uint32_t list = lowering.list({results[1]});
+    Inst &code = lowering.emit(elect, Kind::Exchange);
+    code.d = results[0];
+    code.a = members;
+    code.list = list;
+    code.count = 1;
+    return true;
+  }
+  if (name.consume_front("setmaxnreg.")) {
+    uint64_t registers = lowering.constantArgument(call, 0);
+    if (registers < 24 || registers > 256 || registers % 8)
+      lowering.refuse("setmaxnreg of " + std::to_string(registers) + " registers; 24 to 256 in steps of 8 are allowed");
+    Inst &code = lowering.emit(setRegisters, Kind::Other);
+    code.imm = registers;
+    code.aux = name.starts_with("inc.");
+    return true;
+  }
   if (name == "activemask") {
     lowering.elementwise(call, activeMask, Kind::Exchange, {}, {});
     return true;
   }
-  if (name.consume_front("cp.async.")) {
-    if (name == "commit.group")
-      return emitAsyncCommit(lowering), true;
-    if (name == "wait.group")
-      return emitAsyncWait(lowering, lowering.constantArgument(call, 0), false), true;
-    if (name == "wait.all")
-      return emitAsyncWait(lowering, 0, true), true;
-    if (!name.consume_front("ca.shared.global.") && !name.consume_front("cg.shared.global."))
-      return false;
-    bool partly = name.consume_back(".s");
-    uint32_t bytes = 0;
-    if (name.getAsInteger(10, bytes))
-      return false;
-    emitAsyncCopy(lowering, argument(0), argument(1), bytes, partly ? argument(2) : nullptr);
+  if (lowerCopy(lowering, call, name) || lowerMbarrier(lowering, call, name))
     return true;
-  }
   if (name == "prmt")
     return emitPermuteBytes(lowering, call), true;
   if (call.getType()->isVoidTy() || call.arg_size() != 1 || argument(0)->getType() != call.getType())

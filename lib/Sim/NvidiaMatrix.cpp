@@ -92,7 +92,7 @@ void loadMatrix(Warp &warp, const Inst &inst) {
   uint64_t offsets[64];
   for (uint32_t i = 0; i < inst.size * 8; ++i) {
     uint64_t offset = numberAt(warp, inst.a, uint32_t(inst.imm), i) & ~WINDOW_MASK;
-    readMemory(warp, i, {Space::Shared, offset}, 16, 16, rows[i]);
+    readMemory(warp, i, {Space::Shared, offset}, 16, 16, rows[i], true);
     offsets[i] = offset;
   }
   // Eight rows of 16 bytes at a time.

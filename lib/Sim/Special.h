@@ -21,6 +21,17 @@ void emitAsyncCopy(Lowering &lowering, const llvm::Value *to, const llvm::Value 
 void emitGlobalLoad(Lowering &lowering, const llvm::CallInst &call, const llvm::Value *from, uint64_t bytes);
 void emitAsyncCommit(Lowering &lowering);
 void emitAsyncWait(Lowering &lowering, uint64_t groups, bool all);
+/// `policy`, an operand, comes from createpolicy; checked when it is run.
+void emitPolicyCheck(Lowering &lowering, const llvm::Value *policy);
+/// cp.async.bulk from device into shared memory, counted by the mbarrier.
+void emitBulkCopy(Lowering &lowering, const llvm::Value *to, const llvm::Value *mbarrier, const llvm::Value *from,
+                  const llvm::Value *bytes);
+/// A cache policy, told apart from all that is no policy.
+inline constexpr uint64_t CACHE_POLICY = 0x12f0000000000000;
+
+/// Functions of NVVM, by what follows "llvm.nvvm.": asynchronous copies, and mbarriers with the fences of the asynchronous proxy.
+bool lowerCopy(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
+bool lowerMbarrier(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
 
 } // namespace whit::sim
 

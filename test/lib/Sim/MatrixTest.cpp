@@ -171,9 +171,10 @@ TEST(SimulatedMma, EightBitFloatsNeedLaterMachines) {
 }
 
 /// Stores words 0 ... 127 into shared memory, 16 bytes a lane, and reads them with ldmatrix by row addresses 16 * lane.
-static std::string loadMatrix(bool transposed) {
+static std::string loadMatrix(bool transposed, bool meet = true) {
   std::string name = std::string("llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4") + (transposed ? ".trans" : "") + ".b16.p3";
-  std::string text = "@s = internal addrspace(3) global [512 x i8] undef, align 16\ndeclare {i32,i32,i32,i32} @" +
+  std::string text = "@s = internal addrspace(3) global [512 x i8] undef, align 16\n"
+                     "declare void @llvm.nvvm.bar.warp.sync(i32)\ndeclare {i32,i32,i32,i32} @" +
                      name + R"((ptr addrspace(3))
 define ptx_kernel void @k(ptr addrspace(1) %in, ptr addrspace(1) %out) #0 {
   %t = call i32 @llvm.nvvm.read.ptx.sreg.tid.x()
@@ -182,8 +183,8 @@ define ptx_kernel void @k(ptr addrspace(1) %in, ptr addrspace(1) %out) #0 {
   %v = load <4 x i32>, ptr addrspace(1) %p, align 16
   %s = getelementptr <4 x i32>, ptr addrspace(3) @s, i64 %i
   store <4 x i32> %v, ptr addrspace(3) %s, align 16
-  %r = call {i32,i32,i32,i32} @)" +
-                     name + "(ptr addrspace(3) %s)\n";
+)" + (meet ? "  call void @llvm.nvvm.bar.warp.sync(i32 -1)\n" : "") +
+                     "  %r = call {i32,i32,i32,i32} @" + name + "(ptr addrspace(3) %s)\n";
   for (int m = 0; m < 4; ++m) {
     std::string n = std::to_string(m);
     text += "  %x" + n + " = extractvalue {i32,i32,i32,i32} %r, " + n + "\n  %o" + n + " = add i64 %i, " +
@@ -208,6 +209,9 @@ TEST(SimulatedMma, LoadsMatricesFromSharedMemory) {
           int row = lane / 4, column = lane % 4 * 2 + e; // of the fragment; of a transposed one, of the column's place
           ASSERT_EQ(values[(m * 32 + lane) * 2 + e], m * 64 + (transposed ? column * 8 + row : row * 8 + column));
         }
+    // A lane gets what others have stored, also of the row whose address it gives.
+    machine.load(loadMatrix(transposed, false));
+    machine.fault(1, 32, {machine.put(in), out}, {"race in shared memory", "no bar.warp.sync between them"});
   }
 }
 
