@@ -14,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 namespace whit {
@@ -31,6 +32,15 @@ struct LaunchShape {
 using DeviceImage = void *;
 using DeviceKernel = void *;
 using DevicePointer = void *;
+using DeviceGraph = void *;
+
+/// A kernel and what it is launched with: `count` arguments of 8 bytes each, device pointers, and integers extended to 64 bits.
+struct DeviceLaunch {
+  DeviceKernel kernel = nullptr;
+  LaunchShape shape;
+  const uint64_t *arguments = nullptr;
+  int32_t count = 0;
+};
 
 class Device {
 public:
@@ -59,6 +69,19 @@ public:
   virtual whit_status launch(DeviceKernel kernel, const LaunchShape &shape, const uint64_t *arguments,
                              int32_t count) = 0;
   virtual whit_status synchronize() = 0;
+
+  /// Makes one piece of work of launches that run one behind the other, so that queueing them costs the host a single call. The arguments are
+  /// copied. WHIT_UNSUPPORTED: the driver has no such thing.
+  virtual whit_status makeGraph(std::span<const DeviceLaunch> launches, DeviceGraph *graph) = 0;
+  /// What launch number `index` of the graph is launched with from the next replay on; its kernel and number of arguments stay.
+  virtual whit_status updateGraph(DeviceGraph graph, size_t index, const DeviceLaunch &launch) = 0;
+  virtual whit_status replay(DeviceGraph graph) = 0;
+  /// After what was queued of it has run. Freeing null does nothing.
+  virtual void freeGraph(DeviceGraph graph) = 0;
+
+  /// The device's own clock: from where `startTimer` was queued to where `stopTimer` was, which waits for it. Negative: it has no clock.
+  virtual whit_status startTimer() = 0;
+  virtual whit_status stopTimer(double *microseconds) = 0;
 };
 
 } // namespace whit

@@ -225,6 +225,35 @@ WHIT_API whit_status whit_session_observe(whit_session *session, whit_observer o
 WHIT_API whit_status whit_session_profile_start(whit_session *session);
 WHIT_API whit_status whit_session_profile_stop(whit_session *session, const char *path);
 
+/* ---- Times of a device ---- */
+
+typedef struct whit_device_timing {
+  size_t struct_size; /* sizeof(whit_device_timing) */
+  int32_t
+      repeat; /* the kernels of a run are queued so often, as one graph where the device has them; 0: runs are not timed */
+  int64_t
+      rotate_bytes; /* weights are copied until all copies take so many bytes, and repetitions take turns with them, so that no cache of
+                             the device holds what the next one reads. 0: one copy */
+} whit_device_timing;
+
+/* Times runs by the device's clock from now on; timing NULL: no longer. What a run leaves in caches is written by each repetition again. `repeat`
+ * is rounded up so that each copy has as many turns. WHIT_USAGE on the CPU. */
+WHIT_API whit_status whit_session_time_device(whit_session *session, const whit_device_timing *timing);
+
+/* What the device did in the last run; text is owned by the session until its next call. */
+typedef struct whit_device_run {
+  size_t struct_size;       /* sizeof(whit_device_run), set by the caller */
+  double microseconds;      /* of one repetition, on the device's clock; negative: not timed, or it has no clock */
+  int32_t kernels;          /* of one repetition */
+  int32_t repeat, copies;   /* of what was timed; 1 otherwise */
+  int32_t is_graph;         /* 1: all kernels were queued as one graph */
+  const char *note;         /* why not, if that is the driver's fault; else "" */
+  const char *product;      /* "NVIDIA H100 80GB HBM3" */
+  const char *architecture; /* "sm_90" */
+} whit_device_run;
+
+WHIT_API whit_status whit_session_device_run(whit_session *session, whit_device_run *run);
+
 #ifdef __cplusplus
 }
 #endif

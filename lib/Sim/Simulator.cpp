@@ -102,10 +102,30 @@ public:
   whit_status copyOut(void *to, DevicePointer from, size_t bytes) override;
   whit_status launch(DeviceKernel kernel, const LaunchShape &shape, const uint64_t *arguments, int32_t count) override;
   whit_status synchronize() override { return WHIT_OK; }
+  whit_status makeGraph(std::span<const DeviceLaunch> launches, DeviceGraph *graph) override;
+  whit_status updateGraph(DeviceGraph graph, size_t index, const DeviceLaunch &launch) override;
+  whit_status replay(DeviceGraph graph) override;
+  void freeGraph(DeviceGraph graph) override { delete static_cast<Graph *>(graph); }
+  /// What this machine takes of time says nothing about a card's.
+  whit_status startTimer() override { return WHIT_OK; }
+  whit_status stopTimer(double *microseconds) override {
+    *microseconds = -1;
+    return WHIT_OK;
+  }
 
   std::string report() const { return machine.report(); }
 
 private:
+  struct Node {
+    DeviceKernel kernel;
+    LaunchShape shape;
+    std::vector<uint64_t> arguments;
+  };
+  using Graph = std::vector<Node>;
+  static Node nodeOf(const DeviceLaunch &launch) {
+    return {launch.kernel, launch.shape, {launch.arguments, launch.arguments + launch.count}};
+  }
+
   whit_status fail(whit_status status, std::string what) {
     text = std::move(what);
     return status;
@@ -273,6 +293,29 @@ whit_status Simulator::launch(DeviceKernel handle, const LaunchShape &shape, con
                                  architecture.name + " has " + std::to_string(architecture.maxShared) + " for a block");
   std::string fault = machine.run(program, shape, arguments);
   return fault.empty() ? WHIT_OK : fail(WHIT_DEVICE, std::move(fault));
+}
+
+whit_status Simulator::makeGraph(std::span<const DeviceLaunch> launches, DeviceGraph *result) {
+  auto graph = std::make_unique<Graph>();
+  for (const DeviceLaunch &launch : launches)
+    graph->push_back(nodeOf(launch));
+  *result = graph.release();
+  return WHIT_OK;
+}
+
+whit_status Simulator::updateGraph(DeviceGraph graph, size_t index, const DeviceLaunch &launch) {
+  Node &node = (*static_cast<Graph *>(graph))[index];
+  if (node.kernel != launch.kernel || node.arguments.size() != size_t(launch.count))
+    return fail(WHIT_DEVICE, "a graph cannot be given another kernel at " + std::to_string(index));
+  node = nodeOf(launch);
+  return WHIT_OK;
+}
+
+whit_status Simulator::replay(DeviceGraph graph) {
+  for (const Node &node : *static_cast<const Graph *>(graph))
+    if (whit_status status = launch(node.kernel, node.shape, node.arguments.data(), int32_t(node.arguments.size())))
+      return status;
+  return WHIT_OK;
 }
 
 } // namespace

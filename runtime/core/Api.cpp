@@ -244,4 +244,29 @@ whit_status whit_session_profile_stop(whit_session *session, const char *path) {
   return inSession(session, __func__, [&](Session &s) { return s.stopProfile(path); });
 }
 
+whit_status whit_session_time_device(whit_session *session, const whit_device_timing *given) {
+  whit_device_timing timing;
+  if (!readOptions(given, timing))
+    return fail(WHIT_USAGE, "whit_session_time_device: struct_size is %zu; set it to sizeof(whit_device_timing)",
+                given->struct_size);
+  return inSession(session, __func__, [&](Session &s) { return s.timeDevice(timing.repeat, timing.rotate_bytes); });
+}
+
+whit_status whit_session_device_run(whit_session *session, whit_device_run *run) {
+  whit_device_run found;
+  if (!run)
+    return nullArgument(__func__);
+  if (!readOptions(run, found))
+    return fail(WHIT_USAGE, "whit_session_device_run: struct_size is %zu; set it to sizeof(whit_device_run)",
+                run->struct_size);
+  return inSession(session, __func__, [&](Session &s) {
+    whit_status status = s.deviceRun(found);
+    if (status == WHIT_OK) {
+      found.struct_size = run->struct_size;
+      std::memcpy(run, &found, std::min(run->struct_size, sizeof found));
+    }
+    return status;
+  });
+}
+
 } // extern "C"

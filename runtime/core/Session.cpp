@@ -463,6 +463,31 @@ whit_status Session::stopProfile(const char *path) {
   return status;
 }
 
+whit_status Session::timeDevice(int32_t repeat, int64_t rotateBytes) {
+  if (!device)
+    return fail(WHIT_USAGE, "the model runs on the CPU, which keeps no times of its own; load it for a device");
+  if (repeat < 0 || repeat > 4096 || rotateBytes < 0)
+    return fail(WHIT_USAGE, "repeat is %d and rotate_bytes %lld; 0 to 4096, and 0 or more, are allowed", int(repeat),
+                Long(rotateBytes));
+  device->time(repeat, rotateBytes);
+  return WHIT_OK;
+}
+
+whit_status Session::deviceRun(whit_device_run &run) const {
+  if (!device || !hasRun)
+    return fail(WHIT_USAGE, device ? "the session has not run yet" : "the model runs on the CPU");
+  const DeviceRun &last = device->lastRun();
+  run.microseconds = last.microseconds;
+  run.kernels = last.kernels;
+  run.repeat = last.repeat;
+  run.copies = last.copies;
+  run.is_graph = last.isGraph;
+  run.note = device->reason().c_str();
+  run.product = device->device().name().c_str();
+  run.architecture = device->device().architecture().c_str();
+  return WHIT_OK;
+}
+
 void Session::parallelThunk(WhitContext *context, WhitBody body, void *captured, int64_t count) {
   static_cast<Session *>(context->runtime)->pool.parallel(body, captured, count);
 }

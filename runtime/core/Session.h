@@ -33,6 +33,8 @@ public:
   whit_status observe(whit_observer observer, void *user);
   whit_status startProfile();
   whit_status stopProfile(const char *path);
+  whit_status timeDevice(int32_t repeat, int64_t rotateBytes);
+  whit_status deviceRun(whit_device_run &run) const;
 
   /// Held during a call; false if another thread is inside.
   bool enter() { return !busy.test_and_set(std::memory_order_acquire); }

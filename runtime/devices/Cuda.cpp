@@ -22,6 +22,14 @@ constexpr uint32_t kFreeShared = 48 << 10;
 /// The driver of CUDA 12.0, whose PTX 8.0 has all instructions of the kernels for sm_80; newer architectures need newer drivers anyway.
 constexpr int kLeastDriver = 12000;
 
+/// CUDA_KERNEL_NODE_PARAMS_v2
+struct KernelNode {
+  void *function;
+  unsigned grid[3], block[3], sharedBytes;
+  void **arguments, **extra;
+  void *kernel, *context; // in place of `function`
+};
+
 struct CudaCalls {
   int (*init)(unsigned);
   int (*driverGetVersion)(int *);
@@ -38,6 +46,9 @@ struct CudaCalls {
   int (*memoryFree)(uint64_t);
   int (*copyToDevice)(uint64_t, const void *, size_t);
   int (*copyToHost)(void *, uint64_t, size_t);
+  int (*eventCreate)(void **, unsigned);
+  int (*graphAddKernelNode)(void **, void *, void *const *, size_t, const KernelNode *);
+  int (*graphSetKernelNode)(void *, void *, const KernelNode *);
   int (*errorName)(int, const char **);
   int (*errorString)(int, const char **);
 };
@@ -45,7 +56,7 @@ struct CudaCalls {
 class CudaDevice : public DriverDevice {
 public:
   ~CudaDevice() override {
-    unloadModules();
+    releaseAll();
     if (context)
       cuda.primaryContextRelease(device);
   }
@@ -81,6 +92,26 @@ private:
   }
   int copyToHost(void *to, void *from, size_t bytes) override {
     return cuda.copyToHost(to, reinterpret_cast<uint64_t>(from), bytes);
+  }
+  int eventCreate(void **event) override { return cuda.eventCreate(event, 0); }
+  static KernelNode nodeOf(const DeviceLaunch &launch, void **arguments) {
+    const auto &[grid, block, sharedBytes] = launch.shape;
+    return {launch.kernel,
+            {grid[0], grid[1], grid[2]},
+            {block[0], block[1], block[2]},
+            sharedBytes,
+            arguments,
+            nullptr,
+            nullptr,
+            nullptr};
+  }
+  int addNode(void **node, void *graph, void *before, const DeviceLaunch &launch, void **arguments) override {
+    KernelNode added = nodeOf(launch, arguments);
+    return cuda.graphAddKernelNode(node, graph, &before, before ? 1 : 0, &added);
+  }
+  int setNode(void *executable, void *node, const DeviceLaunch &launch, void **arguments) override {
+    KernelNode changed = nodeOf(launch, arguments);
+    return cuda.graphSetKernelNode(executable, node, &changed);
   }
   int loadModule(const void *bytes, std::string &log, void **module) override {
     log.assign(4096, '\0');
@@ -128,6 +159,11 @@ whit_status CudaDevice::open(void *library, int number) {
   find(cuda.memoryFree, "cuMemFree_v2");
   find(cuda.copyToDevice, "cuMemcpyHtoD_v2");
   find(cuda.copyToHost, "cuMemcpyDtoH_v2");
+  find(cuda.eventCreate, "cuEventCreate");
+  find(calls.eventDestroy, "cuEventDestroy_v2");
+  find(calls.eventRecord, "cuEventRecord");
+  find(calls.eventSynchronize, "cuEventSynchronize");
+  find(calls.eventElapsedTime, "cuEventElapsedTime");
   find(cuda.errorName, "cuGetErrorName");
   find(cuda.errorString, "cuGetErrorString");
   find(calls.launchKernel, "cuLaunchKernel");
@@ -136,6 +172,15 @@ whit_status CudaDevice::open(void *library, int number) {
   find(calls.synchronize, "cuCtxSynchronize");
   if (!missing.empty())
     return fail(WHIT_DEVICE, "the NVIDIA driver has no %.300s; install one of CUDA 12 or newer", missing.c_str());
+  find(cuda.graphAddKernelNode, "cuGraphAddKernelNode_v2");
+  find(cuda.graphSetKernelNode, "cuGraphExecKernelNodeSetParams_v2");
+  find(calls.graphCreate, "cuGraphCreate");
+  find(calls.graphInstantiate, "cuGraphInstantiateWithFlags");
+  find(calls.graphLaunch, "cuGraphLaunch");
+  find(calls.graphDestroy, "cuGraphDestroy");
+  find(calls.executableDestroy, "cuGraphExecDestroy");
+  if (!missing.empty()) // an old one: kernels are launched one by one
+    calls.graphCreate = nullptr;
 
   auto report = [&](int error, const char *what) {
     return fail(WHIT_DEVICE, "%s: %.300s", what, describe(error).c_str());

@@ -15,8 +15,10 @@ DeviceModule::DeviceModule(std::unique_ptr<Device> device, std::string name)
     : opened(std::move(device)), name(std::move(name)) {}
 
 DeviceModule::~DeviceModule() {
-  for (DevicePointer pointer : constants)
-    opened->free(pointer);
+  copies.push_back(std::move(constants));
+  for (const Pointers &pointers : copies)
+    for (DevicePointer pointer : pointers)
+      opened->free(pointer);
 }
 
 whit_status DeviceModule::report(whit_status status, const std::string &what) const {
@@ -77,27 +79,53 @@ whit_status DeviceModule::choose(const CodeImage &image, const char *target, con
               opened->architecture().c_str());
 }
 
-whit_status DeviceModule::upload(std::span<const uint8_t *const> sources, std::span<const int64_t> bytes) {
-  constexpr int64_t chunk = int64_t(64) << 20; // a driver pins what it copies
+whit_status DeviceModule::upload(std::span<const uint8_t *const> given, std::span<const int64_t> bytes) {
   std::lock_guard lock(mutex);
   if (uploaded)
     return WHIT_OK;
-  constants.resize(sources.size());
+  sources.assign(given.begin(), given.end());
+  sizes.assign(bytes.begin(), bytes.end());
+  whit_status status = fill(constants);
+  uploaded = status == WHIT_OK;
+  return status;
+}
+
+whit_status DeviceModule::fill(Pointers &pointers) {
+  constexpr int64_t chunk = int64_t(64) << 20; // a driver pins what it copies
+  pointers.resize(sources.size());
   for (size_t i = 0; i < sources.size(); ++i) {
     if (!sources[i])
       continue;
-    if (!constants[i])
-      if (whit_status status = opened->allocate(size_t(std::max<int64_t>(bytes[i], 1)), &constants[i])) {
-        constants[i] = nullptr;
-        return report(status, "no memory for a constant of " + std::to_string(bytes[i]) + " bytes: ");
+    if (!pointers[i])
+      if (whit_status status = opened->allocate(size_t(std::max<int64_t>(sizes[i], 1)), &pointers[i])) {
+        pointers[i] = nullptr;
+        return report(status, "no memory for a constant of " + std::to_string(sizes[i]) + " bytes: ");
       }
-    for (int64_t from = 0; from < bytes[i]; from += chunk)
-      if (whit_status status = opened->copyIn(static_cast<uint8_t *>(constants[i]) + from, sources[i] + from,
-                                              size_t(std::min(chunk, bytes[i] - from))))
+    for (int64_t from = 0; from < sizes[i]; from += chunk)
+      if (whit_status status = opened->copyIn(static_cast<uint8_t *>(pointers[i]) + from, sources[i] + from,
+                                              size_t(std::min(chunk, sizes[i] - from))))
         return report(status, "");
   }
-  uploaded = true;
   return WHIT_OK;
+}
+
+whit_status DeviceModule::copyConstants(int64_t bytes) {
+  int64_t each = 0;
+  for (size_t i = 0; i < sources.size(); ++i)
+    each += sources[i] ? sizes[i] : 0;
+  constexpr size_t most = 256; // of tiny models
+  while (each > 0 && int64_t(copyCount()) * each < bytes && copyCount() < most) {
+    copies.emplace_back();
+    if (whit_status status = fill(copies.back()))
+      return status;
+  }
+  return WHIT_OK;
+}
+
+void DeviceModule::takeCopy(LaunchList &list, size_t first, size_t number) const {
+  for (size_t i = 0; number && i < sources.size(); ++i)
+    if (sources[i])
+      list.move(first, constants[i], sizes[i], copies[number - 1][i]);
 }
 
 } // namespace whit

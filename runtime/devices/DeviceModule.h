@@ -6,6 +6,7 @@
 #define WHIT_RUNTIME_DEVICES_DEVICEMODULE_H
 
 #include "runtime/core/Code.h"
+#include "runtime/devices/LaunchList.h"
 #include "whit/Device.h"
 
 #include <memory>
@@ -30,6 +31,13 @@ public:
   whit_status upload(std::span<const uint8_t *const> constants, std::span<const int64_t> bytes);
   DevicePointer constant(int32_t argument) const { return constants[size_t(argument)]; }
 
+  /// For measurements that the device's caches must not help: more copies of the constants, until all together have `bytes`.
+  whit_status copyConstants(int64_t bytes);
+  /// How often the constants are there.
+  size_t copyCount() const { return 1 + copies.size(); }
+  /// Makes the constants that the list's launches from `first` on take those of copy `number`.
+  void takeCopy(LaunchList &list, size_t first, size_t number) const;
+
   /// The device's last message as this thread's, with the name of the device.
   whit_status report(whit_status status, const std::string &what) const;
 
@@ -41,13 +49,20 @@ public:
   std::mutex mutex;
 
 private:
+  using Pointers = std::vector<DevicePointer>;
+
   whit_status load(const CodeImage &image, const Variant &variant, std::string &why);
+  /// Allocates what is not there yet, and copies it.
+  whit_status fill(Pointers &pointers);
 
   std::unique_ptr<Device> opened;
   std::string name;
   const Variant *chosen = nullptr;
   std::vector<DeviceKernel> found;
-  std::vector<DevicePointer> constants;
+  std::vector<const uint8_t *> sources; ///< of the constants, on the host; null: no constant
+  std::vector<int64_t> sizes;
+  Pointers constants;
+  std::vector<Pointers> copies;
   bool uploaded = false;
 };
 

@@ -15,10 +15,12 @@ struct DeviceSession::Run : WhitContext {
   whit_status failure = WHIT_OK;
 };
 
-DeviceSession::DeviceSession(DeviceModule &module, size_t arguments) : module(module), buffers(arguments) {}
+DeviceSession::DeviceSession(DeviceModule &module, size_t arguments)
+    : module(module), buffers(arguments), graphs(module) {}
 
 DeviceSession::~DeviceSession() {
   std::lock_guard lock(module.mutex);
+  graphs.freeAll();
   for (Piece &piece : buffers)
     module.device().free(piece.pointer);
   module.device().free(status.pointer);
@@ -87,7 +89,11 @@ whit_status DeviceSession::run(WhitFunction execute, WhitContext context, void *
   run.launch = launchThunk;
   run.status = status.pointer;
   run.session = this;
+  list.clear();
+  last = {};
   check = execute(&run, arguments);
+  if (!run.failure)
+    run.failure = queue();
   if (run.failure) { // the message is set; what was queued before must not run on into the next call
     device.synchronize();
     return run.failure;
@@ -99,7 +105,48 @@ whit_status DeviceSession::run(WhitFunction execute, WhitContext context, void *
   return WHIT_OK;
 }
 
-whit_status DeviceSession::launch(int32_t kernel, const int64_t *shape, const uint64_t *arguments, int32_t count) {
+whit_status DeviceSession::queue() {
+  last.kernels += int32_t(list.size());
+  if (!timedRepeat || list.size() == 0) { // or its kernels ran while somebody observed them
+    whit_status failure = graphs.run(list, false);
+    last.isGraph = graphs.wasReplayed();
+    return failure;
+  }
+  Device &device = module.device();
+  if (whit_status failure = repeatList())
+    return failure;
+  if (device.startTimer())
+    return module.report(WHIT_DEVICE, "");
+  if (whit_status failure = graphs.run(list, true))
+    return failure;
+  last.isGraph = graphs.wasReplayed();
+  if (whit_status failure = device.stopTimer(&last.microseconds))
+    return module.report(failure, "");
+  last.microseconds /= last.microseconds > 0 ? last.repeat : 1;
+  return WHIT_OK;
+}
+
+whit_status DeviceSession::repeatList() {
+  if (whit_status failure = module.copyConstants(timedBytes))
+    return failure;
+  last.copies = int32_t(module.copyCount());
+  last.repeat = (timedRepeat + last.copies - 1) / last.copies * last.copies;
+  size_t count = list.size();
+  for (int32_t i = 1; i < last.repeat; ++i) {
+    for (size_t k = 0; k < count; ++k)
+      list.append(k);
+    module.takeCopy(list, size_t(i) * count, size_t(i % last.copies));
+  }
+  return WHIT_OK;
+}
+
+void DeviceSession::time(int32_t repeat, int64_t rotateBytes) {
+  timedRepeat = repeat;
+  timedBytes = rotateBytes;
+}
+
+whit_status DeviceSession::launch(int32_t kernel, const int64_t *shape, const uint64_t *arguments, int32_t count,
+                                  bool atOnce) {
   if (kernel < 0 || size_t(kernel) >= module.kernels().size())
     return fail(WHIT_BUG, "compiled code launches kernel %d; the artifact has %zu", int(kernel),
                 module.kernels().size());
@@ -119,7 +166,13 @@ whit_status DeviceSession::launch(int32_t kernel, const int64_t *shape, const ui
     launched.block[i] = uint32_t(shape[i + 3]);
   }
   launched.sharedBytes = uint32_t(shape[6]);
-  whit_status failure = module.device().launch(module.kernels()[size_t(kernel)], launched, arguments, count);
+  DeviceKernel handle = module.kernels()[size_t(kernel)];
+  if (!atOnce) {
+    list.add(kernel, {handle, launched, arguments, count});
+    return WHIT_OK;
+  }
+  ++last.kernels;
+  whit_status failure = module.device().launch(handle, launched, arguments, count);
   return failure ? module.report(failure, "kernel '" + name.substr(0, 120) + "': ") : WHIT_OK;
 }
 
@@ -127,7 +180,7 @@ void DeviceSession::launchThunk(WhitContext *context, int32_t kernel, const int6
                                 int32_t count) {
   Run &run = *static_cast<Run *>(context);
   if (!run.failure)
-    run.failure = run.session->launch(kernel, shape, arguments, count);
+    run.failure = run.session->launch(kernel, shape, arguments, count, run.observe != nullptr);
 }
 
 } // namespace whit

@@ -19,6 +19,16 @@ constexpr int kLeastVersion = 60000000;
 /// More than any version's hipDeviceProp_t takes.
 constexpr size_t kPropertyBytes = 16384;
 
+/// hipKernelNodeParams. `function` may be what hipModuleGetFunction found: captured launches of modules are described so as well.
+struct KernelNode {
+  unsigned block[3];
+  void **extra;
+  void *function;
+  unsigned grid[3];
+  void **arguments;
+  unsigned sharedBytes;
+};
+
 struct HipCalls {
   int (*init)(unsigned);
   int (*version)(int *);
@@ -30,13 +40,16 @@ struct HipCalls {
   int (*memoryFree)(void *);
   int (*copyToDevice)(void *, void *, size_t);
   int (*copyToHost)(void *, void *, size_t);
+  int (*eventCreate)(void **);
+  int (*graphAddKernelNode)(void **, void *, void *const *, size_t, const KernelNode *);
+  int (*graphSetKernelNode)(void *, void *, const KernelNode *);
   const char *(*errorName)(int);
   const char *(*errorString)(int);
 };
 
 class HipDevice : public DriverDevice {
 public:
-  ~HipDevice() override { unloadModules(); }
+  ~HipDevice() override { releaseAll(); }
 
   whit_status open(void *library, int number);
 
@@ -52,6 +65,20 @@ private:
     return hip.copyToDevice(to, const_cast<void *>(from), bytes);
   }
   int copyToHost(void *to, void *from, size_t bytes) override { return hip.copyToHost(to, from, bytes); }
+  int eventCreate(void **event) override { return hip.eventCreate(event); }
+  static KernelNode nodeOf(const DeviceLaunch &launch, void **arguments) {
+    const auto &[grid, block, sharedBytes] = launch.shape;
+    return {{block[0], block[1], block[2]}, nullptr,   launch.kernel,
+            {grid[0], grid[1], grid[2]},    arguments, sharedBytes};
+  }
+  int addNode(void **node, void *graph, void *before, const DeviceLaunch &launch, void **arguments) override {
+    KernelNode added = nodeOf(launch, arguments);
+    return hip.graphAddKernelNode(node, graph, &before, before ? 1 : 0, &added);
+  }
+  int setNode(void *executable, void *node, const DeviceLaunch &launch, void **arguments) override {
+    KernelNode changed = nodeOf(launch, arguments);
+    return hip.graphSetKernelNode(executable, node, &changed);
+  }
   int loadModule(const void *bytes, std::string &, void **module) override { return hip.moduleLoadData(module, bytes); }
   int allowShared(void *, uint32_t) override { return 0; }
   std::string describe(int error) const override {
@@ -84,6 +111,11 @@ whit_status HipDevice::open(void *library, int number) {
   find(hip.memoryFree, "hipFree");
   find(hip.copyToDevice, "hipMemcpyHtoD");
   find(hip.copyToHost, "hipMemcpyDtoH");
+  find(hip.eventCreate, "hipEventCreate");
+  find(calls.eventDestroy, "hipEventDestroy");
+  find(calls.eventRecord, "hipEventRecord");
+  find(calls.eventSynchronize, "hipEventSynchronize");
+  find(calls.eventElapsedTime, "hipEventElapsedTime");
   find(hip.errorName, "hipGetErrorName");
   find(hip.errorString, "hipGetErrorString");
   find(calls.launchKernel, "hipModuleLaunchKernel");
@@ -92,6 +124,15 @@ whit_status HipDevice::open(void *library, int number) {
   find(calls.synchronize, "hipDeviceSynchronize");
   if (!missing.empty())
     return fail(WHIT_DEVICE, "AMD's runtime has no %.300s; install ROCm 6 or newer", missing.c_str());
+  find(hip.graphAddKernelNode, "hipGraphAddKernelNode");
+  find(hip.graphSetKernelNode, "hipGraphExecKernelNodeSetParams");
+  find(calls.graphCreate, "hipGraphCreate");
+  find(calls.graphInstantiate, "hipGraphInstantiateWithFlags");
+  find(calls.graphLaunch, "hipGraphLaunch");
+  find(calls.graphDestroy, "hipGraphDestroy");
+  find(calls.executableDestroy, "hipGraphExecDestroy");
+  if (!missing.empty()) // an old one: kernels are launched one by one
+    calls.graphCreate = nullptr;
 
   auto report = [&](int error, const char *what) {
     return fail(WHIT_DEVICE, "%s: %.300s", what, describe(error).c_str());

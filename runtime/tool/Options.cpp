@@ -84,6 +84,19 @@ bool parseRunOptions(int argc, char **argv, RunOptions &options, int &exitCode) 
   app.add_option("--benchmark", options.benchmark, "time N runs after a warm-up; inputs not given are made up")
       ->check(CLI::Range(1, 1 << 30))
       ->type_name("N");
+  app.add_option("--repeat", options.repeat,
+                 "with --benchmark on a device: kernels of a run are queued so often in one graph, whose time its own "
+                 "clock takes")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option(
+         "--rotate", options.rotate,
+         "with --benchmark on a device: repetitions take turns with copies of the weights, so many that they take "
+         "this; more than the device's caches hold")
+      ->check(CLI::Range(int64_t(0), int64_t(1) << 20))
+      ->type_name("MIB")
+      ->capture_default_str();
   app.add_option("--generate", options.generate, "generate N tokens, greedily, from --prompt-ids")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 40))
       ->type_name("N");

@@ -21,7 +21,8 @@ struct RunOptions {
   std::vector<std::pair<std::string, int64_t>> dims;
   double rtol = 1e-3, atol = 1e-5;
   // What to do
-  int benchmark = 0;
+  int benchmark = 0, repeat = 16;
+  int64_t rotate = 0; ///< MiB
   int64_t generate = 0;
   std::vector<int64_t> promptIds, stopIds;
   bool inspect = false;

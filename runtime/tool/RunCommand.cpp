@@ -77,6 +77,63 @@ whit_status writeOutputs(Running &running) {
   return writeNpz(running.options.outputs, views);
 }
 
+bool isOnDevice(const RunOptions &options) { return !options.device.empty() && options.device != "cpu"; }
+
+/// What the device did in the last run; a reason why kernels are queued one by one goes to the user.
+whit_status reportDevice(Running &running) {
+  whit_device_run run{};
+  run.struct_size = sizeof run;
+  if (whit_status status = whit_session_device_run(running.session, &run))
+    return status;
+  Json &report = *running.report;
+  report["device_name"] = run.product;
+  report["device_architecture"] = run.architecture;
+  report["kernels"] = run.kernels;
+  report["graph"] = run.is_graph != 0;
+  if (*run.note) {
+    report["note"] = run.note;
+    std::fprintf(stderr, "note: %s\n", run.note);
+  }
+  return WHIT_OK;
+}
+
+/// Times by the device's own clock, which leave out what the host does.
+whit_status timeDevice(Running &running, const whit_tensor *inputs, int32_t count, int64_t length) {
+  whit_device_timing timing{sizeof timing, running.options.repeat, running.options.rotate << 20};
+  if (whit_status status = whit_session_time_device(running.session, &timing))
+    return status;
+  std::vector<double> times;
+  whit_device_run run{};
+  run.struct_size = sizeof run;
+  for (int i = -1; i < running.options.benchmark; ++i) { // the first makes the graph
+    if (whit_status status = whit_session_run(running.session, inputs, count))
+      return status;
+    whit_session_truncate(running.session, std::min(length, whit_session_length(running.session)));
+    if (whit_status status = whit_session_device_run(running.session, &run))
+      return status;
+    if (run.microseconds < 0)
+      break; // it has no clock
+    if (i >= 0)
+      times.push_back(run.microseconds);
+  }
+  Json &report = *running.report;
+  report["device_repeat"] = run.repeat;
+  report["device_copies"] = run.copies;
+  if (times.empty()) {
+    report["device_us_min"] = report["device_us_median"] = nullptr;
+    if (!running.options.json)
+      std::printf("%s has no clock\n", run.product);
+    return WHIT_OK;
+  }
+  std::sort(times.begin(), times.end());
+  report["device_us_min"] = times.front();
+  report["device_us_median"] = times[times.size() / 2];
+  if (!running.options.json)
+    std::printf("%s: %d kernels%s, %.2f us at best, median %.2f\n", run.product, int(run.kernels),
+                run.is_graph ? " in a graph" : "", times.front(), times[times.size() / 2]);
+  return WHIT_OK;
+}
+
 } // namespace
 
 Running::~Running() {
@@ -166,7 +223,7 @@ whit_status benchmark(Running &running) {
   if (!running.options.json)
     std::printf("%zu runs: %.3f ms at best, median %.3f, 90 %% below %.3f\n", times.size(), times.front(),
                 quantile(0.5), quantile(0.9));
-  return WHIT_OK;
+  return isOnDevice(running.options) ? timeDevice(running, views.data(), plain, length) : WHIT_OK;
 }
 
 namespace {
@@ -188,6 +245,9 @@ whit_status dispatch(const RunOptions &options, Json &report) {
   if (!options.profile.empty())
     if (whit_status written = whit_session_profile_stop(running.session, options.profile.c_str()))
       return written;
+  if (isOnDevice(options))
+    if (whit_status described = reportDevice(running))
+      return described;
   report["threads"] = options.threads ? options.threads : availableCores();
   report["peak_rss_mb"] = peakMemory();
   report["isa"] = whit_module_target(running.module);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <map>
+#include <set>
 #include <thread>
 
 using namespace whit;
@@ -22,13 +23,19 @@ struct DeviceLog {
   std::string architecture = "sm_80", refusedSection, failing;
   int64_t memory = 1 << 20, live = 0;
   int allocations = 0, copiesIn = 0, copiesOut = 0, waits = 0, launches = 0;
+  int graphs = 0, graphsMade = 0, updates = 0, replays = 0, timers = 0;
+  bool hasGraphs = true;
+  std::set<uint64_t> weights; ///< addresses of the embedding in all launches
   std::vector<std::string> loaded;
 };
 
 class HostDevice : public Device {
 public:
   explicit HostDevice(DeviceLog &log) : log(log) {}
-  ~HostDevice() override { EXPECT_EQ(log.live, 0) << "memory was not freed"; }
+  ~HostDevice() override {
+    EXPECT_EQ(log.live, 0) << "memory was not freed";
+    EXPECT_EQ(log.graphs, 0) << "graphs were not freed";
+  }
 
   const std::string &message() const override { return text; }
   const std::string &name() const override { return product; }
@@ -96,6 +103,68 @@ public:
   }
   whit_status launch(DeviceKernel kernel, const LaunchShape &shape, const uint64_t *arguments, int32_t count) override {
     Turn turn(*this);
+    return launchHeld(kernel, shape, arguments, count);
+  }
+  whit_status makeGraph(std::span<const DeviceLaunch> launches, DeviceGraph *graph) override {
+    Turn turn(*this);
+    if (!log.hasGraphs)
+      return failed(WHIT_UNSUPPORTED, "this driver has no graphs");
+    auto made = std::make_unique<std::vector<Node>>();
+    for (const DeviceLaunch &each : launches)
+      made->push_back(nodeOf(each));
+    ++log.graphs;
+    ++log.graphsMade;
+    *graph = made.release();
+    return WHIT_OK;
+  }
+  whit_status updateGraph(DeviceGraph graph, size_t index, const DeviceLaunch &launch) override {
+    Turn turn(*this);
+    Node &node = static_cast<std::vector<Node> *>(graph)->at(index);
+    EXPECT_EQ(node.kernel, launch.kernel);
+    EXPECT_EQ(node.words.size(), size_t(launch.count));
+    if (log.failing == "updateGraph")
+      return failed(WHIT_DEVICE, "the graph cannot be changed");
+    node = nodeOf(launch);
+    ++log.updates;
+    return WHIT_OK;
+  }
+  whit_status replay(DeviceGraph graph) override {
+    Turn turn(*this);
+    if (log.failing == "replay")
+      return failed(WHIT_DEVICE, "the graph cannot be launched");
+    for (const Node &node : *static_cast<std::vector<Node> *>(graph))
+      if (whit_status status = launchHeld(node.kernel, node.shape, node.words.data(), int32_t(node.words.size())))
+        return status;
+    ++log.replays;
+    return WHIT_OK;
+  }
+  void freeGraph(DeviceGraph graph) override {
+    Turn turn(*this);
+    log.graphs -= graph != nullptr;
+    delete static_cast<std::vector<Node> *>(graph);
+  }
+  whit_status startTimer() override {
+    Turn turn(*this);
+    timerStart = log.launches;
+    return WHIT_OK;
+  }
+  whit_status stopTimer(double *microseconds) override {
+    Turn turn(*this);
+    ++log.timers;
+    *microseconds = 10.0 * (log.launches - timerStart); // each kernel takes 10 us
+    return WHIT_OK;
+  }
+
+private:
+  struct Node {
+    DeviceKernel kernel;
+    LaunchShape shape;
+    std::vector<uint64_t> words;
+  };
+  static Node nodeOf(const DeviceLaunch &launch) {
+    return {launch.kernel, launch.shape, {launch.arguments, launch.arguments + launch.count}};
+  }
+  whit_status launchHeld(DeviceKernel kernel, const LaunchShape &shape, const uint64_t *arguments, int32_t count) {
     const std::string &name = *static_cast<std::string *>(kernel);
     if (log.failing == name)
       return failed(WHIT_DEVICE, "too many resources requested for launch");
@@ -103,6 +172,7 @@ public:
     if (name == "append_tiles") {
       EXPECT_EQ(count, 6);
       EXPECT_EQ(shape.block, (std::array<uint32_t, 3>{32, 2, 1}));
+      log.weights.insert(arguments[1]);
       append(shape.grid[0], shape.grid[1], arguments);
     } else {
       EXPECT_EQ(count, 7);
@@ -112,7 +182,6 @@ public:
     return WHIT_OK;
   }
 
-private:
   /// One thread at a time.
   struct Turn {
     explicit Turn(HostDevice &device) : device(device) {
@@ -179,6 +248,7 @@ private:
   std::string text, product = "Host GPU";
   std::map<uint64_t, std::vector<uint8_t>> blocks;
   uint64_t next = uint64_t(1) << 60; // where no host has memory
+  int timerStart = 0;
   std::atomic_flag busy;
 };
 
@@ -323,6 +393,7 @@ TEST_F(DeviceSessionTest, DamagedWeightsStayHere) {
 }
 
 TEST_F(DeviceSessionTest, FailuresAreKept) {
+  log.hasGraphs = false; // so that they have the names of kernels
   open();
   ASSERT_EQ(run(*session, {1, 2, 3}), WHIT_OK);
   log.failing = "append_tiles";
@@ -355,6 +426,108 @@ TEST_F(DeviceSessionTest, MemoryRunsOut) {
   ASSERT_EQ(run(*session, {1, 2, 3}), WHIT_OK) << message();
   std::vector<float> logits = floats(*session, "logits");
   EXPECT_EQ(std::vector<float>(logits.end() - kVocabulary, logits.end()), expectedLogits({1, 2, 3}, 2));
+}
+
+TEST_F(DeviceSessionTest, DecodeStepsAreGraphs) {
+  open();
+  std::vector<int64_t> tokens{3, 1, 4, 1, 5};
+  ASSERT_EQ(run(*session, tokens), WHIT_OK) << message();
+  EXPECT_EQ(log.graphsMade, 0) << "what runs once is not worth one";
+  whit_device_run seen{};
+  seen.struct_size = sizeof seen;
+  for (int64_t next = 0; next < 30; ++next) { // buffers grow in between
+    int64_t token = (next * 7) % kVocabulary, size;
+    tokens.push_back(token);
+    const float *row;
+    ASSERT_EQ(session->append(&token, 1, &row, &size), WHIT_OK) << message();
+    EXPECT_EQ(std::vector<float>(row, row + size), expectedLogits(tokens, int64_t(tokens.size()) - 1));
+    ASSERT_EQ(session->deviceRun(seen), WHIT_OK);
+    EXPECT_EQ(seen.kernels, 2);
+    EXPECT_EQ(seen.is_graph, 1);
+    EXPECT_STREQ(seen.note, "");
+    EXPECT_LT(seen.microseconds, 0) << "nobody asked for it";
+  }
+  EXPECT_EQ(log.graphsMade, 1) << "a longer past changes arguments, not the graph";
+  EXPECT_EQ(log.replays, 30);
+  EXPECT_LE(log.updates, 2 * 29);
+  EXPECT_GE(log.updates, 29);
+  EXPECT_STREQ(seen.product, "Host GPU");
+}
+
+TEST_F(DeviceSessionTest, DriversWithoutGraphs) {
+  log.hasGraphs = false;
+  open();
+  std::vector<int64_t> tokens;
+  for (int64_t next = 0; next < 4; ++next) {
+    tokens.push_back(next);
+    ASSERT_EQ(run(*session, {next}), WHIT_OK) << message();
+    EXPECT_EQ(floats(*session, "logits"), expectedLogits(tokens, next));
+  }
+  whit_device_run seen{};
+  seen.struct_size = sizeof seen;
+  ASSERT_EQ(session->deviceRun(seen), WHIT_OK);
+  EXPECT_EQ(seen.is_graph, 0);
+  EXPECT_STREQ(seen.note, "device 'cuda:0': kernels are launched one by one: this driver has no graphs");
+}
+
+TEST_F(DeviceSessionTest, GraphsThatCannotBeChanged) {
+  open();
+  std::vector<int64_t> tokens;
+  for (int64_t next = 0; next < 6; ++next) {
+    if (next == 3)
+      log.failing = "updateGraph";
+    tokens.push_back(next);
+    ASSERT_EQ(run(*session, {next}), WHIT_OK) << message();
+    EXPECT_EQ(floats(*session, "logits"), expectedLogits(tokens, next));
+  }
+  EXPECT_EQ(log.replays, 2);
+  whit_device_run seen{};
+  seen.struct_size = sizeof seen;
+  ASSERT_EQ(session->deviceRun(seen), WHIT_OK);
+  EXPECT_EQ(seen.is_graph, 0);
+  EXPECT_NE(std::string(seen.note).find("the graph cannot be changed"), std::string::npos) << seen.note;
+  log.failing.clear();
+
+  Session other(*module, 1);
+  ASSERT_EQ(run(other, {1}), WHIT_OK);
+  log.failing = "replay";
+  EXPECT_EQ(run(other, {2}), WHIT_DEVICE);
+  expectMessage("device 'cuda:0': a graph of 2 kernels: the graph cannot be launched");
+  EXPECT_EQ(other.length(), 1);
+}
+
+TEST_F(DeviceSessionTest, TimesWithRotatedWeights) {
+  open();
+  ASSERT_EQ(run(*session, {1, 2, 3}), WHIT_OK);
+  std::vector<float> first = floats(*session, "logits");
+  int64_t weights = kVocabulary * kDepth * 4 + kPanels * kPanelBytes;
+  ASSERT_EQ(session->timeDevice(4, 3 * weights), WHIT_OK) << message();
+  log.weights.clear();
+  log.launches = 0;
+  session->truncate(0);
+  ASSERT_EQ(run(*session, {1, 2, 3}), WHIT_OK) << message();
+  EXPECT_EQ(floats(*session, "logits"), first) << "all copies hold the same";
+  whit_device_run seen{};
+  seen.struct_size = sizeof seen;
+  ASSERT_EQ(session->deviceRun(seen), WHIT_OK);
+  EXPECT_EQ(seen.copies, 3);
+  EXPECT_EQ(seen.repeat, 6) << "each copy has two turns";
+  EXPECT_EQ(seen.kernels, 2);
+  EXPECT_EQ(seen.is_graph, 1);
+  EXPECT_EQ(log.launches, 12);
+  EXPECT_EQ(log.weights.size(), 3u) << "repetitions take turns with the copies";
+  EXPECT_EQ(seen.microseconds, 20) << "of one repetition";
+  ASSERT_EQ(session->timeDevice(0, 0), WHIT_OK);
+  ASSERT_EQ(run(*session, {4}), WHIT_OK);
+  EXPECT_EQ(log.timers, 1);
+  EXPECT_EQ(session->timeDevice(-1, 0), WHIT_USAGE);
+  writeArtifact(folder); // one for the CPU
+  session.reset();
+  module.reset();
+  ASSERT_EQ(load("cpu"), WHIT_OK) << message();
+  session = std::make_unique<Session>(*module, 1);
+  EXPECT_EQ(session->timeDevice(1, 0), WHIT_USAGE);
+  expectMessage("the model runs on the CPU");
 }
 
 TEST_F(DeviceSessionTest, ImagesAreTriedInOrder) {

@@ -22,15 +22,15 @@ struct Driver {
   int version, oldVersion;
   const char *tooOld, *copyOut, *launch, *loading;
   ImageKind kind;
-  const char *image, *outOfMemory;
+  const char *image, *outOfMemory, *setNode;
 };
 
 const Driver kDrivers[] = {{"cuda", WHIT_FAKE_CUDA, 12040, 11080, "is for CUDA 11.8; one for 12.0 or newer is required",
                             "cuMemcpyDtoH_v2", "cuLaunchKernel", "cuModuleLoadDataEx", ImageKind::Ptx, "sm_80",
-                            "CUDA_ERROR_OUT_OF_MEMORY (2): out of memory"},
+                            "CUDA_ERROR_OUT_OF_MEMORY (2): out of memory", "cuGraphExecKernelNodeSetParams_v2"},
                            {"hip", WHIT_FAKE_HIP, 60240000, 50700000, "is of ROCm 5.7; 6.0 or newer is required",
                             "hipMemcpyDtoH", "hipModuleLaunchKernel", "hipModuleLoadData", ImageKind::Hsaco, "gfx942",
-                            "hipErrorOutOfMemory (2): out of memory"}};
+                            "hipErrorOutOfMemory (2): out of memory", "hipGraphExecKernelNodeSetParams"}};
 
 class DeviceTest : public ::testing::TestWithParam<Driver> {
 protected:
@@ -110,6 +110,105 @@ TEST_P(DeviceTest, RunsKernels) {
   device.reset();
   EXPECT_EQ(fake->unloaded, 1);
   EXPECT_EQ(fake->contexts, 0);
+}
+
+TEST_P(DeviceTest, ReplaysGraphs) {
+  ASSERT_EQ(open(0), WHIT_OK) << message();
+  DeviceImage image;
+  DeviceKernel kernel;
+  ASSERT_EQ(device->load(GetParam().kind, "kernels", 8, &image), WHIT_OK);
+  ASSERT_EQ(device->find(image, "add", &kernel), WHIT_OK);
+  DevicePointer places[3];
+  for (DevicePointer &place : places)
+    ASSERT_EQ(device->allocate(80, &place), WHIT_OK);
+  auto word = [&](int place) { return reinterpret_cast<uint64_t>(places[place]); };
+  // out = (in + n) + n: wrong if the second does not run behind the first.
+  uint64_t words[2][3] = {{word(0), word(1), 10}, {word(1), word(2), 10}};
+  LaunchShape shape{{4, 3, 2}, {32, 2, 1}, 100000};
+  auto runs = [&](DeviceGraph graph, int64_t n) {
+    std::vector<int64_t> numbers(10), result(10);
+    std::iota(numbers.begin(), numbers.end(), 0);
+    EXPECT_EQ(device->copyIn(places[0], numbers.data(), 80), WHIT_OK);
+    EXPECT_EQ(device->replay(graph), WHIT_OK) << device->message();
+    EXPECT_EQ(device->copyOut(result.data(), places[2], 80), WHIT_OK);
+    for (int64_t i = 0; i < n; ++i)
+      EXPECT_EQ(result[size_t(i)], i + 2 * n);
+  };
+  DeviceLaunch launches[] = {{kernel, shape, words[0], 3}, {kernel, shape, words[1], 3}};
+  DeviceGraph graph;
+  ASSERT_EQ(device->makeGraph(launches, &graph), WHIT_OK) << device->message();
+  EXPECT_EQ(fake->launches, 0);
+  EXPECT_EQ(fake->sharedAllowed, GetParam().kind == ImageKind::Ptx ? 100000 : 0);
+  words[0][2] = words[1][2] = 0; // the graph has its own
+  runs(graph, 10);
+  words[0][2] = words[1][2] = 7;
+  launches[1].shape.grid[0] = 9;
+  ASSERT_EQ(device->updateGraph(graph, 0, launches[0]), WHIT_OK);
+  ASSERT_EQ(device->updateGraph(graph, 1, launches[1]), WHIT_OK);
+  runs(graph, 7);
+  EXPECT_EQ(fake->launches, 0);
+  EXPECT_EQ(fake->replays, 2);
+  unsigned seen[7] = {9, 3, 2, 32, 2, 1, 100000};
+  EXPECT_EQ(std::memcmp(fake->shape, seen, sizeof seen), 0);
+
+  double microseconds = 0;
+  ASSERT_EQ(device->startTimer(), WHIT_OK);
+  ASSERT_EQ(device->replay(graph), WHIT_OK);
+  ASSERT_EQ(device->stopTimer(&microseconds), WHIT_OK);
+  EXPECT_EQ(microseconds, 3000) << "two kernels and an event, each a millisecond of the false clock";
+
+  fails(GetParam().setNode, 801);
+  EXPECT_EQ(device->updateGraph(graph, 0, launches[0]), WHIT_DEVICE);
+  expectPart(device->message(), "changing a graph on Test GPU 0 fails: ");
+  device->freeGraph(graph);
+  device->freeGraph(nullptr);
+  EXPECT_EQ(fake->graphs, 0);
+  EXPECT_EQ(fake->executables, 0);
+  for (DevicePointer place : places)
+    device->free(place);
+  device.reset();
+  EXPECT_EQ(fake->events, 0);
+}
+
+TEST_P(DeviceTest, GraphsThatCannotBeMade) {
+  ASSERT_EQ(open(0), WHIT_OK) << message();
+  DeviceImage image;
+  DeviceKernel kernel;
+  ASSERT_EQ(device->load(GetParam().kind, "kernels", 8, &image), WHIT_OK);
+  ASSERT_EQ(device->find(image, "add", &kernel), WHIT_OK);
+  uint64_t words[3] = {};
+  DeviceLaunch launch{kernel, {}, words, 3};
+  DeviceGraph graph = nullptr;
+  bool isCuda = GetParam().kind == ImageKind::Ptx;
+  for (const char *function :
+       {isCuda ? "cuGraphCreate" : "hipGraphCreate", isCuda ? "cuGraphAddKernelNode_v2" : "hipGraphAddKernelNode",
+        isCuda ? "cuGraphInstantiateWithFlags" : "hipGraphInstantiateWithFlags"}) {
+    fails(function, 801);
+    EXPECT_EQ(device->makeGraph({&launch, 1}, &graph), WHIT_DEVICE) << function;
+    expectPart(device->message(), " a graph");
+    expectPart(device->message(), " on Test GPU 0 fails: ");
+    expectPart(device->message(), "(801)");
+    EXPECT_EQ(fake->graphs, 0) << "nothing is left of one";
+  }
+}
+
+TEST(OldDriver, HasNoGraphs) {
+  void *library = dlopen(WHIT_FAKE_OLD, RTLD_NOW | RTLD_LOCAL);
+  ASSERT_TRUE(library) << dlerror();
+  FakeDriver &fake = *static_cast<FakeDriver *>(dlsym(library, "fake"));
+  fake = {};
+  fake.devices = 1;
+  fake.version = 60000000;
+  fake.product = "Old GPU";
+  fake.architecture = "gfx90a";
+  const std::string file = WHIT_FAKE_OLD;
+  std::unique_ptr<Device> device;
+  ASSERT_EQ(openDevice("hip", device, {&file, 1}), WHIT_OK) << message();
+  DeviceGraph graph = nullptr;
+  EXPECT_EQ(device->makeGraph({}, &graph), WHIT_UNSUPPORTED);
+  EXPECT_EQ(device->message(), "the driver of Old GPU 0 has no graphs; install a newer one");
+  device.reset();
+  dlclose(library);
 }
 
 TEST_P(DeviceTest, SaysWhichImagesRun) {

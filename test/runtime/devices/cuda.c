@@ -103,6 +103,7 @@ int cuLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsigned grid
   unsigned shape[7] = {gridX, gridY, gridZ, blockX, blockY, blockZ, shared};
   memcpy(fake.shape, shape, sizeof shape);
   ++fake.launches;
+  ++fake.clock;
   ((void (*)(void **))function)(arguments);
   return 0;
 }
@@ -141,4 +142,109 @@ int cuGetErrorName(int error, const char **name) {
 int cuGetErrorString(int error, const char **text) {
   *text = error == 2 ? "out of memory" : error == 700 ? "an illegal memory access was encountered" : NULL;
   return *text ? 0 : 1;
+}
+
+/* ---- Graphs ---- */
+
+/* CUDA_KERNEL_NODE_PARAMS_v2 of cuda.h 12 */
+typedef struct KernelNode {
+  void *function;
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  void **arguments, **extra;
+  void *kernel, *context;
+} KernelNode;
+
+static void fill(FakeNode *node, const KernelNode *from) {
+  unsigned shape[7] = {from->gridX,  from->gridY,  from->gridZ,      from->blockX,
+                       from->blockY, from->blockZ, from->sharedBytes};
+  node->function = from->function;
+  memcpy(node->shape, shape, sizeof shape);
+  for (int i = 0; i < 3; ++i) /* `add` has three */
+    memcpy(&node->words[i], from->arguments[i], 8);
+}
+int cuGraphCreate(void **graph, unsigned flags) {
+  CALL("cuGraphCreate");
+  *graph = calloc(1, sizeof(FakeGraph));
+  ++fake.graphs;
+  return (int)flags;
+}
+int cuGraphAddKernelNode_v2(void **node, void *to, void *const *before, size_t count, const KernelNode *parameters) {
+  CALL("cuGraphAddKernelNode_v2");
+  FakeGraph *graph = to;
+  /* a chain: the first has nothing before it, the others have the last one */
+  if (count != (graph->count != 0) || (count && before[0] != &graph->nodes[graph->count - 1]) ||
+      graph->count == kFakeNodes || parameters->extra)
+    return 1;
+  *node = &graph->nodes[graph->count++];
+  fill(*node, parameters);
+  return 0;
+}
+int cuGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+  CALL("cuGraphInstantiateWithFlags");
+  FakeGraph **made = malloc(2 * sizeof(FakeGraph *)); /* what it was made of, and its own copy */
+  made[0] = graph;
+  made[1] = malloc(sizeof(FakeGraph));
+  memcpy(made[1], graph, sizeof(FakeGraph));
+  *executable = made;
+  ++fake.executables;
+  return (int)flags;
+}
+int cuGraphExecKernelNodeSetParams_v2(void *executable, void *node, const KernelNode *parameters) {
+  CALL("cuGraphExecKernelNodeSetParams_v2");
+  FakeGraph **made = executable;
+  fill(&made[1]->nodes[(FakeNode *)node - made[0]->nodes], parameters);
+  ++fake.updates;
+  return 0;
+}
+int cuGraphLaunch(void *executable, void *stream) {
+  CALL("cuGraphLaunch");
+  FakeGraph **made = executable;
+  for (int i = 0; i < made[1]->count; ++i) {
+    FakeNode *node = &made[1]->nodes[i];
+    void *arguments[kFakeArguments];
+    for (int k = 0; k < kFakeArguments; ++k)
+      arguments[k] = &node->words[k];
+    memcpy(fake.shape, node->shape, sizeof fake.shape);
+    ((void (*)(void **))node->function)(arguments);
+    ++fake.clock;
+  }
+  ++fake.replays;
+  return stream != NULL;
+}
+int cuGraphExecDestroy(void *executable) {
+  FakeGraph **made = executable;
+  free(made[1]);
+  free(made);
+  --fake.executables;
+  return 0;
+}
+int cuGraphDestroy(void *graph) {
+  free(graph);
+  --fake.graphs;
+  return 0;
+}
+
+/* ---- Events ---- */
+
+int cuEventCreate(void **event, unsigned flags) {
+  *event = calloc(1, sizeof(int));
+  ++fake.events;
+  return (int)flags;
+}
+int cuEventDestroy_v2(void *event) {
+  free(event);
+  --fake.events;
+  return 0;
+}
+int cuEventRecord(void *event, void *stream) {
+  *(int *)event = ++fake.clock;
+  return stream != NULL;
+}
+int cuEventSynchronize(void *event) {
+  CALL("cuEventSynchronize");
+  return *(int *)event == 0;
+}
+int cuEventElapsedTime(float *milliseconds, void *start, void *end) {
+  *milliseconds = (float)(*(int *)end - *(int *)start);
+  return 0;
 }

@@ -5,6 +5,7 @@
 #define WHIT_TEST_RUNTIME_DEVICES_FAKE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct FakeDriver {
   int devices, version, major, minor;
@@ -16,9 +17,25 @@ typedef struct FakeDriver {
   /* What was seen. */
   size_t allocated;
   int loaded, unloaded, contexts, launches;
-  unsigned shape[7]; /* of the last launch */
-  int sharedAllowed; /* by an attribute of a function */
-  char image[64];    /* the text of the last image, up to its NUL */
+  unsigned shape[7];       /* of the last launch */
+  int sharedAllowed;       /* by an attribute of a function */
+  char image[64];          /* the text of the last image, up to its NUL */
+  int graphs, executables; /* that are alive */
+  int replays, updates;
+  int events; /* that are alive */
+  int clock;  /* rises by one with each launch and each event; an event takes it */
 } FakeDriver;
+
+/* A graph is a chain of launches; what is launched has copies of the arguments, as drivers make them. */
+enum { kFakeNodes = 8, kFakeArguments = 4 };
+typedef struct FakeNode {
+  void *function;
+  unsigned shape[7];
+  uint64_t words[kFakeArguments];
+} FakeNode;
+typedef struct FakeGraph {
+  int count;
+  FakeNode nodes[kFakeNodes];
+} FakeGraph;
 
 #endif /* WHIT_TEST_RUNTIME_DEVICES_FAKE_H */

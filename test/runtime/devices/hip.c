@@ -68,6 +68,7 @@ int hipModuleLaunchKernel(void *function, unsigned gridX, unsigned gridY, unsign
   unsigned shape[7] = {gridX, gridY, gridZ, blockX, blockY, blockZ, shared};
   memcpy(fake.shape, shape, sizeof shape);
   ++fake.launches;
+  ++fake.clock;
   ((void (*)(void **))function)(arguments);
   return 0;
 }
@@ -97,3 +98,112 @@ int hipMemcpyDtoH(void *to, void *from, size_t bytes) {
 }
 const char *hipGetErrorName(int error) { return error == 2 ? "hipErrorOutOfMemory" : "hipErrorUnknown"; }
 const char *hipGetErrorString(int error) { return error == 2 ? "out of memory" : "unknown error"; }
+
+#ifndef WHIT_FAKE_WITHOUT_GRAPHS
+/* ---- Graphs ---- */
+
+/* hipKernelNodeParams of hip_runtime_api.h 6 */
+typedef struct KernelNode {
+  unsigned blockX, blockY, blockZ;
+  void **extra;
+  void *function;
+  unsigned gridX, gridY, gridZ;
+  void **arguments;
+  unsigned sharedBytes;
+} KernelNode;
+
+static void fill(FakeNode *node, const KernelNode *from) {
+  unsigned shape[7] = {from->gridX,  from->gridY,  from->gridZ,      from->blockX,
+                       from->blockY, from->blockZ, from->sharedBytes};
+  node->function = from->function;
+  memcpy(node->shape, shape, sizeof shape);
+  for (int i = 0; i < 3; ++i) /* `add` has three */
+    memcpy(&node->words[i], from->arguments[i], 8);
+}
+int hipGraphCreate(void **graph, unsigned flags) {
+  CALL("hipGraphCreate");
+  *graph = calloc(1, sizeof(FakeGraph));
+  ++fake.graphs;
+  return (int)flags;
+}
+int hipGraphAddKernelNode(void **node, void *to, void *const *before, size_t count, const KernelNode *parameters) {
+  CALL("hipGraphAddKernelNode");
+  FakeGraph *graph = to;
+  /* a chain: the first has nothing before it, the others have the last one */
+  if (count != (graph->count != 0) || (count && before[0] != &graph->nodes[graph->count - 1]) ||
+      graph->count == kFakeNodes || parameters->extra)
+    return 1;
+  *node = &graph->nodes[graph->count++];
+  fill(*node, parameters);
+  return 0;
+}
+int hipGraphInstantiateWithFlags(void **executable, void *graph, unsigned long long flags) {
+  CALL("hipGraphInstantiateWithFlags");
+  FakeGraph **made = malloc(2 * sizeof(FakeGraph *)); /* what it was made of, and its own copy */
+  made[0] = graph;
+  made[1] = malloc(sizeof(FakeGraph));
+  memcpy(made[1], graph, sizeof(FakeGraph));
+  *executable = made;
+  ++fake.executables;
+  return (int)flags;
+}
+int hipGraphExecKernelNodeSetParams(void *executable, void *node, const KernelNode *parameters) {
+  CALL("hipGraphExecKernelNodeSetParams");
+  FakeGraph **made = executable;
+  fill(&made[1]->nodes[(FakeNode *)node - made[0]->nodes], parameters);
+  ++fake.updates;
+  return 0;
+}
+int hipGraphLaunch(void *executable, void *stream) {
+  CALL("hipGraphLaunch");
+  FakeGraph **made = executable;
+  for (int i = 0; i < made[1]->count; ++i) {
+    FakeNode *node = &made[1]->nodes[i];
+    void *arguments[kFakeArguments];
+    for (int k = 0; k < kFakeArguments; ++k)
+      arguments[k] = &node->words[k];
+    memcpy(fake.shape, node->shape, sizeof fake.shape);
+    ((void (*)(void **))node->function)(arguments);
+    ++fake.clock;
+  }
+  ++fake.replays;
+  return stream != NULL;
+}
+int hipGraphExecDestroy(void *executable) {
+  FakeGraph **made = executable;
+  free(made[1]);
+  free(made);
+  --fake.executables;
+  return 0;
+}
+int hipGraphDestroy(void *graph) {
+  free(graph);
+  --fake.graphs;
+  return 0;
+}
+#endif
+
+/* ---- Events ---- */
+
+int hipEventCreate(void **event) {
+  *event = calloc(1, sizeof(int));
+  ++fake.events;
+  return 0;
+}
+int hipEventDestroy(void *event) {
+  free(event);
+  --fake.events;
+  return 0;
+}
+int hipEventRecord(void *event, void *stream) {
+  *(int *)event = ++fake.clock;
+  return stream != NULL;
+}
+int hipEventSynchronize(void *event) {
+  CALL("hipEventSynchronize");
+  return *(int *)event == 0;
+}
+int hipEventElapsedTime(float *milliseconds, void *start, void *end) {
+  *milliseconds = (float)(*(int *)end - *(int *)start);
+  return 0;
+}
