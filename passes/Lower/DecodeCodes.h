@@ -56,6 +56,8 @@ public:
   Value number(const Unit &unit, int64_t element, const Group &group);
   /// The same for an integer: code `element` minus `bias` (see biasOf).
   Value element(const Unit &unit, int64_t element, Value bias);
+  /// Codes 4*quad .. 4*quad+3 of the unit as the bytes of an i32, where they are just that: not of vectors, and all there.
+  Value codesOfQuad(const Unit &unit, int64_t quad) { return codes(unit, quad); }
   /// What `element` must subtract so that the result is code - zero, exactly.
   Value biasOf(int32_t zero);
   Value biasOf(Value integerZeros);

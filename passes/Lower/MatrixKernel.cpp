@@ -152,7 +152,7 @@ MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t split
   laneOfK = unit.k.digit().emit(b, lane);
   firstSumRow = unit.sumRow.emit(b, lane);
   firstSumToken = unit.sumToken.emit(b, lane);
-  filled.emplace(Column{KernelBuilder(b, b.getLoc(), b.facts, b.rem(lane, MatrixUnit::kRows)), {}, {}, {}});
+  filled.emplace(Column{KernelBuilder(b, b.getLoc(), b.facts, b.rem(lane, MatrixUnit::kRows)), {}, {}, {}, {}});
   auto numberOf = [](SmallVectorImpl<int64_t> &known, int64_t row) {
     int64_t at = llvm::find(known, row) - known.begin();
     if (at == int64_t(known.size()))
@@ -167,7 +167,7 @@ MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t split
   for (const MatrixUnit::Place &word : unit.a)
     numberOf(operandRows, word.row);
   for (int64_t row : operandRows)
-    operands.push_back({KernelBuilder(b, b.getLoc(), b.facts, b.add(laneRow, row)), {}, {}, {}});
+    operands.push_back({KernelBuilder(b, b.getLoc(), b.facts, b.add(laneRow, row)), {}, {}, {}, {}});
 }
 
 std::pair<Value, Value> MatrixKernel::inside(const Position &at, Value token) {

@@ -75,6 +75,7 @@ protected:
     KernelBuilder builder;
     PanelDecoder::Group zero;
     Value scale, minimum; ///< where numbers are scaled before they are multiplied
+    Value pairZero;       ///< what is to be added to codes that are decoded in pairs
   };
 
   /// Words of A that stand for one element each: 1, or more where bf16 does not hold a number.
@@ -192,6 +193,9 @@ private:
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;
   bool sumsAllGroups(size_t term) const override { return encoding.isPlain() || isMinimum(term); }
   bool isMinimum(size_t term) const { return term == 0 && encoding.zero == ::whit::ZeroKind::Minimum; }
+  /// Whether codes of a term are small whole numbers, which are written into the fractions of pairs of bf16.
+  bool decodesPairs(size_t term) const;
+  Value upperHalves(Value first, Value second);
   /// The words of pairs of numbers, which are cut into bf16.
   SmallVector<Value> cutPair(Value first, Value second, int64_t parts);
 

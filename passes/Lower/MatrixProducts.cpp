@@ -4,6 +4,8 @@
 
 #include "Lower/MatrixKernel.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 
 #include <numeric>
@@ -65,6 +67,9 @@ SmallVector<Value> MatrixKernel::loadWords(Value memref, ValueRange at, int64_t 
 
 // ---------------------------------------------------------------------------------------------------- numbers
 
+/// 128 as bf16, twice: with a number below 128 in its fraction it is that number more.
+static constexpr int32_t kPairBase = 0x43004300;
+
 FloatMatrixKernel::FloatMatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value x, Value packed,
                                      Value y)
     : MatrixKernel(b, work, splits, packed, y), x(x),
@@ -77,11 +82,40 @@ void FloatMatrixKernel::open(PanelDecoder &decoder, Column &column, const Positi
   if (encoding.isPlain())
     return;
   column.zero = decoder.open(at.panel, at.group);
-  column.scale = column.minimum = Value();
+  column.scale = column.minimum = column.pairZero = Value();
+  if (decodesPairs(at.term)) {
+    KernelBuilder &k = column.builder;
+    Value zeros = encoding.zero == ZeroKind::Integer && at.term == 0
+                      ? decoder.integerZeros(at.panel, at.group)
+                      : k.splat(at.term == 0 ? int32_t(encoding.constant) : 0);
+    zeros = arith::MulIOp::create(b, k.bitOr(zeros, k.splat(kPairBase & 0xffff)), k.splat(0x00010001));
+    column.pairZero = arith::XOrIOp::create(b, zeros, k.splat(int32_t(0x80008000)));
+  }
   if (isMinimum(at.term)) {
     column.scale = decoder.scales(at.panel, at.group);
     column.minimum = decoder.offsets(at.panel, at.group);
   }
+}
+
+bool FloatMatrixKernel::decodesPairs(size_t term) const {
+  const ::whit::Codec &codec = encoding.terms[term].codec;
+  if (!b.facts.isNvidia() || encoding.isPlain() || codec.kind != ::whit::CodecKind::Int || codec.bits > 7 ||
+      codec.isSparse || isMinimum(term))
+    return false;
+  if (term > 0 || encoding.zero == ZeroKind::Integer)
+    return true;
+  float zero = encoding.constant;
+  return encoding.zero == ZeroKind::Constant && zero == std::nearbyint(zero) && zero >= 0 && zero < 128;
+}
+
+Value FloatMatrixKernel::upperHalves(Value first, Value second) {
+  Type i32 = b.getI32Type();
+  auto call = [&](StringRef name, ValueRange operands) {
+    return LLVM::CallIntrinsicOp::create(b, i32, b.getStringAttr(name), operands).getResult(0);
+  };
+  if (b.facts.isNvidia())
+    return call("llvm.nvvm.prmt", {first, second, b.i32(0x7632)});
+  return call("llvm.amdgcn.perm", {second, first, b.i32(0x07060302)});
 }
 
 SmallVector<Value> FloatMatrixKernel::cutPair(Value first, Value second, int64_t count) {
@@ -89,16 +123,17 @@ SmallVector<Value> FloatMatrixKernel::cutPair(Value first, Value second, int64_t
   Value numbers[] = {first, second};
   Type i32 = b.getI32Type(), f32 = b.getF32Type();
   for (int64_t part = 0; part < count; ++part) {
-    Value upper[2];
-    for (auto [number, bits] : llvm::zip_equal(numbers, upper)) {
-      bits = arith::AndIOp::create(b, arith::BitcastOp::create(b, i32, number), b.i32(int32_t(0xffff0000)));
+    Value bits[2];
+    for (auto [number, word] : llvm::zip_equal(numbers, bits)) {
+      word = arith::BitcastOp::create(b, i32, number);
       if (part + 1 == count)
         continue;
       // Of an infinity nothing is left.
-      Value rest = b.subf(number, arith::BitcastOp::create(b, f32, bits));
+      Value upper = arith::AndIOp::create(b, word, b.i32(int32_t(0xffff0000)));
+      Value rest = b.subf(number, arith::BitcastOp::create(b, f32, upper));
       number = b.select(b.cmp(arith::CmpFPredicate::ORD, rest, rest), rest, b.f32(0.0f));
     }
-    words.push_back(arith::OrIOp::create(b, arith::ShRUIOp::create(b, upper[0], b.i32(16)), upper[1]));
+    words.push_back(upperHalves(bits[0], bits[1]));
   }
   return words;
 }
@@ -106,6 +141,21 @@ SmallVector<Value> FloatMatrixKernel::cutPair(Value first, Value second, int64_t
 SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines,
                                              int64_t quad, Value first, const Position &at) {
   KernelBuilder &k = column.builder;
+  if (column.pairZero) {
+    Type pair = b.vectorOf(b.getBF16Type(), 2), i32 = b.getI32Type();
+    Value codes = scalarOf(decoder.codesOfQuad(lines, quad)), base = b.i32(kPairBase | kPairBase >> 8);
+    Value one = arith::ConstantOp::create(b, DenseElementsAttr::get(cast<VectorType>(pair), b.getFloatAttr(b.getBF16Type(), 1)));
+    Value zero = vector::BitCastOp::create(b, pair, column.pairZero);
+    SmallVector<Value> words;
+    for (int32_t order : {0x4140, 0x4342}) {
+      Value word = LLVM::CallIntrinsicOp::create(b, i32, b.getStringAttr("llvm.nvvm.prmt"), ValueRange{codes, base, b.i32(order)})
+                       .getResult(0);
+      Value numbers = vector::BitCastOp::create(b, pair, vector::BroadcastOp::create(b, b.vectorOf(i32, 1), word));
+      numbers = math::FmaOp::create(b, numbers, one, zero);
+      words.push_back(scalarOf(vector::BitCastOp::create(b, b.vectorOf(i32, 1), numbers)));
+    }
+    return words;
+  }
   auto number = [&](int64_t i) -> Value {
     if (!encoding.isPlain()) {
       Value number = decoder.number(lines, 4 * quad + i, column.zero);
