@@ -97,8 +97,8 @@ Value KernelBuilder::load(VectorType type, Value memref, ValueRange indices) {
 Value KernelBuilder::loadColumns(Value packed, Value panel, Value offset, int64_t each) {
   if (column)
     offset = plus(offset, times(column, each));
-  // One lane is one access, if its bytes are known to lie as those of a number do: every part of a panel starts at a multiple of 16.
-  llvm::MaybeAlign alignment = column ? llvm::MaybeAlign(each) : llvm::MaybeAlign();
+  // Few lanes are one access, if their bytes are known to lie as those of a number do: every part of a panel starts at a multiple of 16.
+  llvm::MaybeAlign alignment = column ? llvm::MaybeAlign(each * lanes) : llvm::MaybeAlign();
   return vector::LoadOp::create(b, loc, bytes(lanes * each), packed, {panel, offset}, /*nontemporal=*/false, alignment);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Short spellings for what kernels are made of: index arithmetic that folds constants as it goes, vectors, loops. A vector has a lane for
-// each of the 16 columns of a panel, or one lane where each thread of a GPU has a column of its own.
+// each of the 16 columns of a panel, or one or two where each thread of a GPU has columns of its own.
 
 #pragma once
 
@@ -17,15 +17,15 @@ public:
   static constexpr int64_t kLanes = 16;
 
   KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts) : b(b), loc(loc), facts(facts) {}
-  /// Vectors of one lane, for `column` of the panels that are read.
-  KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts, Value column)
-      : b(b), loc(loc), facts(facts), lanes(1), column(column) {}
+  /// Vectors of so few lanes, for the columns from `column` on of the panels that are read; it is a multiple of their number.
+  KernelBuilder(OpBuilder &b, Location loc, const TargetFacts &facts, Value column, int64_t lanes = 1)
+      : b(b), loc(loc), facts(facts), lanes(lanes), column(column) {}
 
   OpBuilder &b;
   Location loc;
   const TargetFacts &facts;
   const int64_t lanes = kLanes;
-  Value column; ///< of the only lane; null where there are lanes for all
+  Value column; ///< of the first lane; null where there are lanes for all
 
   VectorType floats() { return VectorType::get({lanes}, b.getF32Type()); }
   VectorType ints() { return VectorType::get({lanes}, b.getI32Type()); }

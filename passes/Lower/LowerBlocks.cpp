@@ -161,7 +161,8 @@ private:
         work{*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(), encoding, place, std::nullopt} {
     if (schedule)
       work.splits = schedule.getSplits();
-    if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>(); tile.size() > 1 && tile[tile.size() - 2])
+    if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>();
+        tile.size() > 1 && tile[tile.size() - 2])
       work.tokens = tile[tile.size() - 2];
     int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
     share = work.shareOf(ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows));
@@ -179,11 +180,11 @@ static void lowerMatmul(LaneBuilder &b, Operation *op) {
     return;
   }
   auto matmul = cast<QuantizedMatmulOp>(op);
-  forRowViews(k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
-              [&](ValueRange views) {
-                ByteMatrixKernel(b, how.work, how.share.splits, views[0], views[1], views[2], matmul.getW(), views[3])
-                    .emit();
-              });
+  forRowViews(
+      k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
+      [&](ValueRange views) {
+        ByteMatrixKernel(b, how.work, how.share.splits, views[0], views[1], views[2], matmul.getW(), views[3]).emit();
+      });
 }
 
 // ---------------------------------------------------------------------------------------------------- the pass

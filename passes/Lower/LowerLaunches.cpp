@@ -27,6 +27,8 @@ using namespace mlir::whit;
 
 /// Address spaces of NVPTX and of AMDGPU alike; private memory is in the generic one on NVPTX.
 static constexpr unsigned kGlobal = 1, kShared = 3, kPrivateAmd = 5;
+/// Bytes to which buffers of the device are aligned.
+static constexpr int64_t kAlignment = 64;
 /// Shared memory that a kernel may declare without asking the driver, and private memory of a thread.
 static constexpr int64_t kMostShared = 48 << 10, kMostPrivate = 64 << 10;
 
@@ -210,6 +212,9 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
     }
     auto kernel = gpu::GPUFuncOp::create(b, loc, name, b.getFunctionType(types, {}));
     kernel->setAttr(gpu::GPUDialect::getKernelFuncAttrName(), b.getUnitAttr());
+    for (auto [i, type] : llvm::enumerate(types)) // memory is; a view has its offset beside it
+      if (isa<LLVM::LLVMPointerType>(type))
+        kernel.setArgAttr(i, LLVM::LLVMDialect::getAlignAttrName(), b.getI64IntegerAttr(kAlignment));
     kernel.setKnownBlockSizeAttr(b.getDenseI32ArrayAttr({int32_t(threads), 1, 1}));
     b.setInsertionPointToStart(&kernel.getBody().front());
     IRMapping map;

@@ -14,6 +14,17 @@ SmallVector<Value> MatrixKernel::loadChunk(const Position &at, Value chunk) {
   const Cut &way = cuts[at.term];
   SmallVector<Value> loaded;
   Value first = b.mul(b.add(b.mul(chunk, unit.lanesOfK()), laneOfK), way.run);
+  const ::whit::Codec &codec = encoding.terms[at.term].codec;
+  if (operandReader && codec.kind != ::whit::CodecKind::Vector && !place.terms[at.term].unit.radix) {
+    PanelDecoder decoder(*operandReader, encoding, place, at.term, packed, 0);
+    for (int64_t i = 0; i < way.run; ++i)
+      loaded.append(decoder.loadUnit(at.panel, at.group, first, i));
+    SmallVector<Value> columns;
+    for (int64_t column = 0; column < operandReader->lanes; ++column)
+      for (Value both : loaded)
+        columns.push_back(vector::ExtractStridedSliceOp::create(b, both, {column}, {1}, {1}));
+    return columns;
+  }
   for (Column &column : operands) {
     PanelDecoder decoder(column.builder, encoding, place, at.term, packed, 0);
     for (int64_t i = 0; i < way.run; ++i)
@@ -140,7 +151,7 @@ SmallVector<Value> MatrixKernel::addShared(const Position &at, Value chunk, Smal
     for (auto [part, list] : llvm::enumerate(a))
       for (const MatrixUnit::Place &word : unit.a) {
         Value from = b.add(firstWord, (step + word.other) / perWord + int64_t(part) * rowWords);
-        list.push_back(b.read(buffer, {warp, b.add(laneRow, word.row), from}));
+        list.push_back(b.read(buffer, {warp, unit.column(b, laneRow, word.row), from}));
       }
     auto operand = [&](int64_t tile) {
       Words words(activationParts());

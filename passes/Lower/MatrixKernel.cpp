@@ -22,7 +22,7 @@ static constexpr int64_t kMostWarps = 8;
 /// What a block may take for it; the rest of shared memory is for results that stay in the block.
 static constexpr int64_t kSharedBytes = 32 << 10;
 /// Tokens for which a piece of the weight is decoded once.
-static constexpr int64_t kMostTokens = 64;
+static constexpr int64_t kMostTokens = 32;
 /// Of those that are left over, which need not all be there.
 static constexpr int64_t kFewTokens = 16;
 /// Words of codes that a lane has on their way, and elements of K between two turns of a loop: enough loads to hide each other.
@@ -161,19 +161,35 @@ MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t split
   };
   SmallVector<int64_t> sumRows, operandRows;
   for (const MatrixUnit::Place &sum : unit.sums)
-    rowBuilderOf.push_back(numberOf(sumRows, sum.row));
-  for (int64_t row : sumRows)
-    rowBuilders.emplace_back(b, b.getLoc(), b.facts, b.add(firstSumRow, row));
+    sumColumnOf.push_back(numberOf(sumRows, sum.row));
   for (const MatrixUnit::Place &word : unit.a)
     numberOf(operandRows, word.row);
   for (int64_t row : operandRows)
-    operands.push_back({KernelBuilder(b, b.getLoc(), b.facts, b.add(laneRow, row)), {}, {}, {}, {}});
+    operands.push_back({KernelBuilder(b, b.getLoc(), b.facts, unit.column(b, laneRow, row)), {}, {}, {}, {}});
+  if (unit.hasPairs()) {
+    operandReader.emplace(b, b.getLoc(), b.facts, unit.column(b, laneRow, 0), 2);
+    sumReaders.emplace_back(b, b.getLoc(), b.facts, unit.column(b, firstSumRow, 0), 2);
+    return;
+  }
+  for (int64_t row : sumRows)
+    sumReaders.emplace_back(b, b.getLoc(), b.facts, unit.column(b, firstSumRow, row));
 }
 
 std::pair<Value, Value> MatrixKernel::inside(const Position &at, Value token) {
   if (at.isFull)
     return {token, Value()};
   return {b.min(token, b.sub(tokens, b.index(1))), b.cmp(arith::CmpIPredicate::slt, token, tokens)};
+}
+
+SmallVector<Value> MatrixKernel::ofSumColumns(const Position &at, function_ref<Value(PanelDecoder &)> read) {
+  SmallVector<Value> numbers;
+  for (KernelBuilder &reader : sumReaders) {
+    PanelDecoder decoder(reader, encoding, place, at.term, packed, 0);
+    Value lanes = read(decoder);
+    for (int64_t lane = 0; lane < reader.lanes; ++lane)
+      numbers.push_back(vector::ExtractOp::create(b, lanes, lane));
+  }
+  return numbers;
 }
 
 MatrixKernel::Span MatrixKernel::ofSplit(int64_t turns, int64_t step) {
@@ -355,7 +371,7 @@ void MatrixKernel::store(const Position &at, Value isMine, ArrayRef<Value> total
   bool isWhole = getConstantIntValue(columns).value_or(1) % MatrixUnit::kRows == 0;
   for (int64_t tile = 0; tile < at.tiles; ++tile)
     for (int64_t i = 0, count = int64_t(unit.sums.size()); i < count; ++i) {
-      Value token = sumToken(at, tile, i), column = b.add(first, sumRow(i));
+      Value token = sumToken(at, tile, i), column = b.add(first, sumColumn(i));
       Value exists = isMine;
       if (!at.isFull)
         exists = both(exists, b.cmp(arith::CmpIPredicate::slt, token, tokens));

@@ -97,8 +97,8 @@ protected:
   /// Whether sums go on from one group to the next, as no scale stands before them.
   virtual bool sumsAllGroups(size_t term) const { return false; }
 
-  /// The row and the token of sum `i` of a tile, this lane's.
-  Value sumRow(int64_t i) { return b.add(firstSumRow, unit.sums[i].row); }
+  /// The column of the panel and the token of sum `i` of a tile, this lane's.
+  Value sumColumn(int64_t i) { return unit.column(b, firstSumRow, unit.sums[i].row); }
   Value sumToken(const Position &at, int64_t tile, int64_t i) {
     return b.add(b.add(at.firstToken, firstSumToken), tile * unit.tokens + unit.sums[i].other);
   }
@@ -110,7 +110,9 @@ protected:
   std::pair<Value, Value> inside(const Position &at, Value token);
   /// Conditions that may be null, where they always hold.
   Value both(Value x, Value y) { return x ? Value(arith::AndIOp::create(b, x, y)) : y; }
-  Value orZero(Value condition, Value value, Value zero) { return condition ? b.select(condition, value, zero) : value; }
+  Value orZero(Value condition, Value value, Value zero) {
+    return condition ? b.select(condition, value, zero) : value;
+  }
   Value scalarOf(Value vector) { return vector::ExtractOp::create(b, vector, 0); }
   /// `count` elements of `memref`, whole words, `at` being a multiple of them; in loads as wide as its rows are aligned.
   SmallVector<Value> loadWords(Value memref, ValueRange at, int64_t count);
@@ -120,9 +122,9 @@ protected:
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
   Value packed, y, tokens;
-  /// Read the factors of the rows of the lane's sums.
-  SmallVector<KernelBuilder, 2> rowBuilders;
-  SmallVector<int64_t, 8> rowBuilderOf; ///< by sum
+  /// What `read` gives for the columns of the lane's sums: one number for each.
+  SmallVector<Value> ofSumColumns(const Position &at, function_ref<Value(PanelDecoder &)> read);
+  SmallVector<int64_t, 8> sumColumnOf; ///< by sum: which of them it belongs to
 
 private:
   struct Span {
@@ -162,6 +164,9 @@ private:
   void fill(const Position &at, Value firstUnit);
 
   SmallVector<Cut, 2> cuts; ///< by term
+  /// Columns side by side are read together.
+  SmallVector<KernelBuilder, 2> sumReaders;
+  std::optional<KernelBuilder> operandReader;
   Value warp, share;
   int64_t shares;                  ///< lanes that decode one column to shared memory
   int64_t splits, mostTokens;      ///< warps that share a panel; tokens of the tile

@@ -144,11 +144,13 @@ SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &colu
   if (column.pairZero) {
     Type pair = b.vectorOf(b.getBF16Type(), 2), i32 = b.getI32Type();
     Value codes = scalarOf(decoder.codesOfQuad(lines, quad)), base = b.i32(kPairBase | kPairBase >> 8);
-    Value one = arith::ConstantOp::create(b, DenseElementsAttr::get(cast<VectorType>(pair), b.getFloatAttr(b.getBF16Type(), 1)));
+    Value one = arith::ConstantOp::create(
+        b, DenseElementsAttr::get(cast<VectorType>(pair), b.getFloatAttr(b.getBF16Type(), 1)));
     Value zero = vector::BitCastOp::create(b, pair, column.pairZero);
     SmallVector<Value> words;
     for (int32_t order : {0x4140, 0x4342}) {
-      Value word = LLVM::CallIntrinsicOp::create(b, i32, b.getStringAttr("llvm.nvvm.prmt"), ValueRange{codes, base, b.i32(order)})
+      Value word = LLVM::CallIntrinsicOp::create(b, i32, b.getStringAttr("llvm.nvvm.prmt"),
+                                                 ValueRange{codes, base, b.i32(order)})
                        .getResult(0);
       Value numbers = vector::BitCastOp::create(b, pair, vector::BroadcastOp::create(b, b.vectorOf(i32, 1), word));
       numbers = math::FmaOp::create(b, numbers, one, zero);
@@ -225,11 +227,10 @@ MatrixKernel::Words FloatMatrixKernel::activations(const Position &at, int64_t t
 }
 
 SmallVector<Value> FloatMatrixKernel::flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) {
-  SmallVector<Value> scales;
-  for (KernelBuilder &row : rowBuilders)
-    scales.push_back(scalarOf(PanelDecoder(row, encoding, place, at.term, packed, 0).scales(at.panel, at.group)));
+  SmallVector<Value> scales =
+      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.panel, at.group); });
   for (auto [i, total] : llvm::enumerate(totals))
-    total = b.fma(scales[rowBuilderOf[i % unit.sums.size()]], sums[i], total);
+    total = b.fma(scales[sumColumnOf[i % unit.sums.size()]], sums[i], total);
   return totals;
 }
 
@@ -269,26 +270,20 @@ SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value
   bool hasExactZeros = at.term == 0 && encoding.zero == ZeroKind::Integer && carriers.front().table.empty();
   bool isMinimum = at.term == 0 && encoding.zero == ZeroKind::Minimum;
   bool isZero = at.term == 0 && !isMinimum && encoding.zero != ZeroKind::Constant && !hasExactZeros;
-  struct Row {
-    Value scale, offset, zero;
-  };
-  SmallVector<Row> rows;
-  for (KernelBuilder &row : rowBuilders) {
-    PanelDecoder decoder(row, encoding, place, at.term, packed, 0);
-    Row &read = rows.emplace_back();
-    read.scale = scalarOf(decoder.scales(at.panel, at.group));
+  SmallVector<Value> weightScales, offsets, integerZeros;
+  weightScales = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.panel, at.group); });
+  for (Value &scale : weightScales)
     if (carrier.scale != 1 && !isZero)
-      read.scale = b.mulf(read.scale, b.f32(carrier.scale));
-    if (isMinimum || isZero)
-      read.offset = scalarOf(decoder.offsets(at.panel, at.group));
-    if (hasExactZeros)
-      read.zero = scalarOf(decoder.integerZeros(at.panel, at.group));
-  }
+      scale = b.mulf(scale, b.f32(carrier.scale));
+  if (isMinimum || isZero)
+    offsets = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.offsets(at.panel, at.group); });
+  if (hasExactZeros)
+    integerZeros = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.integerZeros(at.panel, at.group); });
   size_t each = unit.sums.size();
   Type f32 = b.getF32Type();
   for (auto [i, total] : llvm::enumerate(totals)) {
     Value token = inside(at, sumToken(at, int64_t(i / each), int64_t(i % each))).first;
-    const Row &row = rows[rowBuilderOf[i % each]];
+    int64_t column = sumColumnOf[i % each];
     Value scaleX = b.read(scales, {token, at.group}), sumX = b.read(rowSums, {token, at.group}), dot = sums[i];
     // What is subtracted from all codes of a row, times the sum of its activations: exact in int32, as the sum itself is.
     int64_t bias = hasExactZeros ? 0 : -int64_t(carrier.offset);
@@ -296,17 +291,17 @@ SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value
       bias += 128;
     if (bias)
       dot = arith::AddIOp::create(b, dot, arith::MulIOp::create(b, sumX, b.i32(bias)));
-    if (row.zero)
-      dot = arith::SubIOp::create(b, dot, arith::MulIOp::create(b, sumX, row.zero));
+    if (hasExactZeros)
+      dot = arith::SubIOp::create(b, dot, arith::MulIOp::create(b, sumX, integerZeros[column]));
     Value sum = arith::SIToFPOp::create(b, f32, dot);
     Value sumOfX = isMinimum || isZero ? Value(arith::SIToFPOp::create(b, f32, sumX)) : Value();
     if (isMinimum) {
-      total = b.addf(total, b.mulf(scaleX, b.addf(b.mulf(row.scale, sum), b.mulf(row.offset, sumOfX))));
+      total = b.addf(total, b.mulf(scaleX, b.addf(b.mulf(weightScales[column], sum), b.mulf(offsets[column], sumOfX))));
       continue;
     }
     if (isZero)
-      sum = b.subf(carrier.scale == 1 ? sum : b.mulf(sum, b.f32(carrier.scale)), b.mulf(row.offset, sumOfX));
-    total = b.addf(total, b.mulf(b.mulf(scaleX, row.scale), sum));
+      sum = b.subf(carrier.scale == 1 ? sum : b.mulf(sum, b.f32(carrier.scale)), b.mulf(offsets[column], sumOfX));
+    total = b.addf(total, b.mulf(b.mulf(scaleX, weightScales[column]), sum));
   }
   return totals;
 }

@@ -40,6 +40,14 @@ Value LaneTerm::emit(LaneBuilder &b, Value lane) const {
   return times == 1 ? term : b.mul(term, times);
 }
 
+bool MatrixUnit::hasPairs() const {
+  return llvm::any_of(a, [](const Place &word) { return word.row == 8; });
+}
+
+Value MatrixUnit::column(LaneBuilder &builder, Value first, int64_t row) const {
+  return hasPairs() ? builder.add(builder.mul(first, 2), row / 8) : builder.add(first, row);
+}
+
 SmallVector<Value> MatrixUnit::emit(LaneBuilder &builder, ValueRange wordsA, ValueRange wordsB, ValueRange sums) const {
   Type element = sums.front().getType(), i32 = builder.getI32Type();
   int64_t count = int64_t(sums.size());

@@ -47,6 +47,11 @@ struct MatrixUnit {
   int64_t depthOfLane() const { return int64_t(b.size()) * perWord(); }
   int64_t lanesOfK() const { return depth / depthOfLane(); }
 
+  /// Which column of a panel row `first + row` of A and D is. Where a lane has rows 8 apart, they are columns side by side, so that it reads and
+  /// writes both at once.
+  Value column(LaneBuilder &builder, Value first, int64_t row) const;
+  bool hasPairs() const;
+
   /// The unit of a target for bf16 or for bytes; null if there is none.
   static const MatrixUnit *find(const TargetFacts &facts, bool bytes);
 

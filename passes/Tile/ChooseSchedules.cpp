@@ -134,7 +134,8 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
 
   /// The block of least predicted time for so many rows; `buffers` tiles of results stay in shared memory. Warps that have no panel of their
   /// own share the K of one.
-  ::whit::GpuTile chooseBlock(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows, int64_t buffers) {
+  ::whit::GpuTile chooseBlock(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
+                              int64_t buffers) {
     ::whit::GpuTile best;
     double bestSeconds = std::numeric_limits<double>::infinity();
     for (int64_t columns : {16, 32, 64, 128})

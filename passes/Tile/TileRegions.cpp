@@ -98,7 +98,8 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
           isFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, count, most);
     auto branch = [&](ArrayRef<int64_t> sizes) {
       return [&, sizes](OpBuilder &inner, Location) {
-        auto here = ScheduleAttr::get(inner.getContext(), sizes, schedule.getRows(), schedule.getPanels(), {}, schedule.getSplits());
+        auto here = ScheduleAttr::get(inner.getContext(), sizes, schedule.getRows(), schedule.getPanels(), {},
+                                      schedule.getSplits());
         IRMapping map;
         for (Operation *op : ops)
           if (Operation *copy = inner.clone(*op, map); copy->hasAttr("schedule"))
@@ -135,7 +136,8 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     FailureOr<scf::SCFTileAndFuseResult> tiled =
         scf::tileConsumerAndFuseProducersUsingSCF(rewriter, cast<TilingInterface>(root), options);
     if (failed(tiled))
-      return region.emitError() << "region '" << region.getName() << "' cannot be tiled by its schedule " << *region.getSchedule();
+      return region.emitError() << "region '" << region.getName() << "' cannot be tiled by its schedule "
+                                << *region.getSchedule();
     for (auto [from, to] : tiled->replacements)
       from.replaceUsesWithIf(to, [&](OpOperand &use) {
         return use.getOwner() == yield ||

@@ -18,6 +18,9 @@ def TileRegionsPass : Pass<"whit-tile-regions", "mlir::func::FuncOp"> {
         %t = whit.matmul ins(%x, %wt : ...) ...
         scf.forall.in_parallel { tensor.parallel_insert_slice %t into %o ... }
     ```
+
+    Where the schedule has sizes for `few` rows, the region becomes `scf.if` of both: on a GPU each is a kernel, one that fills the machine with
+    a row and one that reads the activations less often.
   }];
   let dependentDialects = ["mlir::scf::SCFDialect", "mlir::tensor::TensorDialect", "mlir::affine::AffineDialect"];
 }

@@ -11,7 +11,7 @@
 // CHECK-SAME: whit.kernel = 0
 // CHECK-LABEL: gpu.module @kernels
 // CHECK: llvm.mlir.global internal @region_0_tiles_shared() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<2048 x i8>
-// CHECK: gpu.func @region_0_tiles(%{{.*}}: i64, %{{.*}}: !llvm.ptr<1>, %{{.*}}: i64) kernel attributes {known_block_size = array<i32: 128, 1, 1>}
+// CHECK: gpu.func @region_0_tiles(%{{.*}}: i64, %{{.*}}: !llvm.ptr<1> {llvm.align = 64 : i64}, %{{.*}}: i64) kernel attributes {known_block_size = array<i32: 128, 1, 1>}
 // CHECK: llvm.mlir.addressof @region_0_tiles_shared
 // CHECK: gpu.block_id x
 module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80"}} {

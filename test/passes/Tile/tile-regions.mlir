@@ -126,3 +126,34 @@ func.func @wrong_schedule(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?
   } -> tensor<?x64xf32>
   return %r : tensor<?x64xf32>
 }
+
+// -----
+
+// Sizes of their own for few rows: a branch for each, with the schedule of its tiles.
+// CHECK-LABEL: func @few_rows
+// CHECK: %[[FEW:.*]] = arith.cmpi ule, %{{.*}}, %c8
+// CHECK: scf.if %[[FEW]]
+// CHECK: scf.forall {{.*}} step (8, 16)
+// CHECK: whit.matmul {{.*}} schedule <tile = [8, 16], splits = 4>
+// CHECK: } else {
+// CHECK: scf.forall {{.*}} step (32, 64)
+// CHECK: whit.matmul {{.*}} schedule <tile = [32, 64], splits = 4>
+func.func @few_rows(%x: tensor<?x64xf32>, %w: tensor<4x576xi8>, %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  %r = whit.region "up" schedule <tile = [32, 64], few = [8, 16], splits = 4> {
+    %m = whit.matmul ins(%x, %w : tensor<?x64xf32>, tensor<4x576xi8>) outs(%y : tensor<?x64xf32>)
+      at <<int4_g32>, 64 by 64> schedule <tile = [32, 64], few = [8, 16], splits = 4> -> tensor<?x64xf32>
+    whit.yield %m : tensor<?x64xf32>
+  } -> tensor<?x64xf32>
+  return %r : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @few_of_a_row(%x: tensor<?x64xf32>, %w: tensor<64xf32>, %y: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @below {{schedule of region 'norm' has 1 tile sizes for few rows; its root whit.rms_norm has 1 loops, of which the second last are rows}}
+  %r = whit.region "norm" schedule <tile = [8], few = [1]> {
+    %n = whit.rms_norm ins(%x, %w : tensor<?x64xf32>, tensor<64xf32>) outs(%y : tensor<?x64xf32>) epsilon = 1.0e-5 -> tensor<?x64xf32>
+    whit.yield %n : tensor<?x64xf32>
+  } -> tensor<?x64xf32>
+  return %r : tensor<?x64xf32>
+}
