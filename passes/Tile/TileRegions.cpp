@@ -91,9 +91,17 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
       if (isMoved(value))
         results.insert(value);
 
-    size_t rowLoop = schedule.getTile().size() - 2;
-    Range rows = cast<TilingInterface>(root).getIterationDomain(b)[rowLoop];
-    Value count = getValueOrCreateConstantIndexOp(b, loc, rows.size),
+    // The size of what the region writes, not of what it computes.
+    int64_t rowLoop = int64_t(schedule.getTile().size()) - 2, dim = rowLoop;
+    auto destinations = cast<DestinationStyleOpInterface>(root);
+    if (auto op = dyn_cast<linalg::LinalgOp>(root))
+      dim =
+          *op.getMatchingIndexingMap(destinations.getDpsInitOperand(0)).getResultPosition(b.getAffineDimExpr(rowLoop));
+    Value written = destinations.getDpsInits().front();
+    while (isMoved(written))
+      written =
+          cast<DestinationStyleOpInterface>(written.getDefiningOp()).getTiedOpOperand(cast<OpResult>(written))->get();
+    Value count = b.createOrFold<tensor::DimOp>(loc, written, dim),
           most = arith::ConstantIndexOp::create(b, loc, schedule.getFew()[rowLoop]),
           isFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, count, most);
     auto branch = [&](ArrayRef<int64_t> sizes) {
