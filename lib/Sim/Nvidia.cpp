@@ -343,7 +343,7 @@ bool lowerNvidiaCall(Lowering &lowering, const CallInst &call, StringRef name) {
     lowering.elementwise(call, activeMask, Kind::Exchange, {}, {});
     return true;
   }
-  if (lowerCopy(lowering, call, name) || lowerMbarrier(lowering, call, name))
+  if (lowerCopy(lowering, call, name) || lowerMbarrier(lowering, call, name) || lowerPacked(lowering, call, name))
     return true;
   if (name == "prmt")
     return emitPermuteBytes(lowering, call), true;

@@ -29,7 +29,9 @@ void emitBulkCopy(Lowering &lowering, const llvm::Value *to, const llvm::Value *
 /// A cache policy, told apart from all that is no policy.
 inline constexpr uint64_t CACHE_POLICY = 0x12f0000000000000;
 
-/// Functions of NVVM, by what follows "llvm.nvvm.": asynchronous copies, and mbarriers with the fences of the asynchronous proxy.
+/// Functions of NVVM, by what follows "llvm.nvvm.": pairs of small numbers, asynchronous copies, mbarriers with the fences of the
+/// asynchronous proxy.
+bool lowerPacked(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
 bool lowerCopy(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
 bool lowerMbarrier(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
 
