@@ -7,54 +7,14 @@
 #include "Sim/Lowering.h"
 #include "Sim/Matrix.h"
 #include "Sim/Special.h"
+#include "Sim/Statement.h"
 
-#include "llvm/ADT/StringExtras.h"
-#include "llvm/IR/Constants.h"
 #include "llvm/IR/InlineAsm.h"
 
 using namespace llvm;
 
 namespace whit::sim {
 namespace {
-
-struct Statement {
-  Lowering &lowering;
-  const CallInst &call;
-  StringRef name;
-  /// By operand of the instruction: the names inside of its braces, brackets, or the one name.
-  SmallVector<SmallVector<StringRef, 4>, 6> operands;
-  unsigned results = 0;
-
-  /// `$n` of an input; null for others.
-  const Value *input(size_t operand, size_t part = 0) const {
-    unsigned number;
-    if (operand >= operands.size() || part >= operands[operand].size())
-      return nullptr;
-    StringRef text = operands[operand][part];
-    if (!text.consume_front("$") || text.getAsInteger(10, number) || number < results ||
-        number - results >= call.arg_size())
-      return nullptr;
-    return call.getArgOperand(number - results);
-  }
-  /// A number, in the text or as a constant operand.
-  std::optional<uint64_t> number(size_t operand) const {
-    uint64_t value;
-    if (operand < operands.size() && operands[operand].size() == 1 && !operands[operand][0].getAsInteger(0, value))
-      return value;
-    if (const Value *constant = input(operand))
-      return lowering.constantOf(constant);
-    return std::nullopt;
-  }
-  /// The first operands are all results, in order.
-  bool writes(size_t count) const {
-    if (results != count || operands.empty() || operands[0].size() != count)
-      return false;
-    for (size_t i = 0; i < count; ++i)
-      if (operands[0][i] != "$" + std::to_string(i))
-        return false;
-    return true;
-  }
-};
 
 bool logic(Statement &s) {
   auto table = s.number(4);
@@ -212,6 +172,7 @@ constexpr Row NVIDIA_ROWS[] = {
     {"ex2.approx", false, exp2},
     {"createpolicy.fractional.L2::", false, createPolicy},
     {"mma.sync.aligned.", false, matrix},
+    {"wgmma.", false, lowerWarpgroup},
 };
 constexpr Row AMD_ROWS[] = {{"s_waitcnt", false, nothing}, {"s_nop", true, nothing}, {"s_setprio", true, nothing}};
 
@@ -258,9 +219,14 @@ bool lowerInlineAssembly(Lowering &lowering, const CallInst &call) {
   StringRef constraints = assembly->getConstraintString();
   SmallVector<StringRef> parts;
   constraints.split(parts, ',');
-  Statement statement{lowering, call, "", {}, 0};
-  for (StringRef part : parts)
-    statement.results += part.starts_with("=");
+  Statement statement{lowering, call, "", {}, 0, {}};
+  for (StringRef part : parts) {
+    unsigned number;
+    if (part.starts_with("="))
+      ++statement.results;
+    else if (!part.starts_with("~"))
+      statement.ties.push_back(part.getAsInteger(10, number) ? -1 : int(number));
+  }
   std::string text = assembly->getAsmString().str();
   if (StringRef(text).trim().empty())
     return statement.results == 0;

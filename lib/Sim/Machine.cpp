@@ -87,6 +87,8 @@ void Machine::startBlock(const Program &program, const uint64_t *arguments) {
     warp.steps = 0;
     warp.waiting = warp.polling = false;
     warp.together = 0;
+    warp.products.clear();
+    warp.committedProducts = 0;
     warp.registers = 0;
   }
 }
@@ -118,6 +120,8 @@ void Machine::finishBlock() {
     running = &warp;
     if (!warp.copies.empty())
       throw Fault{warp.copies.front().lane, "ends before its asynchronous copies into shared memory were waited for"};
+    if (!warp.products.empty())
+      throw Fault{0, "ends before its products of the warpgroup (wgmma) were waited for"};
     const Warp &first = warps[warp.index / 4 * 4];
     if (warp.together != first.together)
       throw Fault{

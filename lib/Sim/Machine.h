@@ -40,6 +40,13 @@ struct AsyncCopy {
   uint8_t value[16];
 };
 
+/// A product of a warpgroup that runs beside its warps.
+struct GroupProduct {
+  uint32_t group, begun;
+  Slot firstSum;                ///< of what it computes
+  std::vector<uint32_t> pieces; ///< of 16 bytes of shared memory, which it reads
+};
+
 /// An object in shared memory that counts arrivals and bytes of copies, phase by phase.
 struct Mbarrier {
   uint32_t count = 0;   ///< arrivals of a phase
@@ -72,6 +79,8 @@ public:
   std::vector<StackEntry> stack;
   std::vector<AsyncCopy> copies;
   uint32_t committed[64] = {};
+  std::vector<GroupProduct> products;
+  uint32_t committedProducts = 0;
   uint64_t steps = 0; ///< blocks run
   // A barrier that the warp waits at.
   bool waiting = false;

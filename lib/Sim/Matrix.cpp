@@ -58,7 +58,7 @@ static const std::array<double, 256> &smallTable(Element element) {
   }
 }
 
-static double decodeElement(Element element, const uint8_t *at) {
+double decodeElement(Element element, const uint8_t *at) {
   uint32_t word;
   uint16_t half;
   switch (element) {
@@ -82,7 +82,7 @@ static double decodeElement(Element element, const uint8_t *at) {
   }
 }
 
-static void encodeElement(Element element, double value, bool saturate, uint8_t *at) {
+void encodeElement(Element element, double value, bool saturate, uint8_t *at) {
   switch (element) {
   case Element::F16: {
     Half half = fromDouble<Half>(value);

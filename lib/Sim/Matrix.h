@@ -11,6 +11,11 @@ namespace whit::sim {
 
 enum class Element : uint8_t { F16, BF16, TF32, F32, S8, U8, S32, E4M3, E5M2, E4M3Fnuz, E5M2Fnuz };
 uint32_t bitsOf(Element element);
+/// The number that lies at `at`; and the other way, rounded once.
+double decodeElement(Element element, const uint8_t *at);
+void encodeElement(Element element, double value, bool saturate, uint8_t *at);
+/// ".bf16" and the like, as NVIDIA names types.
+std::optional<Element> nvidiaElement(llvm::StringRef name);
 
 /// Where element `index` of `lane` lies in the matrix.
 struct Position {

@@ -184,9 +184,11 @@ template <class F> void SharedMemory::cells(uint32_t offset, uint32_t bytes, con
 std::string SharedMemory::nameOf(uint32_t agent) const {
   return agent < warps ? "warp " + std::to_string(agent) : "an asynchronous copy";
 }
+static constexpr uint32_t ALL_LANES = ~0u;
 static std::string betweenLanes(uint32_t offset, uint32_t lane, const char *verb, uint32_t other, const char *did) {
-  return "race in shared memory at byte " + std::to_string(offset) + ": lane " + std::to_string(lane) + " " + verb +
-         " what lane " + std::to_string(other) + " of its warp " + did + ", with no bar.warp.sync between them";
+  return "race in shared memory at byte " + std::to_string(offset) + ": " +
+         (lane == ALL_LANES ? "all lanes" : "lane " + std::to_string(lane)) + " " + verb + " what lane " +
+         std::to_string(other) + " of its warp " + did + ", with no bar.warp.sync between them";
 }
 
 void SharedMemory::noteRead(Cell &cell, uint32_t lane, uint32_t warp, uint32_t offset, bool atomic, bool forWarp) {
@@ -196,8 +198,9 @@ void SharedMemory::noteRead(Cell &cell, uint32_t lane, uint32_t warp, uint32_t o
     throw Fault{lane, "race in shared memory at byte " + std::to_string(offset) + ": " + nameOf(warp) + " reads what " +
                           nameOf(writer - 1) + " wrote, with no " +
                           (writer > warps ? "wait for its mbarrier" : "barrier") + " between them"};
-  if (!bothAtomic && lanesRace(cell, forWarp ? ~0u : lane, warp))
-    throw Fault{lane, betweenLanes(offset, lane, "reads", cell.writeLane, "wrote")};
+  if (!bothAtomic && lanesRace(cell, forWarp ? ALL_LANES : lane, warp))
+    throw Fault{lane,
+                betweenLanes(offset, forWarp ? ALL_LANES : lane, forWarp ? "read" : "reads", cell.writeLane, "wrote")};
   // Readers that happened before this one are no longer needed: who is ordered after this one is ordered after them.
   uint32_t keep = 0;
   for (uint32_t rest = cell.readers; rest; rest &= rest - 1) {
@@ -317,6 +320,12 @@ void SharedMemory::useBarrier(uint32_t lane, uint32_t warp, uint32_t offset) {
 void SharedMemory::endBarrier(uint32_t lane, uint32_t warp, uint32_t offset) {
   cells(offset, 8, [&](Cell &cell, uint32_t at) { noteWrite(cell, lane, warp, at, false); });
   std::memset(&written[offset], NotWritten, 8);
+}
+
+bool SharedMemory::changedSince(uint32_t offset, uint32_t bytes, uint32_t when) {
+  bool changed = false;
+  cells(offset, bytes, [&](Cell &cell, uint32_t) { changed |= cell.writer && cell.writeTime >= when; });
+  return changed;
 }
 
 void SharedMemory::needFence(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const char *what) {

@@ -107,6 +107,10 @@ public:
   /// Throws unless writes of warps to these bytes were followed by such a fence, of the writer or of `warp`.
   void needFence(uint32_t lane, uint32_t warp, uint32_t offset, uint32_t bytes, const char *what);
 
+  /// Now, later than all that was so far; and whether bytes were written, or begun to be, since then.
+  uint32_t now() { return ++time; }
+  bool changedSince(uint32_t offset, uint32_t bytes, uint32_t when);
+
   std::vector<uint8_t> data, written;
 
 private:

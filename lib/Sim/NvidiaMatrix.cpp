@@ -41,26 +41,11 @@ MatrixShape makeShape(uint32_t k, Element a, Element b, Element c, Element d, bo
   return shape;
 }
 
-std::optional<Element> elementOf(StringRef name) {
-  // Joined to a letter, so that no name stands here alone that is a format of weights.
-  return StringSwitch<std::optional<Element>>(("." + name).str())
-      .Case(".f16", Element::F16)
-      .Case(".bf16", Element::BF16)
-      .Case(".tf32", Element::TF32)
-      .Case(".f32", Element::F32)
-      .Case(".s8", Element::S8)
-      .Case(".u8", Element::U8)
-      .Case(".s32", Element::S32)
-      .Case(".e4m3", Element::E4M3)
-      .Case(".e5m2", Element::E5M2)
-      .Default(std::nullopt);
-}
-
 /// Types as NVVM shortens them ("bf16", "f16.f32" is d and c, "s8.u8" are a and b) or in full (d, a, b, c).
 bool readTypes(ArrayRef<StringRef> names, Element types[4]) {
   SmallVector<Element, 4> found;
   for (StringRef name : names) {
-    auto element = elementOf(name);
+    auto element = nvidiaElement(name);
     if (!element)
       return false;
     found.push_back(*element);
@@ -119,6 +104,21 @@ void loadMatrix(Warp &warp, const Inst &inst) {
 }
 
 } // namespace
+
+std::optional<Element> nvidiaElement(StringRef name) {
+  // Joined to a letter, so that no name stands here alone that is a format of weights.
+  return StringSwitch<std::optional<Element>>(("." + name).str())
+      .Case(".f16", Element::F16)
+      .Case(".bf16", Element::BF16)
+      .Case(".tf32", Element::TF32)
+      .Case(".f32", Element::F32)
+      .Case(".s8", Element::S8)
+      .Case(".u8", Element::U8)
+      .Case(".s32", Element::S32)
+      .Case(".e4m3", Element::E4M3)
+      .Case(".e5m2", Element::E5M2)
+      .Default(std::nullopt);
+}
 
 bool emitWarpMatrix(Lowering &lowering, const CallInst &call, StringRef name, ArrayRef<Slot> a, ArrayRef<Slot> b,
                     ArrayRef<Slot> c) {

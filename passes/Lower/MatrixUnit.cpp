@@ -26,7 +26,8 @@ static const std::vector<MatrixUnit> &units() {
 const MatrixUnit *MatrixUnit::find(const TargetFacts &facts, bool bytes) {
   const MatrixUnit *found = nullptr;
   for (const MatrixUnit &unit : units())
-    if (facts.has(unit.feature) && bytes == (unit.product != MatrixProduct::Bfloat))
+    if (facts.has(unit.feature) && unit.product != MatrixProduct::SmallFloats &&
+        bytes == (unit.product != MatrixProduct::Bfloat))
       found = &unit;
   return found;
 }

@@ -22,7 +22,7 @@ struct LaneTerm {
   Value emit(LaneBuilder &b, Value lane) const;
 };
 
-enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes };
+enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes, SmallFloats };
 
 struct MatrixUnit {
   struct Place {
