@@ -7,8 +7,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <string_view>
 
 namespace whit {
 namespace {
@@ -26,12 +28,15 @@ double distance(double found, double expected) {
   return std::isnan(result) ? INFINITY : result;
 }
 
-Difference compare(const whit_tensor &found, const Array &expected, double rtol, double atol) {
+/// `bounds` (may be null): what each element may be off besides.
+Difference compare(const whit_tensor &found, const Array &expected, const Array *bounds, double rtol, double atol) {
   Difference difference;
   for (int64_t i = 0, count = expected.count(); i < count; ++i) {
     double reference = elementAt(expected.type, expected.data.data(), i);
     double off = distance(elementAt(ElementType(found.dtype), found.data, i), reference);
     double bound = atol + (std::isfinite(reference) ? rtol * std::fabs(reference) : 0);
+    if (bounds)
+      bound += elementAt(bounds->type, bounds->data.data(), i);
     difference.largest = std::fmax(difference.largest, off);
     difference.wrong += off > bound;
     double excess = off == 0 ? 0 : off / bound; // a bound of zero gives infinity
@@ -66,7 +71,17 @@ whit_status compareOutputs(Running &running) {
   if (whit_status status = readNpz(options.expect, references))
     return status;
   std::string failures;
+  constexpr std::string_view suffix = ".bound"; // NAME.bound beside NAME, as whit-check writes them
   for (const Array &reference : references) {
+    auto named = [&](const std::string &name) {
+      auto found = std::find_if(references.begin(), references.end(), [&](const Array &a) { return a.name == name; });
+      return found == references.end() ? nullptr : &*found;
+    };
+    if (reference.name.ends_with(suffix) && named(reference.name.substr(0, reference.name.size() - suffix.size())))
+      continue;
+    const Array *bounds = named(reference.name + std::string(suffix));
+    if (bounds && bounds->dims != reference.dims)
+      return fail(WHIT_INVALID, "'%.120s' has another shape than what it bounds", bounds->name.c_str());
     whit_tensor found;
     if (whit_status status = whit_session_output(running.session, reference.name.c_str(), &found))
       return status;
@@ -77,7 +92,7 @@ whit_status compareOutputs(Running &running) {
                   ("'" + reference.name + "' has shape " + foundShape + ", the reference " + wantedShape);
       continue;
     }
-    Difference difference = compare(found, reference, options.rtol, options.atol);
+    Difference difference = compare(found, reference, bounds, options.rtol, options.atol);
     (*running.report)["expect"][reference.name] = {
         {"elements", reference.count()}, {"wrong", difference.wrong}, {"max_abs", difference.largest}};
     if (!options.json)

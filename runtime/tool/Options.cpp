@@ -70,7 +70,9 @@ bool parseRunOptions(int argc, char **argv, RunOptions &options, int &exitCode) 
                  "value of a symbolic dimension: for inputs that are made up, and whit.last_rows; repeatable")
       ->type_name("NAME=N");
   app.add_option("--expect", options.expect,
-                 "compare outputs with these arrays; exit code 8 if |out - ref| > atol + rtol * |ref| anywhere")
+                 "compare outputs with these arrays; exit code 8 if |out - ref| > atol + rtol * |ref| anywhere, plus "
+                 "NAME.bound "
+                 "of whit-check --bounds if it is in the file")
       ->type_name("FILE.npz");
   app.add_option("--rtol", options.rtol, "relative tolerance of --expect")
       ->check(CLI::NonNegativeNumber)

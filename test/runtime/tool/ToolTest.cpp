@@ -85,6 +85,16 @@ TEST_F(ToolTest, OutputsHaveTheModelsNames) {
   ASSERT_EQ(writeNpz(outputs, {view("logits", ElementType::F32, {1, 3, kVocabulary}, logits)}), WHIT_OK);
   expect(whitRun({model, "--inputs", inputs, "--expect", outputs}), 8,
          "'logits' differs in 1 of 72 elements, worst at [0, 1, 1]");
+  std::vector<float> bounds(72, 1e-3f);
+  auto bounded = [&](float bound) {
+    bounds[25] = bound;
+    return writeNpz(outputs, {view("logits", ElementType::F32, {1, 3, kVocabulary}, logits),
+                              view("logits.bound", ElementType::F32, {1, 3, kVocabulary}, bounds)});
+  };
+  ASSERT_EQ(bounded(1.01f), WHIT_OK); // each element has its own
+  expect(whitRun({model, "--inputs", inputs, "--expect", outputs, "--rtol", "0", "--atol", "0"}), 0, "72 elements");
+  ASSERT_EQ(bounded(0.99f), WHIT_OK);
+  expect(whitRun({model, "--inputs", inputs, "--expect", outputs, "--rtol", "0", "--atol", "0"}), 8, "in 1 of 72");
   ASSERT_EQ(writeNpz(outputs, {view("logits", ElementType::F32, {3, kVocabulary}, logits)}), WHIT_OK);
   expect(whitRun({model, "--inputs", inputs, "--expect", outputs}), 8, "has shape [1, 3, 24], the reference [3, 24]");
   logits[25] = NAN;
