@@ -31,11 +31,11 @@ def test_files_that_are_named_exist():
 
 
 def test_commands_of_dev_exist():
-    known = set(re.findall(r"(?m)^cmd_(\w+)\(\)", text("dev")))
+    known = set(re.findall(r"(?m)^cmd_([\w-]+)\(\)", text("dev")))
     assert {"setup", "build", "demo", "test", "bench", "fmt", "docs", "help"} <= known
     problems = []
     for page in PAGES:
-        for command in re.findall(r"\./dev ([a-z]+)", text(page)):
+        for command in re.findall(r"\./dev ([a-z-]+)", text(page)):
             if command not in known:
                 problems.append(f"{page}: ./dev has no command {command}")
     report(problems)
@@ -44,7 +44,7 @@ def test_commands_of_dev_exist():
 def test_every_command_of_dev_is_in_its_help():
     script = text("dev")
     page = script[script.index("<<'TEXT'") : script.index("\nTEXT\n")]
-    for name in set(re.findall(r"(?m)^cmd_(\w+)\(\)", script)) - {"help"}:
+    for name in set(re.findall(r"(?m)^cmd_([\w-]+)\(\)", script)) - {"help"}:
         assert re.search(rf"(?m)^  {name}\b", page), f"./dev help does not describe {name}"
 
 
