@@ -16,13 +16,17 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <set>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -79,15 +83,20 @@ struct Compiled {
   Place place;
   std::vector<double> weights, magnitudes; ///< what roundings of a weight are relative to
   Guarded<uint8_t> packed;
-  std::unique_ptr<Kernel> kernel;
+  std::shared_ptr<Kernel> kernel;
 
-  Compiled(const Problem &problem, const Machine &machine, Activations activations, std::mt19937 &random)
+  /// `known`: the kernel of the same problem, with whatever data.
+  Compiled(const Problem &problem, const Machine &machine, Activations activations, std::mt19937 &random,
+           std::shared_ptr<Kernel> known = nullptr)
       : problem(problem), matrix(randomMatrix(problem, random)),
         place(solvePlace(matrix.encoding, problem.n, problem.k)), weights(problem.n * problem.k),
         packed(place.bytes()) {
     packPanels(place, matrix, packed.data());
     dequantize(matrix, weights.data());
     magnitudes = matrix.encoding.isPlain() ? weights : ::whit::magnitudes(matrix);
+    kernel = std::move(known);
+    if (kernel)
+      return;
     std::string w = llvm::formatv("memref<{0}x{1}xi8>", place.panels, place.panelBytes);
     std::string y = llvm::formatv("memref<?x{0}xf32, strided<[{1}, 1]>>", problem.n, problem.n + 3);
     std::string at =
@@ -254,23 +263,29 @@ template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937
   }
 }
 
-void check(const Problem &problem, const Machine &machine, Activations activations, std::vector<int64_t> rows) {
+const char *nameOf(Activations activations) {
+  return activations == Activations::Int8 ? "int8" : activations == Activations::Bf16 ? "bf16" : "f32";
+}
+
+/// Gives the kernel, for the same problem with other data.
+std::shared_ptr<Kernel> check(const Problem &problem, const Machine &machine, Activations activations,
+                              std::vector<int64_t> rows, std::shared_ptr<Kernel> known = nullptr) {
   SCOPED_TRACE(llvm::formatv("{0} N {1} K {2} {3} {4} on {5}", problem.format, problem.n, problem.k,
-                             activations == Activations::Int8   ? "int8 activations"
-                             : activations == Activations::Bf16 ? "bf16 activations"
-                                                                : "f32 activations",
-                             problem.schedule, machine.name)
+                             nameOf(activations) + std::string(" activations"), problem.schedule, machine.name)
                    .str());
   std::mt19937 random(problem.n * 1000003 + problem.k * 17 + problem.exact);
-  Compiled compiled(problem, machine, activations, random);
-  ASSERT_TRUE(compiled.kernel);
+  Compiled compiled(problem, machine, activations, random, std::move(known));
+  EXPECT_TRUE(compiled.kernel);
+  if (!compiled.kernel)
+    return nullptr;
   for (int64_t m : rows) {
     activations == Activations::Int8   ? runIntegers(compiled, m, !machine.isGpu(), random)
     : activations == Activations::Bf16 ? runFloats<uint16_t>(compiled, m, random)
                                        : runFloats<float>(compiled, m, random);
     if (testing::Test::HasFatalFailure())
-      return;
+      break;
   }
+  return compiled.kernel;
 }
 
 const std::vector<int64_t> kRows = {0, 1, 2, 3, 7, 8, 9, 17};
@@ -417,6 +432,53 @@ TEST(LowerMatmul, SweepOfShapes) {
         if (HasFatalFailure())
           return;
       }
+}
+
+/// Every legal (format, activations, GPU), one shape after another. A kernel that has run is a line of the file that WHIT_SWEEP names: a run
+/// goes on where the last one ended, which is after WHIT_SWEEP_SECONDS.
+TEST(LowerMatmul, SweepOfGpus) {
+  const char *path = std::getenv("WHIT_SWEEP"), *limit = std::getenv("WHIT_SWEEP_SECONDS");
+  if (!path)
+    GTEST_SKIP() << "set WHIT_SWEEP=FILE";
+  std::set<std::string> done;
+  std::ifstream earlier(path);
+  for (std::string line; std::getline(earlier, line);)
+    done.insert(line.substr(line.find('\t') + 1));
+  std::ofstream lines(path, std::ios::app);
+  auto end = std::chrono::steady_clock::now() + std::chrono::seconds(limit ? std::atoi(limit) : 1 << 30);
+  std::vector<Machine> machines = simulatedMachines();
+  machines.push_back({"sm_89", ""});
+  const std::vector<std::string> names = formats();
+  for (auto [n, k] : {std::pair<int64_t, int64_t>{33, 93}, {80, 257}, {17, 31}, {64, 128}, {16, 32}, {1, 1}})
+    for (const std::string &format : names) {
+      Encoding encoding = parseEncoding(format, nullptr).value();
+      for (Activations activations : {Activations::F32, Activations::Bf16, Activations::Int8})
+        for (const Machine &machine : machines) {
+          std::string name =
+              llvm::formatv("{0}\t{1}\t{2}x{3}\t{4}", machine.name, nameOf(activations), n, k, format).str();
+          if (done.contains(name))
+            continue;
+          if (activations == Activations::Int8 && !integerCarriers(encoding)) {
+            lines << "refused\t" << name << std::endl;
+            continue;
+          }
+          if (std::chrono::steady_clock::now() >= end)
+            return;
+          testing::TestPartResultArray failures;
+          {
+            // What fails is a line, and the others run.
+            testing::ScopedFakeTestPartResultReporter reporter(
+                testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
+            auto kernel = check({format, n, k, false}, machine, activations, {1, 9});
+            if (kernel && canBeExact(encoding))
+              check({format, n, k, true}, machine, activations, {1, 9}, kernel);
+          }
+          bool isGood = failures.size() == 0;
+          lines << (isGood ? "good\t" : "failed\t") << name << std::endl;
+          if (!isGood)
+            ADD_FAILURE() << name << ": " << failures.GetTestPartResult(0).message();
+        }
+    }
 }
 
 /// Drawn from all formulas there are; what fails is named by its formula.
