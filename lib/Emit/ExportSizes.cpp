@@ -163,6 +163,10 @@ Value destinationOf(Value value, Region &body) {
       value = styled.getTiedOpOperand(result)->get();
     } else if (isa<tensor::ExpandShapeOp, tensor::CollapseShapeOp, tensor::CastOp>(op)) {
       value = op->getOperand(0);
+    } else if (auto branches = dyn_cast<scf::IfOp>(op)) { // few rows or many
+      unsigned i = result.getResultNumber();
+      Value first = destinationOf(branches.thenYield()->getOperand(i), branches.getThenRegion());
+      value = first == destinationOf(branches.elseYield()->getOperand(i), branches.getElseRegion()) ? first : Value();
     } else {
       value = {};
     }
