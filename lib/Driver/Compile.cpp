@@ -10,9 +10,11 @@
 #include "Driver/Dump.h"
 #include "Driver/Load.h"
 #include "Driver/Report.h"
+#include "Driver/ScheduleTrials.h"
 #include "Emit/Artifact.h"
 #include "Emit/Cpu.h"
 #include "Emit/ExportFiles.h"
+#include "Emit/Gpu.h"
 #include "Emit/Link.h"
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
@@ -32,6 +34,7 @@
 #include "llvm/Support/FormatVariadic.h"
 
 #include <future>
+#include <numeric>
 
 using namespace llvm;
 
@@ -54,10 +57,14 @@ private:
   Exit runPipeline();
   Exit checkPatterns();
   Exit runStage(size_t stage);
+  bool runPasses(mlir::ModuleOp module, size_t stage);
+  Exit tileAgain(size_t index, size_t last);
   Exit emitShared(size_t number);
   Exit emitText();
   Exit emitDevice();
+  Expected<CpuCode> generateVariant(size_t index);
   void noteKernels(const CpuCode &code, mlir::ModuleOp lowered);
+  void noteTrials();
   Exit emitKernels();
   Exit writeText(StringRef path, StringRef text);
   Exit finish();
@@ -75,6 +82,7 @@ private:
   std::unique_ptr<mlir::MLIRContext> context;
   /// One module up to laid-out, then one per target.
   std::vector<mlir::OwningOpRef<mlir::ModuleOp>> modules;
+  std::vector<ScheduleTrials> trials; ///< of each of the modules, where they are for GPUs
 };
 
 Exit Compiler::resolveTargets() {
@@ -154,24 +162,53 @@ Exit Compiler::checkPatterns() {
                      : console.print(fail(Exit::Usage, why, options.model, "--stop-after=imported prints all names"));
 }
 
+bool Compiler::runPasses(mlir::ModuleOp module, size_t stage) {
+  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,       options.quantizer,
+                                      options.activations, options.kv,        options.kvHadamard, options.context,
+                                      /*isGpu=*/false,     options.requantize};
+  choices.isGpu = getTarget(module).isGpu();
+  mlir::PassManager passes(context.get());
+  mlir::whit::buildStage(passes, stageNames()[stage], choices);
+  if (mlir::failed(passes.run(module)))
+    return false;
+  if (stage == kLowered && choices.isGpu && options.mostRegisters)
+    limitRegisters(module, getTarget(module), options.mostRegisters);
+  return true;
+}
+
+/// Takes a variant back to where schedules are chosen, and up to `last` again.
+Exit Compiler::tileAgain(size_t index, size_t last) {
+  modules[index] = trials[index].next();
+  for (size_t stage = kPerTarget; stage <= last; ++stage) {
+    remarks.setStage(stageNames()[stage]);
+    if (!runPasses(*modules[index], stage))
+      return exitOfStage(stage);
+    if (options.dumpStages.empty())
+      continue;
+    if (Error error =
+            dumpStage(*modules[index], options.dumpStages, stage, modules.size() > 1 ? targets[index].name : ""))
+      return console.print(std::move(error));
+  }
+  remarks.setStage("emitted");
+  return Exit::Done;
+}
+
 Exit Compiler::runStage(size_t stage) {
   const std::string &name = stageNames()[stage];
-  if (stage == kPerTarget)
+  if (stage == kPerTarget) {
     copyForTargets();
+    trials.clear();
+    for (const auto &module : modules)
+      trials.emplace_back(getTarget(*module).isGpu() ? module.get().clone() : mlir::ModuleOp());
+  }
   remarks.setStage(name);
   Console::Stage progress(console, stage + 1, stageCount(), name);
   if (name == "encoded")
     if (Exit exit = checkPatterns(); exit != Exit::Done)
       return exit;
-  mlir::whit::PipelineOptions choices{options.weights,     options.formatMap, options.keep,       options.quantizer,
-                                      options.activations, options.kv,        options.kvHadamard, options.context,
-                                      /*isGpu=*/false,     options.requantize};
   for (auto [index, module] : enumerate(modules)) {
     progress.setProgress(modules.size() > 1 ? double(index) / modules.size() : -1);
-    mlir::PassManager passes(context.get());
-    choices.isGpu = getTarget(*module).isGpu();
-    mlir::whit::buildStage(passes, name, choices);
-    if (mlir::failed(passes.run(*module))) {
+    if (!runPasses(*module, stage)) {
       Exit exit = exitOfStage(stage);
       if (exit == Exit::Bug)
         if (std::string path = outlet.keepsReproducers ? writeReproducer("Stage " + name + " failed.") : "";
@@ -258,6 +295,17 @@ Exit Compiler::emitText() {
 /// The kernels alone; what runs on the CPU is the same for all GPUs.
 Exit Compiler::emitDevice() {
   const Target &target = targets[0];
+  trials.resize(modules.size());
+  while (true) {
+    auto code = generateDeviceCode(*modules[0], target, /*simulation=*/false);
+    if (!code)
+      return console.print(code.takeError());
+    if (!trials[0].note({{*modules[0], code->kernels, {}}}))
+      break;
+    if (Exit exit = tileAgain(0, kLowered); exit != Exit::Done)
+      return exit;
+  }
+  noteTrials();
   if (options.emit == EmitKind::Llvm) {
     LLVMContext llvmContext;
     auto device = optimizedDeviceModule(*modules[0], target, llvmContext);
@@ -293,41 +341,65 @@ void Compiler::noteKernels(const CpuCode &code, mlir::ModuleOp lowered) {
         place = function->getLoc();
     mlir::remark::analysis(place, mlir::remark::RemarkOpts::name("kernel").category("emit"))
         << code.target.cpu + " " + kernel.name + ": " + factsText(kernel);
-    if (kernel.spills > 0)
-      mlir::remark::missed(place, mlir::remark::RemarkOpts::name("spill").category("emit"))
-          << code.target.cpu + " " + kernel.name + ": " + std::to_string(kernel.spills) +
-                 " bytes of each thread do not fit in its registers";
     report.kernels.push_back({code.target.cpu, kernel});
   }
+}
+
+void Compiler::noteTrials() {
+  for (auto [tried, target, module] : zip_equal(trials, targets, modules)) {
+    for (const auto &[location, text] : tried.replacements())
+      mlir::remark::missed(location, mlir::remark::RemarkOpts::name("spill").category("emit"))
+          << target.cpu + " " + text;
+    for (const std::string &text : tried.warnings()) {
+      mlir::remark::missed(module.get().getLoc(), mlir::remark::RemarkOpts::name("spill").category("emit"))
+          << target.cpu + " " + text;
+      console.warn(target.cpu + ": " + text, options.model, "");
+    }
+  }
+}
+
+Expected<CpuCode> Compiler::generateVariant(size_t index) {
+  auto code = generateCode(*modules[index], targets[index], index);
+  if (!code || !targets[index].isGpu())
+    return code;
+  auto device = generateDeviceCode(*modules[index], targets[index], options.simulation);
+  if (!device)
+    return device.takeError();
+  code->device = std::move(*device);
+  return code;
 }
 
 Exit Compiler::emitShared(size_t number) {
   remarks.setStage("emitted");
   Console::Stage progress(console, number, stageCount(), "emitted");
-  // Each variant has a module and an LLVM context of its own.
-  std::vector<std::future<Expected<CpuCode>>> jobs;
-  for (auto [index, target] : enumerate(targets))
-    jobs.push_back(std::async(std::launch::async, [this, index = index]() -> Expected<CpuCode> {
-      auto code = generateCode(*modules[index], targets[index], index);
-      if (!code || !targets[index].isGpu())
-        return code;
-      auto device = generateDeviceCode(*modules[index], targets[index], options.simulation);
-      if (!device)
-        return device.takeError();
-      code->device = std::move(*device);
-      return code;
-    }));
-  std::vector<CpuCode> variants;
-  Error error = Error::success();
-  for (auto &job : jobs) {
-    Expected<CpuCode> code = job.get();
-    if (code)
-      variants.push_back(std::move(*code));
-    else
-      error = joinErrors(std::move(error), code.takeError());
+  // Each variant has a module and an LLVM context of its own. What spills is compiled again under another schedule.
+  trials.resize(modules.size());
+  std::vector<CpuCode> variants(modules.size());
+  std::vector<size_t> pending(modules.size());
+  std::iota(pending.begin(), pending.end(), 0);
+  while (!pending.empty()) {
+    std::vector<std::future<Expected<CpuCode>>> jobs;
+    for (size_t index : pending)
+      jobs.push_back(std::async(std::launch::async, [this, index] { return generateVariant(index); }));
+    Error error = Error::success();
+    std::vector<size_t> again;
+    for (auto [index, job] : zip_equal(pending, jobs)) {
+      Expected<CpuCode> code = job.get();
+      if (!code) {
+        error = joinErrors(std::move(error), code.takeError());
+        continue;
+      }
+      variants[index] = std::move(*code);
+      if (targets[index].isGpu() && trials[index].note({{*modules[index], variants[index].device.kernels, {}}}))
+        again.push_back(index);
+    }
+    if (error)
+      return console.print(std::move(error));
+    for (size_t index : again)
+      if (Exit exit = tileAgain(index, kLowered); exit != Exit::Done)
+        return exit;
+    pending = std::move(again);
   }
-  if (error)
-    return console.print(std::move(error));
   auto linked = linkCode(variants);
   if (!linked)
     return console.print(linked.takeError());
@@ -348,6 +420,7 @@ Exit Compiler::emitShared(size_t number) {
     kernels += code.device.kernels.size();
     noteKernels(code, *module);
   }
+  noteTrials();
   progress.finish(grouped(functions) + " functions, " + (kernels ? grouped(kernels) + " kernels, " : "") +
                   sizeText(artifact->codeBytes) + " code, " + grouped(artifact->weightCount) + " weights of " +
                   sizeText(artifact->weightBytes));
@@ -372,27 +445,44 @@ Exit Compiler::emitKernels() {
   auto taken = namesInUse();
   if (!taken)
     return console.print(taken.takeError());
-  auto selected = selectKernels(*modules[0], options.exportKernels, [&](StringRef name) {
+  auto isTaken = [&](StringRef name) {
     return taken->contains(name) || isLibraryFunction(name) || name.starts_with("whit_");
-  });
-  if (!selected)
-    return console.print(selected.takeError());
+  };
+  auto lower = [&](mlir::ModuleOp module) {
+    return runPasses(module, kLowered) ? Error::success() : fail(Exit::Bug, "an exported kernel cannot be lowered");
+  };
+  trials.resize(modules.size());
+  std::optional<SelectedKernels> selected;
+  std::optional<ExportedCode> code;
+  while (true) {
+    auto found = selectKernels(*modules[0], options.exportKernels, isTaken);
+    if (!found)
+      return console.print(found.takeError());
+    selected = std::move(*found);
+    if (selected->kernels.empty())
+      break;
+    auto compiled = compileKernels(selected->kernels, targets[0], callsOf(options.exportAs), options.simulation, lower);
+    if (!compiled)
+      return console.print(compiled.takeError());
+    code = std::move(*compiled);
+    std::vector<ScheduleTrials::Compiled> round;
+    for (auto [kernel, device] : zip(selected->kernels, code->devices)) {
+      std::vector<int64_t> regions;
+      for (const ExportedRegion &region : kernel.regions)
+        regions.push_back(region.id);
+      round.push_back({*kernel.module, device.kernels, std::move(regions)});
+    }
+    if (!trials[0].note(round))
+      break;
+    if (Exit exit = tileAgain(0, kPerTarget); exit != Exit::Done)
+      return exit;
+  }
+  noteTrials();
   for (const std::string &refused : selected->refused)
     console.warn(refused, options.model, "");
   if (selected->kernels.empty())
     return console.print(
         fail(Exit::Unsupported, "no region that --export-kernels names can stand alone", options.model));
-  auto lower = [&](mlir::ModuleOp module) -> Error {
-    mlir::PassManager passes(context.get());
-    mlir::whit::PipelineOptions choices;
-    choices.isGpu = targets[0].isGpu();
-    mlir::whit::buildStage(passes, "lowered", choices);
-    return mlir::succeeded(passes.run(module)) ? Error::success()
-                                               : fail(Exit::Bug, "an exported kernel cannot be lowered");
-  };
-  auto code = compileKernels(selected->kernels, targets[0], callsOf(options.exportAs), options.simulation, lower);
-  if (!code)
-    return console.print(code.takeError());
   if (Error error =
           writeKernels(selected->kernels, *code, targets[0], {options.output, options.model, options.exportAs}))
     return console.print(std::move(error));
@@ -411,6 +501,13 @@ Exit Compiler::finish() {
       return exit;
   for (const Target &target : targets)
     report.targets.push_back(target.name);
+  if (!options.facts.empty()) {
+    std::string rows;
+    for (auto [tried, target] : zip(trials, targets))
+      rows += tried.rows(options.model, target.cpu, target.machine.name);
+    if (Exit exit = writeText(options.facts, rows); exit != Exit::Done)
+      return exit;
+  }
   if (!options.report.empty())
     return writeText(options.report, report.forFile(options.report, options, remarks.entries()));
   return Exit::Done;

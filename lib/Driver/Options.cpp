@@ -70,6 +70,8 @@ Looking inside:
   --emit=so|mlir|llvm|asm  shared object (default), or text of the last stage, of LLVM IR or of assembly
   --emit=ptx|cubin|hsaco   the kernels of a GPU as its driver loads them; llvm and asm show them too
   --simulation             GPU kernels also as LLVM bitcode, which whit-run --device=sim:TARGET runs
+  --most-registers=N       vector registers of each thread of a GPU; schedules that need more are replaced
+  --facts=FILE             GPU kernels under all schedules that were tried, one JSON object a line, to learn cost models from
   --diagnostics=json       errors and warnings as one JSON object a line
 `-o -` is standard output, which is also the default for text.
 
@@ -291,6 +293,8 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--emit", emit)->check(CLI::IsMember({"so", "mlir", "llvm", "asm", "ptx", "cubin", "hsaco"}));
   auto *explained = app.add_option("--explain", explain);
   app.add_option("--report", options.report);
+  app.add_option("--facts", options.facts);
+  app.add_option("--most-registers", options.mostRegisters)->check(CLI::Range(int64_t(16), int64_t(512)));
   app.add_option("--diagnostics", diagnostics)->check(CLI::IsMember({"text", "json"}));
   app.add_flag("-q,--quiet", options.quiet);
   try {

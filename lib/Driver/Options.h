@@ -33,7 +33,8 @@ struct CompileOptions {
   std::vector<std::string> exportAs; ///< ways to call them
   EmitKind emit = EmitKind::SharedObject;
   std::optional<std::string> explain; ///< file; "-" = standard output
-  std::string report;
+  std::string report, facts;
+  int64_t mostRegisters = 0; ///< of a thread of a GPU; 0: as many as there are
   bool jsonDiagnostics = false;
   bool quiet = false;
 };

@@ -58,29 +58,12 @@ static void writeWeights(llvm::json::OStream &out, ArrayRef<WeightLoss> losses) 
   });
 }
 
-/// Numbers that are not known are left out.
 static void writeKernels(llvm::json::OStream &out, ArrayRef<Report::Kernel> kernels) {
   out.attributeArray("kernels", [&] {
     for (const auto &[target, facts] : kernels)
       out.object([&, &target = target, &facts = facts] {
         out.attribute("target", target);
-        out.attribute("name", llvm::json::fixUTF8(facts.name));
-        out.attribute("block", llvm::json::Array(facts.block));
-        for (auto [key, value] : {std::pair<StringRef, int64_t>("registers", facts.registers),
-                                  {"accumulators", facts.accumulators},
-                                  {"scalars", facts.scalars},
-                                  {"spills", facts.spills},
-                                  {"stack", facts.stack},
-                                  {"shared", facts.shared},
-                                  {"code", facts.code}})
-          if (value >= 0)
-            out.attribute(key, value);
-        if (facts.occupancy >= 0)
-          out.attribute("occupancy", facts.occupancy);
-        out.attributeObject("instructions", [&] {
-          for (size_t kind = 0; kind < kInstructionKinds; ++kind)
-            out.attribute(nameOf(InstructionKind(kind)), facts.instructions[kind]);
-        });
+        writeFacts(out, facts);
       });
   });
 }

@@ -14,6 +14,9 @@
 #include "llvm/MC/MCAsmInfo.h"
 #include "llvm/MC/MCCodeEmitter.h"
 #include "llvm/MC/MCContext.h"
+#include "llvm/MC/MCDisassembler/MCDisassembler.h"
+#include "llvm/MC/MCInst.h"
+#include "llvm/MC/MCInstrAnalysis.h"
 #include "llvm/MC/MCInstrInfo.h"
 #include "llvm/MC/MCObjectFileInfo.h"
 #include "llvm/MC/MCObjectWriter.h"
@@ -98,7 +101,55 @@ Error readMetadata(StringRef text, StringMap<KernelFacts> &kernels) {
   return Error::success();
 }
 
-Error readSymbols(const Elf &elf, StringMap<KernelFacts> &kernels) {
+/// Finds the loops of machine code: what lies between a branch back and where it leads.
+class LoopReader {
+public:
+  explicit LoopReader(StringRef architecture) {
+    Triple triple("amdgcn-amd-amdhsa");
+    std::string why;
+    const llvm::Target *known = TargetRegistry::lookupTarget(triple, why);
+    registers.reset(known->createMCRegInfo(triple));
+    syntax.reset(known->createMCAsmInfo(*registers, triple, MCTargetOptions()));
+    subtarget.reset(known->createMCSubtargetInfo(triple, architecture, ""));
+    names.reset(known->createMCInstrInfo());
+    analysis.reset(known->createMCInstrAnalysis(names.get()));
+    context = std::make_unique<MCContext>(triple, syntax.get(), registers.get(), subtarget.get());
+    disassembler.reset(known->createMCDisassembler(*subtarget, *context));
+  }
+
+  void read(ArrayRef<uint8_t> code, KernelFacts &facts) const {
+    std::vector<uint64_t> copies;
+    std::vector<std::pair<uint64_t, uint64_t>> loops;
+    for (uint64_t at = 0, size = 0; at < code.size(); at += size) {
+      MCInst instruction;
+      if (disassembler->getInstruction(instruction, size, code.drop_front(at), at, nulls()) == MCDisassembler::Fail) {
+        size = 4;
+        continue;
+      }
+      if (names->getName(instruction.getOpcode()).starts_with("V_ACCVGPR_"))
+        copies.push_back(at);
+      uint64_t to = 0;
+      if (analysis->isBranch(instruction) && analysis->evaluateBranch(instruction, at, size, to) && to <= at)
+        loops.push_back({to, at + size});
+    }
+    facts.loop = facts.copies = 0;
+    for (auto [begin, end] : loops)
+      facts.loop = std::max(facts.loop, int64_t(end - begin));
+    for (uint64_t at : copies)
+      facts.copies += any_of(loops, [&](auto loop) { return loop.first <= at && at < loop.second; });
+  }
+
+private:
+  std::unique_ptr<MCRegisterInfo> registers;
+  std::unique_ptr<MCAsmInfo> syntax;
+  std::unique_ptr<MCSubtargetInfo> subtarget;
+  std::unique_ptr<MCInstrInfo> names;
+  std::unique_ptr<MCInstrAnalysis> analysis;
+  std::unique_ptr<MCContext> context;
+  std::unique_ptr<MCDisassembler> disassembler;
+};
+
+Error readSymbols(const Elf &elf, const LoopReader &loops, StringMap<KernelFacts> &kernels) {
   auto sections = elf.sections();
   if (!sections)
     return sections.takeError();
@@ -113,8 +164,20 @@ Error readSymbols(const Elf &elf, StringMap<KernelFacts> &kernels) {
       auto name = symbol.getName(*names);
       if (!name)
         return name.takeError();
-      if (auto found = kernels.find(*name); found != kernels.end() && symbol.getType() == ELF::STT_FUNC)
-        found->second.code = symbol.st_size;
+      auto found = kernels.find(*name);
+      if (found == kernels.end() || symbol.getType() != ELF::STT_FUNC)
+        continue;
+      found->second.code = symbol.st_size;
+      auto holder = elf.getSection(symbol.st_shndx);
+      if (!holder)
+        return holder.takeError();
+      auto bytes = elf.getSectionContents(**holder);
+      if (!bytes)
+        return bytes.takeError();
+      uint64_t begin = symbol.st_value - (*holder)->sh_addr;
+      if (begin > bytes->size() || symbol.st_size > bytes->size() - begin)
+        return malformed("a kernel @" + *name + " outside of its section");
+      loops.read(bytes->slice(begin, symbol.st_size), found->second);
     }
   }
   return Error::success();
@@ -163,7 +226,7 @@ Expected<std::vector<uint8_t>> assembleAmdgpu(StringRef text, StringRef architec
 
 Expected<std::vector<uint8_t>> linkHsaco(ArrayRef<uint8_t> object) { return linkShared({object}, {}); }
 
-Expected<StringMap<KernelFacts>> readCodeObject(ArrayRef<uint8_t> object) {
+Expected<StringMap<KernelFacts>> readCodeObject(ArrayRef<uint8_t> object, StringRef architecture) {
   StringRef bytes(reinterpret_cast<const char *>(object.data()), object.size());
   auto elf = Elf::create(bytes);
   if (!elf)
@@ -192,7 +255,7 @@ Expected<StringMap<KernelFacts>> readCodeObject(ArrayRef<uint8_t> object) {
   }
   if (!found)
     return malformed("no metadata");
-  if (Error error = readSymbols(*elf, kernels))
+  if (Error error = readSymbols(*elf, LoopReader(architecture), kernels))
     return error;
   return kernels;
 }

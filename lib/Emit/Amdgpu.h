@@ -21,6 +21,7 @@ llvm::Expected<std::vector<uint8_t>> linkHsaco(llvm::ArrayRef<uint8_t> object);
 
 /// Facts by kernel, read from the metadata note and the symbols of a code object. A kernel that needs more arguments than it declares
 /// (hidden ones, which launches do not pass) is a bug.
-llvm::Expected<llvm::StringMap<KernelFacts>> readCodeObject(llvm::ArrayRef<uint8_t> object);
+llvm::Expected<llvm::StringMap<KernelFacts>> readCodeObject(llvm::ArrayRef<uint8_t> object,
+                                                            llvm::StringRef architecture);
 
 } // namespace whit

@@ -41,6 +41,7 @@ void LLVMInitializeAMDGPUTarget();
 void LLVMInitializeAMDGPUTargetMC();
 void LLVMInitializeAMDGPUAsmPrinter();
 void LLVMInitializeAMDGPUAsmParser();
+void LLVMInitializeAMDGPUDisassembler();
 }
 
 namespace whit {
@@ -58,6 +59,7 @@ Expected<std::unique_ptr<TargetMachine>> machineOf(const Target &target) {
     LLVMInitializeAMDGPUTargetMC();
     LLVMInitializeAMDGPUAsmPrinter();
     LLVMInitializeAMDGPUAsmParser();
+    LLVMInitializeAMDGPUDisassembler();
   });
   StringRef triple = target.kind == TargetKind::Nvptx ? "nvptx64-nvidia-cuda" : "amdgcn-amd-amdhsa";
   return createMachine(triple, target.cpu, target.gpu.codegen);
@@ -312,6 +314,8 @@ void mergeFacts(KernelFacts &facts, const KernelFacts &found) {
   facts.stack = found.stack;
   facts.shared = std::max<int64_t>(found.shared, 0) + facts.launchShared;
   facts.code = found.code;
+  facts.loop = found.loop;
+  facts.copies = found.copies;
 }
 
 /// Without the symbol table for linkers, which asks for parts of the code generator that PTX does not have.
@@ -368,6 +372,21 @@ Expected<DeviceModule> optimizedDeviceModule(mlir::ModuleOp lowered, const Targe
   if (Error error = checkShared(*module, *kernels, target))
     return error;
   return DeviceModule{std::move(module), std::move(*kernels)};
+}
+
+void limitRegisters(mlir::ModuleOp lowered, const Target &target, int64_t registers) {
+  mlir::Builder b(lowered.getContext());
+  mlir::Attribute limit = b.getStrArrayAttr(
+      {target.kind == TargetKind::Nvptx ? "nvvm.maxnreg" : "amdgpu-num-vgpr", std::to_string(registers)});
+  for (auto device : lowered.getOps<mlir::gpu::GPUModuleOp>())
+    for (auto function : device.getOps<mlir::LLVM::LLVMFuncOp>())
+      if (isKernel(function)) {
+        SmallVector<mlir::Attribute> attributes;
+        if (mlir::ArrayAttr known = function.getPassthroughAttr())
+          attributes.append(known.begin(), known.end());
+        attributes.push_back(limit);
+        function.setPassthroughAttr(b.getArrayAttr(attributes));
+      }
 }
 
 Expected<std::string> deviceAssembly(const llvm::Module &module, const Target &target) {
@@ -448,7 +467,7 @@ Expected<GpuCode> generateDeviceCode(mlir::ModuleOp lowered, const Target &targe
     auto object = assembleAmdgpu(*text, target.cpu);
     if (!object)
       return object.takeError();
-    auto facts = readCodeObject(*object);
+    auto facts = readCodeObject(*object, target.cpu);
     if (!facts)
       return facts.takeError();
     found = std::move(*facts);

@@ -48,6 +48,9 @@ struct DeviceModule {
 llvm::Expected<DeviceModule> optimizedDeviceModule(mlir::ModuleOp lowered, const Target &target,
                                                    llvm::LLVMContext &context);
 
+/// Lets a thread of the kernels have at most so many vector registers. What needs more spills.
+void limitRegisters(mlir::ModuleOp lowered, const Target &target, int64_t registers);
+
 /// PTX, or assembly of an AMD GPU.
 llvm::Expected<std::string> deviceAssembly(const llvm::Module &module, const Target &target);
 

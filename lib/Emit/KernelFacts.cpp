@@ -189,6 +189,28 @@ void computeOccupancy(KernelFacts &facts, const GpuArchitecture &gpu) {
     facts.occupancy = occupancyOf(gpu, {facts.threads(), int32_t(facts.registers), std::max<int64_t>(facts.shared, 0)});
 }
 
+void writeFacts(json::OStream &out, const KernelFacts &facts) {
+  out.attribute("name", json::fixUTF8(facts.name));
+  out.attribute("block", json::Array(facts.block));
+  for (auto [key, value] : {std::pair<StringRef, int64_t>("registers", facts.registers),
+                            {"accumulators", facts.accumulators},
+                            {"scalars", facts.scalars},
+                            {"spills", facts.spills},
+                            {"stack", facts.stack},
+                            {"shared", facts.shared},
+                            {"code", facts.code},
+                            {"loop", facts.loop},
+                            {"copies", facts.copies}})
+    if (value >= 0)
+      out.attribute(key, value);
+  if (facts.occupancy >= 0)
+    out.attribute("occupancy", facts.occupancy);
+  out.attributeObject("instructions", [&] {
+    for (size_t kind = 0; kind < kInstructionKinds; ++kind)
+      out.attribute(nameOf(InstructionKind(kind)), facts.instructions[kind]);
+  });
+}
+
 std::string factsText(const KernelFacts &facts) {
   std::string text;
   auto add = [&](const Twine &part) { text += (text.empty() ? "" : ", ") + part.str(); };
@@ -204,6 +226,10 @@ std::string factsText(const KernelFacts &facts) {
   number(facts.stack, "bytes stack");
   number(facts.shared, "bytes shared");
   number(facts.code, "bytes code");
+  if (facts.loop > 0)
+    number(facts.loop, "in the largest loop");
+  if (facts.copies > 0)
+    number(facts.copies, "copies of accumulators in loops");
   if (facts.occupancy >= 0)
     add(formatv("occupancy {0:F2}", facts.occupancy).str());
   for (size_t kind = 0; kind < kInstructionKinds; ++kind)

@@ -7,6 +7,7 @@
 #include "whit/Gpu.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringRef.h"
+#include "llvm/Support/JSON.h"
 
 #include <array>
 #include <cstdint>
@@ -47,6 +48,8 @@ struct KernelFacts {
   int64_t shared = -1;       ///< bytes of a block, `launchShared` included
   int64_t launchShared = 0;  ///< of them, what the kernel says that its launches add
   int64_t code = -1;         ///< bytes of machine code
+  int64_t loop = -1;         ///< AMD: of them, the largest loop
+  int64_t copies = -1;       ///< AMD: instructions in loops that move values to or from accumulation registers
   double occupancy = -1;     ///< share of a unit's warps that run at a time, 0 to 1
   InstructionMix instructions{};
 
@@ -56,6 +59,9 @@ struct KernelFacts {
 
 /// "64 registers, 1024 bytes shared, occupancy 50 %, 512 bytes of code, 16 matrix, 8 load": what is known.
 std::string factsText(const KernelFacts &facts);
+
+/// What is known, as members of an object that is open.
+void writeFacts(llvm::json::OStream &out, const KernelFacts &facts);
 
 /// Fills the occupancy in from the rest.
 void computeOccupancy(KernelFacts &facts, const GpuArchitecture &gpu);

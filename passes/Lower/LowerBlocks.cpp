@@ -351,6 +351,9 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     }
     int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
     loop->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), threads));
+    for (Operation *op : ops)
+      if (auto cut = op->getAttrOfType<ScheduleAttr>("schedule"))
+        loop->setAttr("whit.cut", cut);
     for (auto [i, op] : llvm::enumerate(ops)) {
       LaneBuilder b(op);
       if (i > 0)

@@ -258,9 +258,14 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
     auto launch = gpu::LaunchFuncOp::create(host, loc, kernel, {blocks, one, one}, {width, one, one},
                                             /*dynamicSharedMemorySize=*/Value(), arguments);
     launch->setAttr("whit.kernel", b.getI32IntegerAttr(int32_t(descriptions.size())));
-    descriptions.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
-                                                b.getNamedAttr("shared", b.getI64IntegerAttr(*shared)),
-                                                b.getNamedAttr("threads", b.getI64IntegerAttr(threads))}));
+    SmallVector<NamedAttribute> description{b.getNamedAttr("name", b.getStringAttr(name)),
+                                            b.getNamedAttr("shared", b.getI64IntegerAttr(*shared)),
+                                            b.getNamedAttr("threads", b.getI64IntegerAttr(threads))};
+    if (Attribute cut = loop->getAttr("whit.cut"))
+      description.push_back(b.getNamedAttr("cut", cut));
+    if (Attribute regions = region->getAttr("whit.region_ids"))
+      description.push_back(b.getNamedAttr("regions", regions));
+    descriptions.push_back(b.getDictionaryAttr(description));
     loop.erase();
     return success();
   }

@@ -69,6 +69,11 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
     func::ReturnOp::create(b, yield->getLoc(), results);
 
     func = sameAs(func);
+    // The regions that it is, in the order of their numbers.
+    SmallVector<int64_t> regions{id};
+    if (auto known = func->getAttrOfType<DenseI64ArrayAttr>("whit.region_ids"))
+      regions.insert(regions.begin(), known.asArrayRef().begin(), known.asArrayRef().end());
+    func->setAttr("whit.region_ids", b.getDenseI64ArrayAttr(regions));
 
     b.setInsertionPoint(region);
     SmallVector<Value> operands = llvm::to_vector(arguments);

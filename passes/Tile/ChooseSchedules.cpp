@@ -107,7 +107,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     ::whit::MatmulTile best;
     std::optional<ScheduleAttr> blocks;
     if (facts.isGpu() && !matmuls.empty()) {
-      blocks = scheduleOfBlocks(matmuls, root, countBuffers(ops));
+      blocks = scheduleOfBlocks(region, matmuls, root, countBuffers(ops));
     } else if (facts.isGpu() && !isa<linalg::LinalgOp>(root)) {
       tile = tileOfBlock(root, loops);
     } else if (!matmuls.empty()) {
@@ -132,12 +132,15 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
       matmul->setAttr("schedule", schedule);
   }
 
-  /// The block of least predicted time for so many rows; `buffers` tiles of results stay in shared memory. Warps that have no panel of their
-  /// own share the K of one.
-  ::whit::GpuTile chooseBlock(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
-                              int64_t buffers) {
-    ::whit::GpuTile best;
-    double bestSeconds = std::numeric_limits<double>::infinity();
+  struct Candidate {
+    ::whit::GpuTile block;
+    double seconds;
+  };
+
+  /// Blocks for so many rows, the least predicted time first; `buffers` tiles of results stay in shared memory.
+  SmallVector<Candidate> blocksFor(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
+                                   int64_t buffers) {
+    SmallVector<Candidate> candidates;
     for (int64_t columns : {16, 32, 64, 128})
       for (int64_t tile : tileRows) {
         ::whit::GpuTile block;
@@ -151,42 +154,66 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         double seconds = 0;
         for (Operation *matmul : matmuls)
           seconds += model->kernelSeconds(workOf(matmul, rows), block);
-        if (seconds < bestSeconds || bestSeconds == std::numeric_limits<double>::infinity()) {
-          bestSeconds = seconds;
-          best = block;
-        }
+        candidates.push_back({block, seconds});
       }
+    llvm::stable_sort(candidates, [](const Candidate &x, const Candidate &y) { return x.seconds < y.seconds; });
+    return candidates;
+  }
+
+  /// The first block whose cut (sizes and splits, as `cutOf` says) was not refused; but before it the first of those that are preferred.
+  ::whit::GpuTile chooseBlock(RegionOp region, ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
+                              int64_t buffers, llvm::function_ref<ScheduleAttr(const ::whit::GpuTile &)> cutOf) {
+    SmallVector<Candidate> candidates = blocksFor(matmuls, tileRows, rows, buffers);
+    auto isIn = [&](StringRef list, const Candidate &candidate) {
+      auto cuts = region->getAttrOfType<ArrayAttr>(list);
+      return cuts && llvm::is_contained(cuts, cutOf(candidate.block));
+    };
+    const Candidate *best = candidates.begin();
+    if (auto preferred = region->getAttrOfType<ArrayAttr>("whit.preferred")) {
+      auto rank = [&](const Candidate &candidate) {
+        return llvm::find(preferred, cutOf(candidate.block)) - preferred.begin();
+      };
+      best = llvm::min_element(candidates, [&](const Candidate &x, const Candidate &y) { return rank(x) < rank(y); });
+    }
+    if (!isIn("whit.preferred", *best)) {
+      best = llvm::find_if(candidates, [&](const Candidate &candidate) { return !isIn("whit.refused", candidate); });
+      if (best == candidates.end())
+        best = candidates.begin();
+    }
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for {3} {4}", best.rows, best.columns,
-                         bestSeconds * 1e6, rows, rows == 1 ? "row" : "rows")
+        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for {3} {4}", best->block.rows,
+                         best->block.columns, best->seconds * 1e6, rows, rows == 1 ? "row" : "rows")
                .str();
-    return best;
+    return best->block;
   }
 
   /// The schedule of matmuls: of its own for few rows, where their number is known only at run time. Both share K in the same way, since a
-  /// row must not depend on how many there are.
-  ScheduleAttr scheduleOfBlocks(ArrayRef<Operation *> matmuls, Operation *root, int64_t buffers) {
+  /// row must not depend on how many there are. Warps that have no panel of their own share the K of one.
+  ScheduleAttr scheduleOfBlocks(RegionOp region, ArrayRef<Operation *> matmuls, Operation *root, int64_t buffers) {
     int64_t count = int64_t(cast<TilingInterface>(root).getLoopIteratorTypes().size()), few = facts.isNvidia() ? 8 : 16;
     ArrayRef<int64_t> shape = cast<ShapedType>(matmuls.front()->getOperands().back().getType()).getShape();
     int64_t known = count > 1 && shape.size() > 1 ? shape[shape.size() - 2] : 1;
     bool isDynamic = ShapedType::isDynamic(known);
-    auto sizes = [&](const ::whit::GpuTile &block) {
+    auto splitsOf = [](const ::whit::GpuTile &block) {
+      return std::max<int64_t>(1, kBlockWarps * ::whit::kPanelColumns / block.columns);
+    };
+    auto cutOf = [&](const ::whit::GpuTile &block, int64_t splits) {
       SmallVector<int64_t> tile(count, 0);
       tile[count - 1] = block.columns;
       if (count > 1)
         tile[count - 2] = block.rows;
-      return tile;
+      return ScheduleAttr::get(&getContext(), tile, 1, 1, {}, splits);
     };
-    ::whit::GpuTile small, large;
-    if (isDynamic || known <= few)
-      small = chooseBlock(matmuls, few, isDynamic ? ::whit::kNominalRows.front() : known, buffers);
-    if (isDynamic || known > few)
-      large = chooseBlock(matmuls, {32, 64, 128}, isDynamic ? ::whit::kNominalRows.back() : known, buffers);
-    const ::whit::GpuTile &decides = isDynamic || known <= few ? small : large;
-    int64_t splits = std::max<int64_t>(1, kBlockWarps * ::whit::kPanelColumns / decides.columns);
-    if (isDynamic)
-      return ScheduleAttr::get(&getContext(), sizes(large), 1, 1, sizes(small), splits);
-    return ScheduleAttr::get(&getContext(), sizes(decides), 1, 1, {}, splits);
+    auto cutOfItself = [&](const ::whit::GpuTile &block) { return cutOf(block, splitsOf(block)); };
+    SmallVector<int64_t> many{32, 64, 128};
+    if (!isDynamic)
+      return cutOfItself(
+          chooseBlock(region, matmuls, known <= few ? ArrayRef(few) : ArrayRef(many), known, buffers, cutOfItself));
+    ::whit::GpuTile small = chooseBlock(region, matmuls, few, ::whit::kNominalRows.front(), buffers, cutOfItself);
+    int64_t splits = splitsOf(small);
+    auto cutOfMany = [&](const ::whit::GpuTile &block) { return cutOf(block, splits); };
+    ::whit::GpuTile large = chooseBlock(region, matmuls, many, ::whit::kNominalRows.back(), buffers, cutOfMany);
+    return ScheduleAttr::get(&getContext(), cutOfMany(large).getTile(), 1, 1, cutOfItself(small).getTile(), splits);
   }
 
   /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.

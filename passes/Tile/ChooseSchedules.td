@@ -10,6 +10,10 @@ def ChooseSchedulesPass : Pass<"whit-choose-schedules", "mlir::func::FuncOp"> {
     at a prompt, and the cheapest wins; a region of several operations also cuts rows, so that what passes between them stays in
     the cache. Other regions are cut along rows or heads. A schedule that is already there is kept: print it, edit it, run again.
 
+    On a GPU the attribute `whit.refused` of a region lists cuts (tile sizes and splits, as schedules) that are not to be taken again,
+    because their kernels spilled: the next best one is. If all are refused, nothing is. The first cut of `whit.preferred` that is a
+    candidate is taken whatever the model says.
+
     ```mlir
     %y = whit.region "up" { ... whit.quantized_matmul ... }
     // becomes

@@ -76,9 +76,10 @@
 // RUN: whit-run --inspect k.so | FileCheck %s --check-prefix=HOST
 // HOST: gfx942
 
-// RUN: env XDG_CONFIG_HOME=%t whit-compile crowded.mlir --start-from=lowered --target=gfx942 -o k.so --explain --quiet | FileCheck %s --check-prefix=SPILL
+// RUN: env XDG_CONFIG_HOME=%t whit-compile crowded.mlir --start-from=lowered --target=gfx942 -o k.so --explain --quiet 2>%t.err | FileCheck %s --check-prefix=SPILL
+// RUN: grep "warning.*kernel crowded moves" %t.err
 // SPILL: emit: gfx942 crowded: 64 threads, {{[0-9]+}} registers, [[BYTES:[1-9][0-9]*]] bytes spilled, {{[1-9][0-9]+}} bytes stack, 0 bytes shared, {{.*}} local
-// SPILL: - emit: gfx942 crowded: [[BYTES]] bytes of each thread do not fit in its registers
+// SPILL: - emit: gfx942 kernel crowded moves [[BYTES]] bytes of each thread to memory for want of registers; it has one schedule only
 
 //--- kernels.mlir
 module attributes {whit.kernels = [{name = "turn"}, {name = "multiply"}],

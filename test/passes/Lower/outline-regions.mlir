@@ -3,7 +3,7 @@
 
 // Captured tensors first, in the order of the region's list; scalars behind them; constants are made again inside.
 // CHECK: module attributes {{.*}}whit.regions = [{id = 0 : i64, name = "norm", nodes = ["a", "b"], schedule = "#whit.schedule<tile = [8]>"}, {id = 1 : i64, name = "norm", nodes = ["c"], schedule = "#whit.schedule<tile = [8]>"}]
-// CHECK: func.func private @region_0(%[[Y:.*]]: tensor<?x64xf32>, %[[X:.*]]: tensor<?x64xf32>, %[[W:.*]]: tensor<64xf32>, %[[M:.*]]: index, %{{.*}}: i32) -> tensor<?x64xf32> attributes {whit.observed = 3 : i64}
+// CHECK: func.func private @region_0(%[[Y:.*]]: tensor<?x64xf32>, %[[X:.*]]: tensor<?x64xf32>, %[[W:.*]]: tensor<64xf32>, %[[M:.*]]: index, %{{.*}}: i32) -> tensor<?x64xf32> attributes {whit.observed = 3 : i64, whit.region_ids = array<i64: 0, 1>}
 // CHECK: arith.constant 0 : index
 // CHECK: tensor.extract_slice %[[X]][%{{.*}}, 0] [%[[M]], 64]
 // CHECK: whit.rms_norm

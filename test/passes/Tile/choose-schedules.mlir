@@ -120,3 +120,23 @@ func.func @dequantized(%w: !whit.tensor<300x4096xf32, #whit.format<int4_g32>>, %
   } -> tensor<300x4096xf32>
   return %r : tensor<300x4096xf32>
 }
+
+// -----
+
+// On a GPU, what spilled is not taken again, whatever the model says; where nothing is left, what spilled least is.
+module attributes {whit.target = {kind = "amdgpu", cpu = "gfx942", machine = "mi300x", features = ""}} {
+  // CHECK-LABEL: func @blocks
+  func.func @blocks(%x: tensor<512x512xbf16>, %w: tensor<256x4608xi8>, %y: tensor<512x4096xf32>) -> (tensor<512x4096xf32>, tensor<512x4096xf32>) {
+    // CHECK: whit.region "last" schedule <tile = [128, 64], splits = 2>
+    %a = whit.region "last" attributes {whit.refused = [#whit.schedule<tile = [32, 16], splits = 8>, #whit.schedule<tile = [32, 32], splits = 4>, #whit.schedule<tile = [32, 64], splits = 2>, #whit.schedule<tile = [32, 128]>, #whit.schedule<tile = [64, 16], splits = 8>, #whit.schedule<tile = [64, 32], splits = 4>, #whit.schedule<tile = [64, 64], splits = 2>, #whit.schedule<tile = [64, 128]>, #whit.schedule<tile = [128, 16], splits = 8>, #whit.schedule<tile = [128, 32], splits = 4>, #whit.schedule<tile = [128, 128]>]} {
+      %m = whit.matmul ins(%x, %w : tensor<512x512xbf16>, tensor<256x4608xi8>) outs(%y : tensor<512x4096xf32>) at <<int4_g32>, 4096 by 512> -> tensor<512x4096xf32>
+      whit.yield %m : tensor<512x4096xf32>
+    } -> tensor<512x4096xf32>
+    // CHECK: whit.region "least" schedule <tile = [64, 128]>
+    %b = whit.region "least" attributes {whit.refused = [#whit.schedule<tile = [32, 16], splits = 8>, #whit.schedule<tile = [32, 32], splits = 4>, #whit.schedule<tile = [32, 64], splits = 2>, #whit.schedule<tile = [32, 128]>, #whit.schedule<tile = [64, 16], splits = 8>, #whit.schedule<tile = [64, 32], splits = 4>, #whit.schedule<tile = [64, 64], splits = 2>, #whit.schedule<tile = [64, 128]>, #whit.schedule<tile = [128, 16], splits = 8>, #whit.schedule<tile = [128, 32], splits = 4>, #whit.schedule<tile = [128, 128]>], whit.preferred = [#whit.schedule<tile = [64, 128]>, #whit.schedule<tile = [32, 16], splits = 8>]} {
+      %m = whit.matmul ins(%x, %w : tensor<512x512xbf16>, tensor<256x4608xi8>) outs(%y : tensor<512x4096xf32>) at <<int4_g32>, 4096 by 512> -> tensor<512x4096xf32>
+      whit.yield %m : tensor<512x4096xf32>
+    } -> tensor<512x4096xf32>
+    return %a, %b : tensor<512x4096xf32>, tensor<512x4096xf32>
+  }
+}
