@@ -148,6 +148,8 @@ bool lowerWmma(Lowering &lowering, const CallInst &call, StringRef name) {
 } // namespace
 
 bool lowerAmdMatrixCall(Lowering &lowering, const CallInst &call, StringRef name) {
+  if (name.consume_front("llvm.amdgcn.mfma.scale."))
+    return lowerScaledMfma(lowering, call, name);
   if (name.consume_front("llvm.amdgcn.mfma."))
     return lowerMfma(lowering, call, name);
   if (name.consume_front("llvm.amdgcn.wmma."))

@@ -42,6 +42,9 @@ void emitMatrix(Lowering &lowering, const MatrixShape &shape, const char *what, 
 bool emitWarpMatrix(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name, llvm::ArrayRef<Slot> a,
                     llvm::ArrayRef<Slot> b, llvm::ArrayRef<Slot> c);
 
+/// AMD's mfma with scales, by what follows "llvm.amdgcn.mfma.scale.".
+bool lowerScaledMfma(Lowering &lowering, const llvm::CallInst &call, llvm::StringRef name);
+
 } // namespace whit::sim
 
 #endif // SIM_MATRIX_H

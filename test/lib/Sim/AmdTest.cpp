@@ -252,6 +252,87 @@ TEST(SimulatedMfma, MatchesTheNaiveProduct) {
   check({"gfx950", "mfma.i32.16x16x64.i8", "<4 x i32>", "<4 x i32>", 16, 64, false, true}, byteOf);
 }
 
+/// Codes, 32 of a lane, and what they stand for; by the tables of "OCP Microscaling Formats".
+struct SmallFormat {
+  int number, bits;
+  std::vector<double> values; ///< of codes without sign
+};
+
+/// `which`: the byte of the scales' registers.
+static void checkScaled(const SmallFormat &a, const SmallFormat &b, int which) {
+  SCOPED_TRACE(std::to_string(a.number) + " " + std::to_string(b.number));
+  std::mt19937 random(5);
+  std::vector<double> left(16 * 128), right(16 * 128);
+  std::vector<uint32_t> words[2] = {std::vector<uint32_t>(64 * 8), std::vector<uint32_t>(64 * 8)},
+                        scales[2] = {std::vector<uint32_t>(64), std::vector<uint32_t>(64)};
+  for (int side = 0; side < 2; ++side) {
+    const SmallFormat &format = side ? b : a;
+    for (int lane = 0; lane < 64; ++lane) {
+      uint32_t exponent = 125 + random() % 5;
+      scales[side][lane] = (random() & ~(0xffu << 8 * which)) | exponent << 8 * which;
+      for (int e = 0; e < 32; ++e) {
+        uint32_t code = random() % format.values.size(), sign = random() % 2;
+        (side ? right : left)[lane % 16 * 128 + lane / 16 * 32 + e] =
+            std::ldexp(format.values[code] * (sign ? -1 : 1), int(exponent) - 127);
+        for (int bit = 0; bit < format.bits; ++bit) {
+          uint32_t value = bit == format.bits - 1 ? sign : code >> bit & 1;
+          words[side][lane * 8 + (e * format.bits + bit) / 32] |= value << (e * format.bits + bit) % 32;
+        }
+      }
+    }
+  }
+  auto type = [](const SmallFormat &f) { return "<" + std::to_string(f.bits) + " x i32>"; };
+  std::string name = "@llvm.amdgcn.mfma.scale.f32.16x16x128.f8f6f4.v" + std::to_string(a.bits) + "i32.v" +
+                     std::to_string(b.bits) + "i32";
+  std::string head =
+      "declare <4 x float> " + name + "(" + type(a) + ", " + type(b) + ", <4 x float>, i32, i32, i32, i32, i32, i32)\n";
+  std::string at = "  %t = call i32 @llvm.amdgcn.workitem.id.x()\n  %i = zext i32 %t to i64\n";
+  auto load = [&](const char *to, const char *from, const std::string &what, const std::string &stride) {
+    return std::string("  %p") + to + " = getelementptr " + stride + ", ptr addrspace(1) %" + from + ", i64 %i\n  %" +
+           to + " = load " + what + ", ptr addrspace(1) %p" + to + ", align 4\n";
+  };
+  std::string byte = std::to_string(which);
+  std::string body =
+      head +
+      "define amdgpu_kernel void @k(ptr addrspace(1) %a, ptr addrspace(1) %b, ptr addrspace(1) %s, ptr addrspace(1) "
+      "%u, ptr addrspace(1) %d) #0 {\n" +
+      at + load("va", "a", type(a), "[8 x i32]") + load("vb", "b", type(b), "[8 x i32]") +
+      load("sa", "s", "i32", "i32") + load("sb", "u", "i32", "i32") + "  %r = call <4 x float> " + name + "(" +
+      type(a) + " %va, " + type(b) + " %vb, <4 x float> <float 1.0, float 2.0, float 3.0, float 4.0>, i32 " +
+      std::to_string(a.number) + ", i32 " + std::to_string(b.number) + ", i32 " + byte + ", i32 %sa, i32 " + byte +
+      ", i32 %sb)\n  %pd = getelementptr <4 x float>, ptr addrspace(1) %d, i64 %i\n"
+      "  store <4 x float> %r, ptr addrspace(1) %pd, align 4\n  ret void\n}\n";
+  Machine machine("gfx950");
+  machine.load(body);
+  uint64_t out = machine.allocate(64 * 16);
+  machine.run(1, 64,
+              {machine.put(words[0]), machine.put(words[1]), machine.put(scales[0]), machine.put(scales[1]), out});
+  auto result = machine.get<float>(out, 256);
+  for (int lane = 0; lane < 64; ++lane)
+    for (int r = 0; r < 4; ++r) {
+      double sum = r + 1;
+      for (int x = 0; x < 128; ++x)
+        sum += left[(lane / 16 * 4 + r) * 128 + x] * right[lane % 16 * 128 + x];
+      ASSERT_EQ(result[lane * 4 + r], float(sum)) << lane << " " << r;
+    }
+  Machine other("gfx942");
+  EXPECT_EQ(other.tryFind(body), WHIT_UNSUPPORTED);
+}
+
+TEST(SimulatedMfma, ScalesOfThirtyTwoElements) {
+  SmallFormat e2m1{4, 4, {0, 0.5, 1, 1.5, 2, 3, 4, 6}}, e2m3{2, 6, {}}, e3m2{3, 6, {}}, e4m3{0, 8, {}};
+  for (int code = 0; code < 32; ++code) {
+    e2m3.values.push_back(code < 8 ? code / 8.0 : std::ldexp(8 + code % 8, code / 8 - 4));
+    e3m2.values.push_back(code < 4 ? code / 16.0 : std::ldexp(4 + code % 4, code / 4 - 5));
+  }
+  for (int code = 0; code < 127; ++code)
+    e4m3.values.push_back(code < 8 ? code / 512.0 : std::ldexp(8 + code % 8, code / 8 - 10));
+  checkScaled(e2m1, e2m1, 0);
+  checkScaled(e2m1, e4m3, 1);
+  checkScaled(e2m3, e3m2, 2);
+  checkScaled(e4m3, e4m3, 3);
+}
+
 TEST(SimulatedMfma, WaveMatricesOfRdna) {
   check(
       {"gfx1100", "wmma.f32.16x16x16.f16.v8f32.v16f16", "<16 x half>", "<8 x float>", 16, 16, true, false, "", "", ""},
