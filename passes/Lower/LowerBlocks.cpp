@@ -15,6 +15,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -35,6 +36,8 @@ using namespace mlir::whit;
 
 /// Warps of a block that has no panels to share out.
 static constexpr int64_t kWarps = 4;
+/// Bytes of shared memory of a block.
+static constexpr int64_t kShared = 47 << 10;
 
 // ---------------------------------------------------------------------------------------------------- operations on elements
 
@@ -170,8 +173,9 @@ private:
 };
 } // namespace
 
-static void lowerMatmul(LaneBuilder &b, Operation *op) {
+static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room) {
   Matmul how(op, b.facts);
+  how.work.room = room;
   KernelBuilder k(b, b.getLoc(), b.facts);
   if (auto matmul = dyn_cast<MatmulOp>(op)) {
     forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
@@ -339,7 +343,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     for (Operation &op : loop.getBody()->without_terminator())
       if (computes(op))
         ops.push_back(&op);
-    int64_t warps = 0;
+    int64_t warps = 0, matmuls = llvm::count_if(ops, [](Operation *op) { return placeOf(op).has_value(); });
     for (Operation *op : ops) {
       if (std::string why = whyNotShared(op, facts); !why.empty()) {
         remark::missed(op->getLoc(), remark::RemarkOpts::name("blocks").category(getArgument()))
@@ -354,11 +358,15 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     for (Operation *op : ops)
       if (auto cut = op->getAttrOfType<ScheduleAttr>("schedule"))
         loop->setAttr("whit.cut", cut);
+    int64_t room = kShared;
+    for (memref::AllocOp buffer : loop.getOps<memref::AllocOp>())
+      if (FailureOr<int64_t> bytes = largestBytes(buffer); succeeded(bytes))
+        room -= llvm::alignTo(*bytes, 16);
     for (auto [i, op] : llvm::enumerate(ops)) {
       LaneBuilder b(op);
       if (i > 0)
         b.barrier();
-      if (failed(lowerOp(b, op)))
+      if (failed(lowerOp(b, op, room / std::max<int64_t>(matmuls, 1))))
         return failure();
     }
     return success();
@@ -380,9 +388,9 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
   }
 
   /// Operations on rows, caches and attention stay for their own passes, which share them out where a loop is marked.
-  LogicalResult lowerOp(LaneBuilder &b, Operation *op) {
+  LogicalResult lowerOp(LaneBuilder &b, Operation *op, int64_t room) {
     if (placeOf(op)) {
-      lowerMatmul(b, op);
+      lowerMatmul(b, op, room);
     } else if (auto copy = dyn_cast<memref::CopyOp>(op)) {
       lower(b, copy);
     } else if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {

@@ -20,7 +20,7 @@ def LowerBlocksPass : Pass<"whit-lower-blocks", "mlir::ModuleOp"> {
     } {whit.threads = 128 : i64}
     ```
   }];
-  let dependentDialects = ["mlir::gpu::GPUDialect", "mlir::LLVM::LLVMDialect", "mlir::scf::SCFDialect", "mlir::memref::MemRefDialect",
+  let dependentDialects = ["mlir::gpu::GPUDialect", "mlir::LLVM::LLVMDialect", "mlir::NVVM::NVVMDialect", "mlir::scf::SCFDialect", "mlir::memref::MemRefDialect",
                            "mlir::affine::AffineDialect", "mlir::arith::ArithDialect", "mlir::vector::VectorDialect",
                            "mlir::math::MathDialect", "mlir::linalg::LinalgDialect"];
 }

@@ -16,9 +16,9 @@ SmallVector<Value> MatrixKernel::loadChunk(const Position &at, Value chunk) {
   Value first = b.mul(b.add(b.mul(chunk, unit.lanesOfK()), laneOfK), way.run);
   const ::whit::Codec &codec = encoding.terms[at.term].codec;
   if (operandReader && codec.kind != ::whit::CodecKind::Vector && !place.terms[at.term].unit.radix) {
-    PanelDecoder decoder(*operandReader, encoding, place, at.term, packed, 0);
+    PanelDecoder decoder(*operandReader, encoding, *at.source.place, at.term, at.source.packed, 0);
     for (int64_t i = 0; i < way.run; ++i)
-      loaded.append(decoder.loadUnit(at.panel, at.group, first, i));
+      loaded.append(decoder.loadUnit(at.source.panel, at.source.group, first, i));
     SmallVector<Value> columns;
     for (int64_t column = 0; column < operandReader->lanes; ++column)
       for (Value both : loaded)
@@ -26,9 +26,9 @@ SmallVector<Value> MatrixKernel::loadChunk(const Position &at, Value chunk) {
     return columns;
   }
   for (Column &column : operands) {
-    PanelDecoder decoder(column.builder, encoding, place, at.term, packed, 0);
+    PanelDecoder decoder(column.builder, encoding, *at.source.place, at.term, at.source.packed, 0);
     for (int64_t i = 0; i < way.run; ++i)
-      loaded.append(decoder.loadUnit(at.panel, at.group, first, i));
+      loaded.append(decoder.loadUnit(at.source.panel, at.source.group, first, i));
   }
   return loaded;
 }
@@ -46,7 +46,7 @@ SmallVector<Value> MatrixKernel::addChunk(Position at, Value chunk, ValueRange l
   }
   SmallVector<PanelDecoder, 2> decoders;
   for (Column &column : operands) {
-    decoders.emplace_back(column.builder, encoding, place, at.term, packed, 0);
+    decoders.emplace_back(column.builder, encoding, *at.source.place, at.term, at.source.packed, 0);
     open(decoders.back(), column, at);
   }
   int64_t perLane = unit.depthOfLane(), quads = way.elements / 4, count = parts(at.term), perQuad = 4 / unit.perWord();
@@ -89,7 +89,7 @@ SmallVector<Value> MatrixKernel::multiply(const Position &at, const Words &a, fu
 
 void MatrixKernel::fill(const Position &at, Value firstUnit) {
   const Cut &cut = cuts[at.term];
-  PanelDecoder decoder(filled->builder, encoding, place, at.term, packed, 0);
+  PanelDecoder decoder(filled->builder, encoding, *at.source.place, at.term, at.source.packed, 0);
   open(decoder, *filled, at);
   int64_t perWord = unit.perWord(), count = parts(at.term), rowWords = cut.padded / perWord + kPadding;
   Value row = filled->builder.column;
@@ -100,7 +100,7 @@ void MatrixKernel::fill(const Position &at, Value firstUnit) {
     Value number = b.add(firstUnit, within);
     PanelDecoder::Unit lines;
     if (exists && !encoding.isPlain())
-      lines = decoder.loadUnit(at.panel, at.group, number, 0);
+      lines = decoder.loadUnit(at.source.panel, at.source.group, number, 0);
     for (int64_t quad = 0; quad < cut.elements / 4; ++quad) {
       SmallVector<Value> words;
       if (exists)

@@ -140,7 +140,7 @@ MatrixWork::Share MatrixWork::shareOf(int64_t panels) const {
 
 MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y)
     : b(b), unit(work.unit), encoding(work.encoding), place(work.place), packed(packed), y(y), tokens(b.dim(y, 0)),
-      splits(splits), mostTokens(work.tokens) {
+      splits(splits), mostTokens(work.tokens), room(work.room) {
   for (size_t term = 0; term < encoding.terms.size(); ++term)
     cuts.push_back(cut(unit, b.facts.warpSize(), encoding, place, term));
   Value lane = b.lane();
@@ -184,7 +184,7 @@ std::pair<Value, Value> MatrixKernel::inside(const Position &at, Value token) {
 SmallVector<Value> MatrixKernel::ofSumColumns(const Position &at, function_ref<Value(PanelDecoder &)> read) {
   SmallVector<Value> numbers;
   for (KernelBuilder &reader : sumReaders) {
-    PanelDecoder decoder(reader, encoding, place, at.term, packed, 0);
+    PanelDecoder decoder(reader, encoding, *at.source.place, at.term, at.source.packed, 0);
     Value lanes = read(decoder);
     for (int64_t lane = 0; lane < reader.lanes; ++lane)
       numbers.push_back(vector::ExtractOp::create(b, lanes, lane));
@@ -208,6 +208,14 @@ void MatrixKernel::emit() {
     partial = memref::AllocOp::create(
         b, MemRefType::get({warps, int64_t(unit.sums.size()), b.facts.warpSize()}, b.getI32Type()));
   split = b.rem(warp, splits);
+  for (Value memory : {buffer, partial})
+    if (memory)
+      room -= cast<MemRefType>(memory.getType()).getNumElements() * 4;
+  if (groups() > 1) {
+    int64_t step = groupsOfTurn(place);
+    if (int64_t stages = PanelRing::stagesOf(b.facts, encoding, place, step, warps, room))
+      ring.emplace(b, place, packed, step, stages);
+  }
 
   // All warps take part in the same number of sums, also those that have no panel of their own.
   Value slot = b.div(warp, splits), last = b.sub(panels, b.index(1));
@@ -244,7 +252,7 @@ void MatrixKernel::overTokens(Value panel, Value isMine) {
 }
 
 void MatrixKernel::block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull) {
-  Position at{panel, b.index(0), 0, firstToken, tiles, isFull, false};
+  Position at{panel, b.index(0), 0, firstToken, tiles, isFull, false, {packed, &place, panel, b.index(0)}};
   SmallVector<Value> totals(tiles * unit.sums.size(), b.f32(0.0f));
   if (groups() > 1) {
     totals = addSplits(addGroups(at, totals));
@@ -285,11 +293,11 @@ SmallVector<Value> MatrixKernel::addGroups(Position at, SmallVector<Value> total
     chunks.push_back(chunksOf(term));
     words += loadedWords(term, chunks.back());
   }
-  bool isAhead = words * step <= kMostLoaded;
+  bool isAhead = !ring && words * step <= kMostLoaded;
   auto load = [&](Value group) {
     SmallVector<Value> loaded;
     for (int64_t i = 0; isAhead && i < step; ++i)
-      for (at.group = b.add(group, i), at.term = 0; at.term < cuts.size(); ++at.term)
+      for (at.source.group = b.add(group, i), at.term = 0; at.term < cuts.size(); ++at.term)
         for (int64_t chunk = 0; chunk < chunks[at.term]; ++chunk)
           loaded.append(loadChunk(at, b.index(chunk)));
     return loaded;
@@ -297,7 +305,8 @@ SmallVector<Value> MatrixKernel::addGroups(Position at, SmallVector<Value> total
   auto add = [&](Value group, ValueRange loaded, ValueRange carried) {
     SmallVector<Value> next(carried);
     for (int64_t i = 0; i < step; ++i)
-      for (at.group = b.add(group, i), at.term = 0; at.term < cuts.size(); ++at.term) {
+      for (at.group = b.add(group, i), at.source.group = ring ? b.index(i) : at.group, at.term = 0;
+           at.term < cuts.size(); ++at.term) {
         SmallVector<Value> sums = next;
         if (!sumsAllGroups(at.term))
           sums.assign(next.size(), zeroSum());
@@ -314,7 +323,13 @@ SmallVector<Value> MatrixKernel::addGroups(Position at, SmallVector<Value> total
       }
     return next;
   };
-  return pipeline(ofSplit(place.groups / step, step), step, totals, load, add);
+  Span span = ofSplit(place.groups / step, step);
+  if (!ring)
+    return pipeline(span, step, totals, load, add);
+  return ring->loop(at.panel, span.from, span.to, totals, [&](Value group, Value row, ValueRange carried) {
+    at.source = {ring->memory(), &ring->place(), row, Value()};
+    return add(group, ValueRange(), carried);
+  });
 }
 
 SmallVector<Value> MatrixKernel::addOnlyGroup(Position at, SmallVector<Value> totals) {

@@ -12,6 +12,7 @@
 
 #include "Lower/DecodeCodes.h"
 #include "Lower/MatrixUnit.h"
+#include "Lower/PanelRing.h"
 
 #include "runtime/encoding/Carrier.h"
 
@@ -26,6 +27,7 @@ struct MatrixWork {
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
   std::optional<int64_t> splits; ///< warps that should share a panel; as many as would be idle if it is not said
+  int64_t room = 0;              ///< bytes of shared memory that it may take
   int64_t tokens = 1 << 20;      ///< of a tile at most
 
   /// Warps of a block for which a tile of so many panels has work and shared memory room, and how many of them share a panel. Powers of 2.
@@ -61,6 +63,12 @@ protected:
   /// Words of a fragment, part by part.
   using Words = SmallVector<SmallVector<Value>>;
 
+  /// Where the codes of a group are read: in the packed matrix itself, or in a stage of the ring.
+  struct Source {
+    Value packed;
+    const ::whit::Place *place;
+    Value panel, group;
+  };
   /// Where the lane stands.
   struct Position {
     Value panel, group; ///< of the packed matrix
@@ -69,6 +77,7 @@ protected:
     int64_t tiles;    ///< of `unit.tokens` tokens
     bool isFull;      ///< all of them exist
     bool isWhole;     ///< all elements of its chunks have activations
+    Source source;
   };
   /// A column of the weight that the lane decodes, with what a group of it shares.
   struct Column {
@@ -173,6 +182,8 @@ private:
   Value split;                     ///< of this warp
   Value buffer;                    ///< [warps, 16, words], the parts of a row one behind another
   Value partial;                   ///< [warps, sums, lanes]
+  std::optional<PanelRing> ring;   ///< what comes next of the panel, where it can be had
+  int64_t room;                    ///< bytes of shared memory
   std::optional<Column> filled;    ///< this lane's column on the way to shared memory
   SmallVector<Column, 2> operands; ///< the lane's rows of A
 

@@ -81,19 +81,19 @@ FloatMatrixKernel::FloatMatrixKernel(LaneBuilder &b, const MatrixWork &work, int
 void FloatMatrixKernel::open(PanelDecoder &decoder, Column &column, const Position &at) {
   if (encoding.isPlain())
     return;
-  column.zero = decoder.open(at.panel, at.group);
+  column.zero = decoder.open(at.source.panel, at.source.group);
   column.scale = column.minimum = column.pairZero = Value();
   if (decodesPairs(at.term)) {
     KernelBuilder &k = column.builder;
     Value zeros = encoding.zero == ZeroKind::Integer && at.term == 0
-                      ? decoder.integerZeros(at.panel, at.group)
+                      ? decoder.integerZeros(at.source.panel, at.source.group)
                       : k.splat(at.term == 0 ? int32_t(encoding.constant) : 0);
     zeros = arith::MulIOp::create(b, k.bitOr(zeros, k.splat(kPairBase & 0xffff)), k.splat(0x00010001));
     column.pairZero = arith::XOrIOp::create(b, zeros, k.splat(int32_t(0x80008000)));
   }
   if (isMinimum(at.term)) {
-    column.scale = decoder.scales(at.panel, at.group);
-    column.minimum = decoder.offsets(at.panel, at.group);
+    column.scale = decoder.scales(at.source.panel, at.source.group);
+    column.minimum = decoder.offsets(at.source.panel, at.source.group);
   }
 }
 
@@ -171,10 +171,10 @@ SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &colu
         b.add(b.mul(b.div(clamped, run), ::whit::kPanelColumns * run * each), b.mul(b.rem(clamped, run), each));
     Value stored;
     if (run == 1) {
-      stored = scalarOf(decoder.storedFloats(type, at.panel, offset));
+      stored = scalarOf(decoder.storedFloats(type, at.source.panel, offset));
     } else {
       offset = b.add(offset, b.mul(k.column, run * each));
-      Value half = b.load(packed, {at.panel, offset}, nullptr, each);
+      Value half = b.load(at.source.packed, {at.source.panel, offset}, nullptr, each);
       half = vector::BitCastOp::create(b, b.vectorOf(b.getBF16Type(), 1), half);
       stored = k.widen(scalarOf(half));
     }
@@ -228,7 +228,7 @@ MatrixKernel::Words FloatMatrixKernel::activations(const Position &at, int64_t t
 
 SmallVector<Value> FloatMatrixKernel::flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) {
   SmallVector<Value> scales =
-      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.panel, at.group); });
+      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.source.panel, at.source.group); });
   for (auto [i, total] : llvm::enumerate(totals))
     total = b.fma(scales[sumColumnOf[i % unit.sums.size()]], sums[i], total);
   return totals;
@@ -239,7 +239,7 @@ SmallVector<Value> FloatMatrixKernel::flush(const Position &at, SmallVector<Valu
 void ByteMatrixKernel::open(PanelDecoder &decoder, Column &column, const Position &at) {
   column.zero = {};
   if (!carriers[at.term].table.empty() || encoding.terms[at.term].codec.isSparse)
-    column.zero = decoder.open(at.panel, at.group);
+    column.zero = decoder.open(at.source.panel, at.source.group);
 }
 
 SmallVector<Value> ByteMatrixKernel::decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines,
@@ -271,14 +271,17 @@ SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value
   bool isMinimum = at.term == 0 && encoding.zero == ZeroKind::Minimum;
   bool isZero = at.term == 0 && !isMinimum && encoding.zero != ZeroKind::Constant && !hasExactZeros;
   SmallVector<Value> weightScales, offsets, integerZeros;
-  weightScales = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.panel, at.group); });
+  weightScales =
+      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.source.panel, at.source.group); });
   for (Value &scale : weightScales)
     if (carrier.scale != 1 && !isZero)
       scale = b.mulf(scale, b.f32(carrier.scale));
   if (isMinimum || isZero)
-    offsets = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.offsets(at.panel, at.group); });
+    offsets =
+        ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.offsets(at.source.panel, at.source.group); });
   if (hasExactZeros)
-    integerZeros = ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.integerZeros(at.panel, at.group); });
+    integerZeros =
+        ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.integerZeros(at.source.panel, at.source.group); });
   size_t each = unit.sums.size();
   Type f32 = b.getF32Type();
   for (auto [i, total] : llvm::enumerate(totals)) {

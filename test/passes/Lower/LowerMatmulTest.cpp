@@ -373,6 +373,16 @@ void checkSimulatedShapes(const std::string &format, Activations activations) {
     }
 }
 
+/// One warp has all of K: more turns of the ring than it has stages, and than an mbarrier has phases.
+TEST(LowerMatmul, SimulatedRings) {
+  for (const Machine &machine : simulatedMachines())
+    for (Activations activations : {Activations::Int8, Activations::Bf16}) {
+      check({"uint4_g32", 17, 1056, false, "schedule <tile = [8, 0]>"}, machine, activations, {1, 9});
+      if (HasFatalFailure())
+        return;
+    }
+}
+
 TEST(LowerMatmul, SimulatedIntegerShapes) { checkSimulatedShapes("int4_g32", Activations::Int8); }
 TEST(LowerMatmul, SimulatedFloatShapes) { checkSimulatedShapes("uint3_g16_min", Activations::F32); }
 TEST(LowerMatmul, SimulatedBf16Shapes) { checkSimulatedShapes("int4_g32", Activations::Bf16); }

@@ -99,6 +99,53 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
 
 // -----
 
+// The blocks of the next groups are copied to shared memory, by each lane 16 bytes at a time.
+// CHECK-LABEL: func.func @region_copies
+// CHECK: memref.alloc() : memref<16x1152xi8>
+// CHECK: nvvm.cp.async.shared.global
+// CHECK: nvvm.cp.async.commit.group
+// CHECK: scf.for {{.*}} iter_args
+// CHECK: nvvm.cp.async.wait.group 3
+// CHECK: llvm.nvvm.mma
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+cp-async,+mma-s8"}} {
+  func.func @region_copies(%x: memref<?x512xf32>, %w: memref<1x4608xi8>, %y: memref<?x16xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 512] [1, 1] : memref<?x512xf32> to memref<8x512xf32, strided<[512, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 16] [1, 1] : memref<?x16xf32> to memref<8x16xf32, strided<[16, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x512xf32, strided<[512, 1], offset: ?>>, memref<1x4608xi8>)
+        outs(%to : memref<8x16xf32, strided<[16, 1], offset: ?>>) at <<int4_g32>, 16 by 512>
+    }
+    return
+  }
+}
+
+// -----
+
+// Or by the engine for bulk copies, a whole stage at a time.
+// CHECK-LABEL: func.func @region_bulk_copies
+// CHECK: memref.alloc() : memref<16x1152xi8>
+// CHECK: createpolicy.fractional.L2::evict_first.b64
+// CHECK: nvvm.mbarrier.init
+// CHECK: nvvm.mbarrier.arrive.expect_tx
+// CHECK: nvvm.cp.async.bulk.shared.cluster.global
+// CHECK: scf.for {{.*}} iter_args
+// CHECK: nvvm.mbarrier.try_wait
+// CHECK: llvm.nvvm.mma
+// CHECK: nvvm.mbarrier.inval
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+cp-async,+tma,+mma-s8"}} {
+  func.func @region_bulk_copies(%x: memref<?x512xf32>, %w: memref<1x4608xi8>, %y: memref<?x16xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 512] [1, 1] : memref<?x512xf32> to memref<8x512xf32, strided<[512, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 16] [1, 1] : memref<?x16xf32> to memref<8x16xf32, strided<[16, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x512xf32, strided<[512, 1], offset: ?>>, memref<1x4608xi8>)
+        outs(%to : memref<8x16xf32, strided<[16, 1], offset: ?>>) at <<int4_g32>, 16 by 512>
+    }
+    return
+  }
+}
+
+// -----
+
 // Activations of int8 and a wave of 64 lanes: the byte operand is signed, so that 128 times their sum is added again.
 // CHECK-LABEL: func.func @region_2
 // CHECK: arith.xori %{{.*}}, %c-2139062144_i32
