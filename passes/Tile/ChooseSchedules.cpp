@@ -35,8 +35,9 @@ constexpr int64_t kChunkWork = 16384, kBufferElements = 4096, kNominalSize = 128
 /// A tile of a contraction: rows and columns.
 constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 
-/// On a GPU: rows of a tile that warps share; of a matmul's block its warps, the registers of a thread, and shared memory.
-constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kBlockRegisters = 128, kBlockShared = 48 << 10;
+/// On a GPU: rows of a tile that warps share; of a matmul's block its warps, elements of K that each has on
+/// their way in a stage, the registers of a thread, and shared memory.
+constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kPanelDepth = 128, kBlockRegisters = 128, kBlockShared = 48 << 10;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -151,6 +152,15 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         block.sharedBytes = columns * buffers * tile * 4;
         if (block.sharedBytes > kBlockShared)
           continue;
+        // What is left holds a ring of stages for each warp, where the target fills it by itself.
+        auto stage =
+            int64_t(kBlockWarps * kPanelDepth * workOf(matmuls.front(), 1).bitsPerWeight * ::whit::kPanelColumns / 8);
+        for (int32_t stages : {4, 2})
+          if (int64_t ring = stages * stage * int64_t(matmuls.size());
+              facts.has("cp-async") && block.stages == 1 && block.sharedBytes + ring <= kBlockShared) {
+            block.stages = stages;
+            block.sharedBytes += ring;
+          }
         double seconds = 0;
         for (Operation *matmul : matmuls)
           seconds += model->kernelSeconds(workOf(matmul, rows), block);
