@@ -150,7 +150,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         block.warps = kBlockWarps;
         block.registers = kBlockRegisters;
         block.sharedBytes = columns * buffers * tile * 4;
-        if (block.sharedBytes > kBlockShared)
+        if (block.sharedBytes > kBlockShared && !candidates.empty())
           continue;
         // What is left holds a ring of stages for each warp, where the target fills it by itself.
         auto stage =
