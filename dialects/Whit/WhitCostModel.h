@@ -31,6 +31,8 @@ inline ::whit::Products productsOf(Operation *matmul) {
   if (isa<QuantizedMatmulOp>(matmul))
     return ::whit::Products::Integer;
   auto x = cast<ShapedType>(cast<MatmulOp>(matmul).getX().getType());
+  if (x.getElementTypeBitWidth() == 8) // units multiply bytes at one speed, whatever they stand for
+    return ::whit::Products::Integer;
   return x.getElementType().isBF16() ? ::whit::Products::Bfloat : ::whit::Products::Float;
 }
 

@@ -19,8 +19,9 @@ class Whit_ShapedOf<list<Type> elements> : AnyTypeOf<[TensorRankOf<elements, [0,
 def Whit_F32 : Whit_ShapedOf<[F32]>;
 def Whit_Float : Whit_ShapedOf<[F32, F16, BF16]>;
 /// Activations of a matmul.
-def Whit_Activations : Whit_ShapedOf<[F32, BF16]>;
-def Whit_BF16 : Whit_ShapedOf<[BF16]>;
+def Whit_Activations : Whit_ShapedOf<[F32, BF16, F8E4M3FN]>;
+/// Floats of 8 bits, as they are or as the bf16 numbers that they are too.
+def Whit_Float8 : Whit_ShapedOf<[BF16, F8E4M3FN]>;
 def Whit_I8 : Whit_ShapedOf<[I8]>;
 def Whit_I32 : Whit_ShapedOf<[I32]>;
 def Whit_Index : Whit_ShapedOf<[I32, I64]>;
@@ -111,17 +112,17 @@ def Whit_QuantizeOp : Whit_ComputeOp<"quantize"> {
 def Whit_QuantizeFloatOp : Whit_ComputeOp<"quantize_float"> {
   let summary = "rounds activations to floats of 8 bits, with a scale for each row";
   let description = [{
-    x [rows..., K] f32 -> numbers [rows..., K] bf16, scales [rows...] f32, with scale = max|x| / 448 and number = x / scale, clamped
+    x [rows..., K] f32 -> numbers [rows..., K] f8E4M3FN or bf16, scales [rows...] f32, with scale = max|x| / 448 and number = x / scale, clamped
     to [-448, 448] and rounded to nearest even to 4 significant bits, and to a multiple of 2^-9 below 2^-6; 0 where the scale is 0.
     These are the finite numbers with 4 bits of exponent and 3 of fraction ("FP8 Formats for Deep Learning", 2022). bf16 holds them
-    exactly, so that products of bf16 are products of theirs.
+    exactly, so that products of bf16 are products of theirs. A target that multiplies them as they are gets them as they are.
 
     ```mlir
     %v, %s = whit.quantize_float ins(%x : tensor<?x576xf32>) outs(%a, %b : tensor<?x576xbf16>, tensor<?xf32>)
       -> tensor<?x576xbf16>, tensor<?xf32>
     ```
   }];
-  let arguments = (ins Whit_F32:$x, Whit_BF16:$numbers, Whit_F32:$scales);
+  let arguments = (ins Whit_F32:$x, Whit_Float8:$numbers, Whit_F32:$scales);
   let assemblyFormat = [{`ins` `(` $x `:` type($x) `)` `outs` `(` $numbers `,` $scales `:` type($numbers) `,` type($scales) `)`
     attr-dict (`->` type($results)^)?}];
   let extraClassDeclaration = [{
@@ -143,10 +144,10 @@ def Whit_DequantizeOp : Whit_ComputeOp<"dequantize"> {
 // --------------------------------------------------------------------------------------------------- matmul, gather
 
 def Whit_MatmulOp : Whit_ComputeOp<"matmul"> {
-  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations in f32 or bf16";
+  let summary = "y[rows..., n] = sum over k of x[rows..., k] * w[n, k], activations in f32, bf16 or f8E4M3FN";
   let description = [{
-    x [rows..., K] f32 or bf16, w N x K in any format, y [rows..., N] f32 (overwritten). Codes are decoded in registers, and
-    sums are f32. Where x is bf16 a sum below 2^-126 and what a subnormal operand adds may be taken for 0: instructions that
+    x [rows..., K] f32, bf16 or f8E4M3FN, w N x K in any format (with f8E4M3FN one whose codes stand for such numbers), y
+    [rows..., N] f32 (overwritten). Codes are decoded in registers, and sums are f32. Where x is bf16 a sum below 2^-126 and what a subnormal operand adds may be taken for 0: instructions that
     multiply bf16 do so.
 
     ```mlir

@@ -34,6 +34,8 @@ static Scalar loadElement(Type element, const char *at) {
     return {halfToFloat(load(uint16_t())), 0, 0};
   if (element.isBF16())
     return {bfloatToFloat(load(uint16_t())), 0, 0};
+  if (isa<Float8E4M3FNType>(element))
+    return {llvm::APFloat(llvm::APFloat::Float8E4M3FN(), llvm::APInt(8, load(uint8_t()))).convertToDouble(), 0, 0};
   switch (widthOf(element)) {
   case 1:
     return {0, load(uint8_t()) & 1, 0};

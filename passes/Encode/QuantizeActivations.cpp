@@ -4,6 +4,7 @@
 // bf16 before they are scaled. Quantizing and rounding are operations of their own, so that fusion can put them behind the norm or the
 // product that makes the activations, and so that everybody who reads the module rounds at the same place.
 
+#include "Lower/TargetFacts.h"
 #include "Whit/Whit.h"
 
 #include "runtime/encoding/Carrier.h"
@@ -84,6 +85,7 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
       return signalPassFailure();
     }
     wanted = *found;
+    facts = TargetFacts::of(getOperation());
     SmallVector<MatmulOp> matmuls;
     getOperation().walk([&](MatmulOp op) { matmuls.push_back(op); });
     for (MatmulOp op : matmuls) {
@@ -190,17 +192,32 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
                               sums, ::whit::groupSize(encoding, k), wanted.bits, wanted.perRow);
   }
 
+  /// Floats of 8 bits as they are where the target multiplies them and the codes of the weight are such; as bf16 elsewhere.
+  Type elementOfFloat8(MatmulOp op) {
+    OpBuilder b(op);
+    ::whit::Encoding encoding = cast<EncodedTensorType>(op.getW().getType()).getFormat().getEncoding();
+    if (!facts.has("mma-e4m3") && !facts.has("mfma-e4m3") && !facts.has("mfma-e4m3-fnuz"))
+      return b.getBF16Type();
+    if (::whit::float8Carriers(encoding))
+      return b.getType<Float8E4M3FNType>();
+    remark::missed(op.getLoc(), remark::RemarkOpts::name("activations").category(getArgument()))
+        << "activations of 8 bits are multiplied as bf16: the numbers of " + ::whit::nameOf(encoding) +
+               " are not floats of 8 bits";
+    return b.getBF16Type();
+  }
+
   /// The scale of a row is a factor of its sums: an elementwise operation behind the matmul, for fusion to find.
   void quantizeFloat(MatmulOp op) {
     if (!takesBfloats(op))
       return;
     OpBuilder b(op);
     Location loc = op.getLoc();
-    QuantizeFloatOp &quantize = floats8[op.getX()];
+    Type element = elementOfFloat8(op);
+    QuantizeFloatOp &quantize = floats8[{op.getX(), element}];
     if (!quantize) {
       b.setInsertionPointAfterValue(op.getX());
       SmallVector<OpFoldResult> sizes = tensor::getMixedSizes(b, loc, op.getX());
-      Value numbers = tensor::EmptyOp::create(b, loc, sizes, b.getBF16Type());
+      Value numbers = tensor::EmptyOp::create(b, loc, sizes, element);
       Value scales = tensor::EmptyOp::create(b, loc, ArrayRef(sizes).drop_back(), b.getF32Type());
       quantize =
           QuantizeFloatOp::create(b, loc, TypeRange{numbers.getType(), scales.getType()}, op.getX(), numbers, scales);
@@ -242,7 +259,8 @@ struct QuantizeActivationsPass : mlir::whit::impl::QuantizeActivationsPassBase<Q
 
   Activations wanted = kActivations[0];
   /// One copy of a value in floats of 8 bits for all matmuls.
-  DenseMap<Value, QuantizeFloatOp> floats8;
+  DenseMap<std::pair<Value, Type>, QuantizeFloatOp> floats8;
+  TargetFacts facts;
 
   /// One rounded copy of a value for all matmuls.
   DenseMap<Value, Value> rounded;

@@ -17,7 +17,9 @@ def QuantizeActivationsPass : Pass<"whit-quantize-activations", "mlir::func::Fun
 
     `int4` is like `int8` with codes from -7 to 7. `int8_token` and `int4_token` have one scale for each row, a token, instead of one
     for each group of the weight. With `fp8_token` a row is scaled to reach 448 and rounded to floats of 8 bits, which bf16 holds
-    exactly; the product is that of bf16 activations, takes the same weights, and is multiplied with the scale of its row.
+    exactly; the product is that of bf16 activations, takes the same weights, and is multiplied with the scale of its row. On a GPU
+    that multiplies floats of 8 bits they stay such where the codes of the weight are floats of 8 bits as well (small integers,
+    e2m1): the same numbers in half the bytes, at twice the speed.
 
     Activations that a model has in bf16 and widens are taken as they are
     stored, by `auto` too if the weight is bf16.

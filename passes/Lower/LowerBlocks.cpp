@@ -3,7 +3,7 @@
 // whit-lower-blocks: which loops over tiles blocks of threads run together, and the operations that are shared out to single threads.
 
 #include "Lower/AttentionBlock.h"
-#include "Lower/MatrixKernel.h"
+#include "Lower/Float8Kernel.h"
 #include "Lower/RegionLoops.h"
 #include "Lower/RowViews.h"
 #include "Whit/Whit.h"
@@ -136,14 +136,26 @@ static std::optional<PlaceAttr> placeOf(Operation *op) {
 
 static Value resultOf(Operation *op) { return op->getOperand(op->getNumOperands() - 1); }
 
+/// What the matrix instructions multiply for it.
+static MatrixUnit::Operands operandsOf(Operation *op) {
+  auto matmul = dyn_cast<MatmulOp>(op);
+  if (!matmul)
+    return MatrixUnit::Operands::Bytes;
+  bool isFloat8 = cast<ShapedType>(matmul.getX().getType()).getElementTypeBitWidth() == 8;
+  return isFloat8 ? MatrixUnit::Operands::Floats8 : MatrixUnit::Operands::Bfloats;
+}
+
 /// Why the matrix instructions cannot compute it; empty if they can.
 static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   std::optional<PlaceAttr> place = placeOf(op);
   if (!place)
     return "its weight is not packed";
-  bool bytes = isa<QuantizedMatmulOp>(op);
-  if (!MatrixUnit::find(facts, bytes))
-    return "no matrix instruction of " + std::string(facts.getGpu().name) + (bytes ? " takes bytes" : " takes bf16");
+  MatrixUnit::Operands operands = operandsOf(op);
+  if (!MatrixUnit::find(facts, operands))
+    return "no matrix instruction of " + std::string(facts.getGpu().name) + " takes " +
+           (operands == MatrixUnit::Operands::Bytes     ? "bytes"
+            : operands == MatrixUnit::Operands::Bfloats ? "bf16"
+                                                        : "floats of 8 bits");
   return "";
 }
 
@@ -161,7 +173,7 @@ struct Matmul {
 private:
   Matmul(Operation *op, const TargetFacts &facts, const ::whit::Encoding &stored, ScheduleAttr schedule)
       : encoding(readPart(stored)), place(readPart(stored, placeOf(op)->solve())),
-        work{*MatrixUnit::find(facts, isa<QuantizedMatmulOp>(op)), facts.warpSize(), encoding, place, std::nullopt} {
+        work{*MatrixUnit::find(facts, operandsOf(op)), facts.warpSize(), encoding, place, std::nullopt} {
     if (schedule)
       work.splits = schedule.getSplits();
     if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>();
@@ -179,7 +191,10 @@ static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room) {
   KernelBuilder k(b, b.getLoc(), b.facts);
   if (auto matmul = dyn_cast<MatmulOp>(op)) {
     forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
-      FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+      if (operandsOf(op) == MatrixUnit::Operands::Floats8)
+        Float8MatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+      else
+        FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
     });
     return;
   }

@@ -130,6 +130,25 @@ static Value roundToFloat8(LaneBuilder &b, Value x) {
   return b.select(b.cmp(arith::CmpFPredicate::OLT, magnitude(b, x), b.splat(0x1p-6f)), small, normal);
 }
 
+/// The bytes of floats that were rounded to 8 bits.
+static Value bytesOfFloat8(LaneBuilder &b, Value rounded) {
+  Type i32 = b.getI32Type();
+  auto constant = [&](int64_t value) { return b.splatInt(value, i32); };
+  Value bits = arith::BitcastOp::create(b, b.lanesOf(i32), rounded);
+  Value sign = arith::AndIOp::create(b, arith::ShRUIOp::create(b, bits, constant(24)), constant(0x80));
+  Value above = arith::AndIOp::create(b, bits, constant(0x7fffffff));
+  // Exponents are biased by 7 instead of 127. Below 2^-6 the fraction counts steps of 2^-9, which an addition puts into the last bits.
+  Value normal = arith::SubIOp::create(b, arith::ShRUIOp::create(b, above, constant(20)), constant((127 - 7) << 3));
+  Value shifted = b.addf(arith::BitcastOp::create(b, b.lanesOf(b.getF32Type()), above), b.splat(0x1p14f));
+  Value small = arith::AndIOp::create(b, arith::BitcastOp::create(b, b.lanesOf(i32), shifted), constant(7));
+  Value isSmall =
+      arith::CmpIOp::create(b, arith::CmpIPredicate::ult, above, constant(llvm::bit_cast<int32_t>(0x1p-6f)));
+  Value byte = arith::OrIOp::create(b, sign, arith::SelectOp::create(b, isSmall, small, normal));
+  byte = arith::SelectOp::create(b, b.cmp(arith::CmpFPredicate::ORD, rounded, rounded), byte, constant(0x7f));
+  byte = arith::TruncIOp::create(b, b.lanesOf(b.getI8Type()), byte);
+  return arith::BitcastOp::create(b, b.lanesOf(b.getType<Float8E4M3FNType>()), byte);
+}
+
 static void lower(LaneBuilder &b, QuantizeFloatOp op) {
   Value x = op.getX();
   int64_t rows = rankOf(x) - 1;
@@ -141,7 +160,11 @@ static void lower(LaneBuilder &b, QuantizeFloatOp op) {
     Value divisor = divisorOf(b, scale);
     b.lanes(k, [&](Value at, Value mask) {
       Value quotient = quotientOf(b, b.load(x, with(row, {at}), mask), divisor, limit);
-      b.storeFloat(roundToFloat8(b, quotient), op.getNumbers(), with(row, {at}), mask);
+      Value rounded = roundToFloat8(b, quotient);
+      if (cast<ShapedType>(op.getNumbers().getType()).getElementTypeBitWidth() == 8)
+        b.store(bytesOfFloat8(b, rounded), op.getNumbers(), with(row, {at}), mask);
+      else
+        b.storeFloat(rounded, op.getNumbers(), with(row, {at}), mask);
     });
   });
 }

@@ -23,11 +23,24 @@ static const std::vector<MatrixUnit> &units() {
   return rows;
 }
 
-const MatrixUnit *MatrixUnit::find(const TargetFacts &facts, bool bytes) {
+MatrixUnit::Operands MatrixUnit::operands() const {
+  switch (product) {
+  case MatrixProduct::Bfloat:
+    return Operands::Bfloats;
+  case MatrixProduct::Bytes:
+  case MatrixProduct::SignedBytes:
+    return Operands::Bytes;
+  case MatrixProduct::SmallFloats:
+  case MatrixProduct::HalvedFloats:
+    return Operands::Floats8;
+  }
+  llvm_unreachable("all products are there");
+}
+
+const MatrixUnit *MatrixUnit::find(const TargetFacts &facts, Operands operands) {
   const MatrixUnit *found = nullptr;
   for (const MatrixUnit &unit : units())
-    if (facts.has(unit.feature) && unit.product != MatrixProduct::SmallFloats &&
-        bytes == (unit.product != MatrixProduct::Bfloat))
+    if (facts.has(unit.feature) && unit.operands() == operands)
       found = &unit;
   return found;
 }

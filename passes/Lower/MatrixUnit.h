@@ -22,7 +22,7 @@ struct LaneTerm {
   Value emit(LaneBuilder &b, Value lane) const;
 };
 
-enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes, SmallFloats };
+enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes, SmallFloats, HalvedFloats };
 
 struct MatrixUnit {
   struct Place {
@@ -52,8 +52,11 @@ struct MatrixUnit {
   Value column(LaneBuilder &builder, Value first, int64_t row) const;
   bool hasPairs() const;
 
-  /// The unit of a target for bf16 or for bytes; null if there is none.
-  static const MatrixUnit *find(const TargetFacts &facts, bool bytes);
+  /// What kinds of activations units multiply.
+  enum class Operands { Bfloats, Bytes, Floats8 };
+  Operands operands() const;
+  /// The unit of a target for them; null if there is none.
+  static const MatrixUnit *find(const TargetFacts &facts, Operands operands);
 
   /// The lane's sums of D from its words of A and B and its sums of C.
   SmallVector<Value> emit(LaneBuilder &builder, ValueRange wordsA, ValueRange wordsB, ValueRange sums) const;

@@ -102,6 +102,44 @@ std::optional<std::vector<IntegerCarrier>> integerCarriers(const Encoding &encod
   return carriers;
 }
 
+/// The byte of a float of 8 bits, if `number` is one.
+static std::optional<uint8_t> float8Of(float number) {
+  if (std::isnan(number))
+    return uint8_t(0x7f);
+  int exponent = 0;
+  float magnitude = std::fabs(number);
+  std::frexp(magnitude, &exponent); // magnitude < 2^exponent
+  exponent = magnitude == 0 ? -6 : std::max(exponent - 1, -6);
+  float eighths = std::ldexp(magnitude, 3 - exponent);
+  if (!(magnitude <= 448) || eighths != std::nearbyint(eighths))
+    return std::nullopt;
+  // A leading one goes over into the exponent, whose smallest value stands for -6 with one and without.
+  return uint8_t((std::signbit(number) ? 0x80 : 0) + ((exponent + 6) << 3) + int(eighths));
+}
+
+std::optional<std::vector<IntegerCarrier>> float8Carriers(const Encoding &encoding) {
+  if (encoding.isPlain() || encoding.zero != ZeroKind::Constant)
+    return std::nullopt;
+  std::vector<IntegerCarrier> carriers;
+  for (const Term &term : encoding.terms) {
+    IntegerCarrier carrier;
+    for (float value : term.codec.table()) {
+      std::optional<uint8_t> byte = float8Of(carriers.empty() ? value - encoding.constant : value);
+      if (!byte)
+        return std::nullopt;
+      carrier.table.push_back(*byte);
+    }
+    while (carrier.table.size() & (carrier.table.size() - 1))
+      carrier.table.push_back(0);
+    if (carrier.table.size() > 256)
+      return std::nullopt;
+    if (carrier.table.size() == 256 && isIdentity(carrier.table, 256))
+      carrier.table.clear();
+    carriers.push_back(std::move(carrier));
+  }
+  return carriers;
+}
+
 int64_t longestIntegerGroup(const std::vector<IntegerCarrier> &carriers) {
   int64_t largest = 255; // a stored integer zero moves a number by as much as it may be itself
   for (const IntegerCarrier &carrier : carriers)

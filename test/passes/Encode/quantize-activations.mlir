@@ -157,3 +157,24 @@ func.func @padded(%x: tensor<?x64xf32>, %m: index) -> (tensor<?x32xf32>, tensor<
 }
 whit.weight @a : !whit.tensor<32x64xf32, #whit.format<int4_g16>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
 whit.weight @b : !whit.tensor<32x64xf32, #whit.format<int1_g16>> = [#whit.source<"rows", 32, [#whit.blob<"m", 0 : 8192 x f32, "0">]>]
+
+// -----
+
+// A GPU that multiplies floats of 8 bits gets them as they are, for a weight whose codes are such numbers.
+// FP8-LABEL: module attributes {whit.target
+module attributes {whit.target = {cpu = "sm_90a", kind = "nvptx", machine = "h100", name = "sm_90a", features = "+sm_90a,+mma-e4m3"}} {
+  // FP8: func.func @floats8
+  // FP8-DAG: %[[Q:.*]]:2 = whit.quantize_float ins(%{{.*}} : tensor<?x64xf32>) outs({{.*}} : tensor<?x64xf8E4M3FN>, tensor<?xf32>)
+  // FP8-DAG: %[[B:.*]]:2 = whit.quantize_float ins(%{{.*}} : tensor<?x64xf32>) outs({{.*}} : tensor<?x64xbf16>, tensor<?xf32>)
+  // FP8: %[[Y:.*]] = whit.matmul ins(%[[Q]]#0, %{{.*}} : tensor<?x64xf8E4M3FN>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>)
+  // FP8: linalg.generic {{.*}} ins(%[[Y]], %[[Q]]#1
+  // FP8: whit.matmul ins(%[[B]]#0, %{{.*}} : tensor<?x64xbf16>, !whit.tensor<32x64xf32, #whit.format<int8_g32>>)
+  // REMARK: activations of 8 bits are multiplied as bf16: the numbers of int8_g32 are not floats of 8 bits
+  func.func @floats8(%x: tensor<?x64xf32>, %a: !whit.tensor<32x64xf32, #whit.format<int4_g32>>,
+                     %b: !whit.tensor<32x64xf32, #whit.format<int8_g32>>, %y: tensor<?x32xf32>)
+      -> (tensor<?x32xf32>, tensor<?x32xf32>) {
+    %0 = whit.matmul ins(%x, %a : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int4_g32>>) outs(%y : tensor<?x32xf32>) -> tensor<?x32xf32>
+    %1 = whit.matmul ins(%x, %b : tensor<?x64xf32>, !whit.tensor<32x64xf32, #whit.format<int8_g32>>) outs(%y : tensor<?x32xf32>) -> tensor<?x32xf32>
+    return %0, %1 : tensor<?x32xf32>, tensor<?x32xf32>
+  }
+}

@@ -60,7 +60,7 @@ private:
   size_t bytes;
 };
 
-enum class Activations { F32, Bf16, Int8 };
+enum class Activations { F32, Bf16, Int8, Float8 };
 
 struct Problem {
   std::string format;
@@ -111,7 +111,10 @@ struct Compiled {
           "return }",
           place.groups, place.paddedGroup, w, y, types, at);
     } else {
-      std::string x = llvm::formatv("memref<?x{0}x{1}>", problem.k, activations == Activations::F32 ? "f32" : "bf16");
+      std::string x = llvm::formatv("memref<?x{0}x{1}>", problem.k,
+                                    activations == Activations::F32    ? "f32"
+                                    : activations == Activations::Bf16 ? "bf16"
+                                                                       : "f8E4M3FN");
       text = llvm::formatv("func.func @f(%x: {0}, %w: {1}, %y: {2}) attributes {{llvm.emit_c_interface} {{ "
                            "whit.matmul ins(%x, %w : {0}, {1}) outs(%y : {2}) {3} return }",
                            x, w, y, at);
@@ -226,6 +229,21 @@ void runIntegers(Compiled &compiled, int64_t m, bool isInOrder, std::mt19937 &ra
 
 float numberOf(float stored) { return stored; }
 float numberOf(uint16_t stored) { return bfloatToFloat(stored); }
+/// A float of 8 bits: 4 of exponent, 3 of fraction.
+float numberOf(uint8_t stored) {
+  int exponent = stored >> 3 & 15, fraction = stored & 7;
+  float magnitude = exponent ? std::ldexp(float(8 + fraction), exponent - 10) : std::ldexp(float(fraction), -9);
+  return stored & 0x80 ? -magnitude : magnitude;
+}
+/// The nearest one; 0 with one sign and the other in turn.
+void store(float value, uint8_t &stored) {
+  uint8_t best = 0;
+  for (int code = 0; code < 256; ++code)
+    if ((code & 0x7f) != 0x7f && std::fabs(numberOf(uint8_t(code)) - value) < std::fabs(numberOf(best) - value))
+      best = uint8_t(code);
+  static bool isNegative = false;
+  stored = best ? best : (isNegative = !isNegative) ? 0x80 : 0;
+}
 void store(float value, float &stored) { stored = value; }
 void store(float value, uint16_t &stored) { stored = floatToBfloat(value); }
 
@@ -264,7 +282,10 @@ template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937
 }
 
 const char *nameOf(Activations activations) {
-  return activations == Activations::Int8 ? "int8" : activations == Activations::Bf16 ? "bf16" : "f32";
+  return activations == Activations::Int8     ? "int8"
+         : activations == Activations::Bf16   ? "bf16"
+         : activations == Activations::Float8 ? "fp8"
+                                              : "f32";
 }
 
 /// Gives the kernel, for the same problem with other data.
@@ -279,9 +300,10 @@ std::shared_ptr<Kernel> check(const Problem &problem, const Machine &machine, Ac
   if (!compiled.kernel)
     return nullptr;
   for (int64_t m : rows) {
-    activations == Activations::Int8   ? runIntegers(compiled, m, !machine.isGpu(), random)
-    : activations == Activations::Bf16 ? runFloats<uint16_t>(compiled, m, random)
-                                       : runFloats<float>(compiled, m, random);
+    activations == Activations::Int8     ? runIntegers(compiled, m, !machine.isGpu(), random)
+    : activations == Activations::Bf16   ? runFloats<uint16_t>(compiled, m, random)
+    : activations == Activations::Float8 ? runFloats<uint8_t>(compiled, m, random)
+                                         : runFloats<float>(compiled, m, random);
     if (testing::Test::HasFatalFailure())
       break;
   }
@@ -348,13 +370,21 @@ TEST(LowerMatmul, FloatFormats) { checkFormats(formats(), Activations::F32, fals
 TEST(LowerMatmul, IntegerFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::Int8, true); }
 TEST(LowerMatmul, FloatFormulasOnEveryMachine) { checkFormats(formulasOfEveryKind(), Activations::F32, true); }
 
+std::vector<Machine> simulatedMachinesFor(Activations activations) {
+  if (activations == Activations::Float8)
+    return {{"sm_89", ""}, {"gfx942", ""}, {"gfx950", ""}, {"sm_90a", ""}};
+  return simulatedMachines();
+}
+
 /// On simulated GPUs: a format on one of them after another.
 void checkSimulatedFormats(const std::vector<std::string> &names, Activations activations) {
-  const std::vector<Machine> machines = simulatedMachines();
+  const std::vector<Machine> machines = simulatedMachinesFor(activations);
   size_t i = 0;
   for (const std::string &format : names) {
     Encoding encoding = parseEncoding(format, nullptr).value();
     if (activations == Activations::Int8 && !integerCarriers(encoding))
+      continue;
+    if (activations == Activations::Float8 && !float8Carriers(encoding))
       continue;
     const Machine &machine = machines[i++ % machines.size()];
     check({format, 40, 93, canBeExact(encoding) && i % 2 == 0}, machine, activations, {1, 9});
@@ -365,7 +395,7 @@ void checkSimulatedFormats(const std::vector<std::string> &names, Activations ac
 
 /// Tails of everything, on all simulated GPUs.
 void checkSimulatedShapes(const std::string &format, Activations activations) {
-  for (const Machine &machine : simulatedMachines())
+  for (const Machine &machine : simulatedMachinesFor(activations))
     for (auto [n, k] : {std::pair<int64_t, int64_t>{1, 1}, {17, 31}, {16, 32}, {33, 93}, {64, 128}, {80, 257}}) {
       check({format, n, k, (n + k) % 2 == 0}, machine, activations, {0, 1, 8, 9, 70});
       if (testing::Test::HasFatalFailure())
@@ -389,6 +419,15 @@ TEST(LowerMatmul, SimulatedBf16Shapes) { checkSimulatedShapes("int4_g32", Activa
 TEST(LowerMatmul, SimulatedIntegerFormats) { checkSimulatedFormats(formats(), Activations::Int8); }
 TEST(LowerMatmul, SimulatedFloatFormats) { checkSimulatedFormats(formats(), Activations::F32); }
 TEST(LowerMatmul, SimulatedBf16Formats) { checkSimulatedFormats(formats(), Activations::Bf16); }
+
+TEST(LowerMatmul, SimulatedFloat8Shapes) { checkSimulatedShapes("mxfp4", Activations::Float8); }
+TEST(LowerMatmul, SimulatedFloat8Formats) {
+  size_t count = 0;
+  for (const std::string &format : formats())
+    count += bool(float8Carriers(parseEncoding(format, nullptr).value()));
+  EXPECT_GE(count, 15u);
+  checkSimulatedFormats(formats(), Activations::Float8);
+}
 
 /// What `./dev test --long` adds (test/e2e/test_kernel_sweep.py): a kernel of its own for each shape, on the machines in turn.
 struct Sweep {

@@ -169,6 +169,22 @@ void checkQuantizeFloat(int64_t rows, int64_t k, std::vector<float> x, bool dyna
       }
     }
     ASSERT_NO_FATAL_FAILURE(bits.check(numbers, machine));
+
+    if (dynamic)
+      continue;
+    // The same numbers as bytes.
+    std::string bType = "memref<?x" + size + "xf8E4M3FN>";
+    kernel = Kernel::compile(
+        function("%x: " + xType + ", %n: " + bType + ", %s: memref<?xf32>",
+                 "whit.quantize_float ins(%x : " + xType + ") outs(%n, %s : " + bType + ", memref<?xf32>)"),
+        kPasses, machine);
+    ASSERT_TRUE(kernel);
+    std::vector<uint8_t> bytes(rows * k + 1, 55);
+    kernel->call("f", {MemRef(x.data(), {rows, k}, {k + 3, 1}, 1), MemRef(bytes.data(), {rows, k}),
+                       MemRef(scales.data(), {rows})});
+    ASSERT_EQ(bytes.back(), 55);
+    for (int64_t i = 0; i < rows * k; ++i)
+      ASSERT_EQ(table[bytes[i]], whit::bfloatToFloat(numbers[i])) << i;
   }
 }
 } // namespace
