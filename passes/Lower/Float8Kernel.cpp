@@ -31,7 +31,7 @@ Value Float8MatrixKernel::asOperand(Value word) {
 void Float8MatrixKernel::open(PanelDecoder &decoder, Column &column, const Position &at) {
   column.zero = {};
   if (!carriers[at.term].table.empty() || encoding.terms[at.term].codec.isSparse)
-    column.zero = decoder.open(at.panel, at.group);
+    column.zero = decoder.open(at.source.panel, at.source.group);
 }
 
 SmallVector<Value> Float8MatrixKernel::decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines,
@@ -69,7 +69,7 @@ MatrixKernel::Words Float8MatrixKernel::activations(const Position &at, int64_t 
 
 SmallVector<Value> Float8MatrixKernel::flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) {
   SmallVector<Value> scales =
-      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.panel, at.group); });
+      ofSumColumns(at, [&](PanelDecoder &decoder) { return decoder.scales(at.source.panel, at.source.group); });
   for (Value &scale : scales)
     scale = isHalved ? b.mulf(scale, b.f32(4.0f)) : scale;
   for (auto [i, total] : llvm::enumerate(totals))
