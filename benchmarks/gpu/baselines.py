@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Times other libraries' products on the shapes of a bundle, the way Whit's are timed; one JSON object for each on stdout.
 
-usage: baselines.py cuda:0 '{"shapes": [[4096, 4096]], "rows": [1, 16], "rotate": 256, "runs": 20, "repeat": 32}'
+usage: baselines.py cuda:0 '{"shapes": [[4096, 4096]], "rows": [1, 16], "decoders": [], "rotate": 256, "runs": 20, "repeat": 32}'
 
 torch (cuBLAS) in f16 is what everything is compared with; torch's own int4 kernel, a plain int4 kernel in Triton, and Marlin where they can
 be imported. Weights take turns with copies that fill `rotate` MiB, inside a CUDA graph, between events. Without torch nothing is measured.
@@ -9,6 +9,7 @@ be imported. Weights take turns with copies that fill `rotate` MiB, inside a CUD
 
 import json
 import sys
+import time
 
 GROUP = 128
 
@@ -108,6 +109,72 @@ def triton_int4(torch, k, n, m, options):
     return [lambda w=w: call(w) for w in packed]
 
 
+def decoder(torch, shape):
+    """Tokens a second of a small Llama in f16, each step a replay of one CUDA graph, with a static cache no longer than it needs. Its weights are
+    random: only the time counts."""
+    from torch.nn import functional
+
+    hidden, heads, kv, depth, inner = (shape[name] for name in ("hidden", "heads", "kv", "depth", "inner"))
+    length = shape["prompt"] + shape["tokens"] + 8
+    kind = {"device": "cuda", "dtype": torch.float16}
+
+    def weight(rows, columns):
+        return torch.randn(rows, columns, **kind) * columns ** -0.5
+
+    def norm(x, scale):
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-5)).half() * scale
+
+    embedding = weight(shape["vocabulary"], hidden)
+    layers = [{"qkv": weight((heads + 2 * kv) * depth, hidden), "out": weight(hidden, heads * depth), "up": weight(2 * inner, hidden),
+               "down": weight(hidden, inner), "before": torch.ones(hidden, **kind), "between": torch.ones(hidden, **kind),
+               "keys": torch.zeros(1, kv, length, depth, **kind), "values": torch.zeros(1, kv, length, depth, **kind)}
+              for _ in range(shape["layers"])]
+    last, rates = torch.ones(hidden, **kind), 1e5 ** (-torch.arange(0, depth, 2, device="cuda") / depth)
+    token, position = (torch.zeros(1, device="cuda", dtype=torch.int64) for _ in range(2))
+    places = torch.arange(length, device="cuda")
+
+    def rotate(x, sine, cosine):
+        low, high = x.chunk(2, -1)
+        return torch.cat((low * cosine - high * sine, high * cosine + low * sine), -1)
+
+    def step():
+        x = embedding[token]
+        angle = position * rates
+        sine, cosine = torch.sin(angle).half(), torch.cos(angle).half()
+        mask = (places <= position).view(1, 1, 1, length)
+        for layer in layers:
+            q, k, v = (norm(x, layer["before"]) @ layer["qkv"].T).view(heads + 2 * kv, depth).split((heads, kv, kv))
+            layer["keys"].index_copy_(2, position, rotate(k, sine, cosine).view(1, kv, 1, depth))
+            layer["values"].index_copy_(2, position, v.reshape(1, kv, 1, depth))
+            keys, values = (layer[name].repeat_interleave(heads // kv, 1) for name in ("keys", "values"))
+            query = rotate(q, sine, cosine).view(1, heads, 1, depth)
+            x = x + functional.scaled_dot_product_attention(query, keys, values, attn_mask=mask).view(1, -1) @ layer["out"].T
+            gate, up = (norm(x, layer["between"]) @ layer["up"].T).chunk(2, -1)
+            x = x + (functional.silu(gate) * up) @ layer["down"].T
+        token.copy_((norm(x, last) @ embedding.T).argmax(-1))
+        position.add_(1)
+
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        step()
+    rates_seen = []
+    for _ in range(5):
+        position.fill_(shape["prompt"])
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(shape["tokens"]):
+            graph.replay()
+            token.item()  # as everybody does who stops at the end of a sentence
+        rates_seen.append(shape["tokens"] / (time.perf_counter() - start))
+    return {"decode_tps": sorted(rates_seen)[2]}
+
+
 LIBRARIES = {"torch f16 (cuBLAS)": torch_f16, "torch int4": torch_int4, "Triton int4": triton_int4, "Marlin int4": marlin}
 
 
@@ -121,6 +188,12 @@ def main():
         say(library="torch", outcome="failed", message="torch finds no GPU")
         return
     torch.cuda.set_device(device if ":" in device else "cuda:0")
+    for shape in options["decoders"]:
+        row = {"library": "torch f16, CUDA graph", "model": shape["model"]}
+        try:
+            say(**row, outcome="ok", **decoder(torch, shape))
+        except Exception as error:
+            say(**row, outcome="failed", message=f"{type(error).__name__}: {error}"[:300])
     for k, n in options["shapes"]:
         for m in options["rows"]:
             for name, make in LIBRARIES.items():

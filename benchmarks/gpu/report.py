@@ -66,9 +66,19 @@ def peers(results):
     """{(library, k, n): {M: microseconds}}"""
     found = collections.defaultdict(dict)
     for row in results["baselines"]:
-        if row["outcome"] == "ok":
+        if row["outcome"] == "ok" and "us_median" in row:
             found[row["library"], row["k"], row["n"]][row["rows"]] = row["us_median"]
     return found
+
+
+def generated(results):
+    """(model, row) where tokens were generated."""
+    return [(case["name"], row) for case in results["cases"] for row in case["times"] if row.get("decode_tps")]
+
+
+def peer_rates(results):
+    """Tokens a second of torch, by model."""
+    return {row["model"]: row["decode_tps"] for row in results["baselines"] if row["outcome"] == "ok" and "decode_tps" in row}
 
 
 def span(values, text="{:.2f}", missing="open"):
@@ -94,9 +104,11 @@ def goals(results):
         row = ours.get((form, 4096, 4096), {}).get(1)
         if row and 1 in base:
             off.append(row["device_us_median"] / base[1]["device_us_median"] / (row["bytes"] / base[1]["bytes"]) - 1)
-    few = [m for m in ROWS if m <= 16]
+    few, rates = [m for m in ROWS if m <= 16], peer_rates(results)
     return {"share": span([100 * base[m]["memory_share"] for m in few if m in base and "memory_share" in base[m]], "{:.0f} %"),
-            "faster": span(faster(few)), "wide": span(faster([128])), "proportion": span([100 * o for o in off], "{:+.0f} %"), "decode": "open"}
+            "faster": span(faster(few)), "wide": span(faster([128])), "proportion": span([100 * o for o in off], "{:+.0f} %"),
+            "decode": span([row["decode_tps"] / rates[name] for name, row in generated(results) if name in rates],
+                           "{:.2f} (two layers and the head)")}
 
 
 def section(results):
@@ -136,10 +148,12 @@ def section(results):
         text += "\n" + table(lines) + ("\n" + table(shares) if results["machine"] else "")
     models = [(case, row) for case in results["cases"] for row in case["times"] if case["kind"] == "model" and row["outcome"] == "ok"]
     if models:
-        lines = [["model", "what", "ms on the device", "tokens/s", "kernels", "one graph"]]
+        rates = peer_rates(results)
+        lines = [["model", "what", "ms on the device", "tokens/s", "torch f16", "kernels", "one graph"]]
         for case, row in models:
             us, rate = row.get("device_us_median"), row.get("decode_tps")
-            lines.append([case["name"], row["time"], f"{us / 1e3:.3f}" if us else "", f"{rate:.0f}" if rate else "", str(row.get("kernels", "")),
+            lines.append([case["name"], row["time"], f"{us / 1e3:.3f}" if us else "", f"{rate:.0f}" if rate else "",
+                          f"{rates[case['name']]:.0f}" if rate and case["name"] in rates else "", str(row.get("kernels", "")),
                           "yes" if row.get("graph") else "no"])
         text += "\n" + table(lines)
     for note in sorted({row["note"] for case in results["cases"] for row in case["times"] if row.get("note")}):

@@ -138,12 +138,13 @@ def baselines(options, cases, log):
     """What baselines.py measured, in a process of its own, since libraries may end it."""
     shapes = sorted({(c["k"], c["n"]) for c in cases if c["kind"] == "kernel" and c["times"]})
     rows = sorted({t["rows"] for c in cases if c["kind"] == "kernel" for t in c["times"]})
-    if not shapes or options.no_baselines or not options.device.startswith("cuda"):
+    decoders = [{"model": c["name"], **c["decoder"]} for c in cases if "decoder" in c]
+    if not (shapes or decoders) or options.no_baselines or not options.device.startswith("cuda"):
         return []
     log("other libraries")
     script = pathlib.Path(__file__).with_name("baselines.py")
-    command = [sys.executable, str(script), options.device, json.dumps({"shapes": shapes, "rows": rows, "rotate": options.rotate,
-                                                                        "runs": options.runs, "repeat": options.repeat})]
+    asked = {"shapes": shapes, "rows": rows, "decoders": decoders, "rotate": options.rotate, "runs": options.runs, "repeat": options.repeat}
+    command = [sys.executable, str(script), options.device, json.dumps(asked)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10 * options.timeout)
     except subprocess.TimeoutExpired:

@@ -136,6 +136,9 @@ def measured(results):
         row.update(rows=m, device_us_median=us, device_us_min=us)
         script("run").add_shares(case, row, found["machine"])
     found["baselines"] = [{"library": "torch f16 (cuBLAS)", "k": 4096, "n": 4096, "rows": m, "outcome": "ok", "us_median": 14.0} for m in (1, 16)]
+    found["cases"].append({"name": "decoder", "kind": "model", "format": "int4_g32", "activations": "f32", "facts": {}, "checks": [], "times": [
+        {"time": "64 tokens", "rows": 1, "outcome": "ok", "decode_tps": 900.0, "kernels": 33, "graph": True}]})
+    found["baselines"].append({"library": "torch f16, CUDA graph", "model": "decoder", "outcome": "ok", "decode_tps": 400.0})
     found["sanitizer"] = [{"case": "small", "tool": "memcheck", "outcome": "ok"}]
     return found
 
@@ -155,6 +158,7 @@ def test_results_become_a_page_and_rows(results, tmp_path):
     assert "| int4_g128, M = 1 to 16, times as fast as cuBLAS f16: at least 3.2 | 2.80 to 3.50 |" in text
     # 8650752 bytes of weights, and 16 rows of 2 * 4096 numbers of 2 bytes, in 5 us: 1782 GB/s of 3350.
     assert "| int4_g128, M = 1 to 16, share of the memory's rate: at least 80 % | 53 % to 65 % |" in text
+    assert "at least 2 | 2.25 (two layers and the head) |" in text and "| decoder | 64 tokens |  | 900 | 400 | 33 | yes |" in text
     assert "| `int4_g128` | 4.00 |  |  |  | 5.00 |" in text
     assert "M = 128, times as fast as cuBLAS f16: at least 1.0 | open |" in text
     assert [path.name for path in (tmp_path / "gpu").iterdir()] == ["nvidia-h100-80gb-hbm3-2030-01-02.json"]
