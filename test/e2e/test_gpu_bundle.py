@@ -10,8 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from conftest import ROOT
-from real import BUILD, missing
+from real import BUILD, ROOT, missing
 
 SCRIPTS = ROOT / "benchmarks/gpu"
 
