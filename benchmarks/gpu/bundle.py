@@ -134,12 +134,15 @@ class Bundle:
             (folder / name).mkdir(parents=True)
 
     def compile(self, model, name, *flags):
-        """The artifact, and what its manifest says of the kernels by target."""
+        """The artifact, and what is known of the kernels without running them, by target: schedule, registers, instructions."""
         output = self.folder / "artifacts" / f"{name}.so"
         flags = [*flags, *(["--simulation"] if self.simulation else []), *(f"--target={t}" for t in self.targets)]
-        tool("whit-compile", model, "-o", output, "--quiet", *flags)
-        manifest = json.loads(tool("whit-run", output, "--inspect", "--json"))
-        facts = {v["target"]: [{**k, "images": [i["kind"] for i in v["images"]]} for k in v["kernels"]] for v in manifest["variants"]}
+        with tempfile.TemporaryDirectory() as place:
+            rows = pathlib.Path(place) / "facts.jsonl"
+            tool("whit-compile", model, "-o", output, "--quiet", f"--facts={rows}", *flags)
+            kernels = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+        facts = {t: [{key: value for key, value in k.items() if key not in ("model", "target", "is_final")} for k in kernels
+                     if k["is_final"] and k["target"] == t.split(":")[0]] for t in self.targets}
         return {"artifact": f"artifacts/{name}.so", "weight_bytes": output.with_suffix(".safetensors").stat().st_size, "facts": facts}
 
     def save(self, name, **arrays):

@@ -181,7 +181,7 @@ def rows_of(results):
         errors = [c["max_error"] for c in case["checks"] if "max_error" in c]
         for row in case["times"] or ([{"rows": wrong["rows"], "outcome": wrong["outcome"]}] if wrong else []):
             architecture = row.get("device_architecture")
-            facts = next((facts for target, facts in case["facts"].items() if target.rstrip("af") == architecture), [])
+            facts = next((facts for target, facts in case["facts"].items() if target.split(":")[0].rstrip("af") == architecture), [])
             op = {"op": "matmul", "format": case["format"], "activations": case["activations"], "m": row["rows"], "n": case["n"], "k": case["k"]}
             key = hashlib.sha256(json.dumps([op, results["git"], device, facts], sort_keys=True).encode()).hexdigest()[:16]
             time = {"min_us": row.get("device_us_min"), "median_us": row.get("device_us_median"), "n": results["runs"], "weights": "cold"}
