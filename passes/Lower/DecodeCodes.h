@@ -56,8 +56,8 @@ public:
   Value number(const Unit &unit, int64_t element, const Group &group);
   /// The same for an integer: code `element` minus `bias` (see biasOf).
   Value element(const Unit &unit, int64_t element, Value bias);
-  /// Codes 4*quad .. 4*quad+3 of the unit as the bytes of an i32, where they are just that: not of vectors, and all there.
-  Value codesOfQuad(const Unit &unit, int64_t quad) { return codes(unit, quad); }
+  /// Codes 4*quad .. 4*quad+3 of the unit as the bytes of an i32 for each column; of a sparse term those that there are of two quads.
+  Value codes(const Unit &unit, int64_t quad);
   /// What `element` must subtract so that the result is code - zero, exactly.
   Value biasOf(int32_t zero);
   Value biasOf(Value integerZeros);
@@ -75,8 +75,6 @@ private:
   /// Where group `g` starts in a panel.
   Value blockOf(Value g) { return k.plus(k.times(g, place.blockBytes), place.headerBytes); }
   Value loadLine(Value panel, Value at);
-  /// Codes 4*quad .. 4*quad+3 of the unit as bytes of 16 x i32; of a sparse term those that there are of two quads.
-  Value codes(const Unit &unit, int64_t quad);
   /// Of a vector term: the 32 bits of every column that hold its codes of element `element` of the unit, moved so that those of the
   /// element, or of its quad, are lowest. Columns of the same block rows have the same bits.
   Value vectorCodes(const Unit &unit, int64_t element, bool ofQuad);

@@ -143,7 +143,7 @@ SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &colu
   KernelBuilder &k = column.builder;
   if (column.pairZero) {
     Type pair = b.vectorOf(b.getBF16Type(), 2), i32 = b.getI32Type();
-    Value codes = scalarOf(decoder.codesOfQuad(lines, quad)), base = b.i32(kPairBase | kPairBase >> 8);
+    Value codes = scalarOf(decoder.codes(lines, quad)), base = b.i32(kPairBase | kPairBase >> 8);
     Value one = arith::ConstantOp::create(
         b, DenseElementsAttr::get(cast<VectorType>(pair), b.getFloatAttr(b.getBF16Type(), 1)));
     Value zero = vector::BitCastOp::create(b, pair, column.pairZero);
