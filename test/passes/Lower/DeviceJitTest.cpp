@@ -132,6 +132,8 @@ std::unique_ptr<Kernel> whit::test::compileForDevice(const std::string &text, co
     ADD_FAILURE() << llvm::toString(code.takeError());
     return nullptr;
   }
+  if (machine.change)
+    machine.change(*code->module);
   llvm::SmallVector<char, 0> bitcode;
   llvm::raw_svector_ostream stream(bitcode);
   llvm::WriteBitcodeToFile(*code->module, stream);

@@ -6,15 +6,21 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+namespace llvm {
+class Module;
+} // namespace llvm
 
 namespace whit::test {
 
 /// A name for messages, and features as LLVM and `whit.target` spell them. A GPU has its architecture for a name.
 struct Machine {
   std::string name, features;
+  std::function<void(llvm::Module &)> change = nullptr; ///< of kernels of a GPU, before the simulator reads them
   bool isGpu() const { return features.empty(); }
 };
 

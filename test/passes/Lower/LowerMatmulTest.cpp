@@ -5,6 +5,7 @@
 // (depth + 6) u sum|a||w| of the exact result elsewhere. Nothing outside y[rows, n] may be written, and nothing outside x read.
 
 #include "Jit.h"
+#include "SeededFault.h"
 
 #include "runtime/encoding/Carrier.h"
 #include "runtime/encoding/Half.h"
@@ -428,6 +429,47 @@ TEST(LowerMatmul, SimulatedFloat8Formats) {
   EXPECT_GE(count, 15u);
   checkSimulatedFormats(formats(), Activations::Float8);
 }
+
+/// What is wrong is found, wherever it is: by the comparison, or by the simulator. Warps share K, and nothing is a multiple of anything.
+void checkFaults(const std::string &machine, Activations activations) {
+  const std::pair<Fault, const char *> faults[] = {{Fault::WrongLane, "a wrong lane"},
+                                                   {Fault::WrongRow, "a wrong row of shared memory"},
+                                                   {Fault::WrongSwizzle, "a wrong swizzle of shared memory"},
+                                                   {Fault::MissingBarrier, "a missing barrier"},
+                                                   {Fault::SwappedNibble, "a swapped nibble"},
+                                                   {Fault::WrongScaleGroup, "the scales of another group"},
+                                                   {Fault::OneMoreRow, "one row too many"},
+                                                   {Fault::OneMoreColumn, "one column too many"},
+                                                   {Fault::OneMoreElement, "one element too many"}};
+  const Problem problem{"int4_g32", 40, 94, true, "schedule <tile = [16, 16], splits = 8>"};
+  Place place = solvePlace(parseEncoding(problem.format, nullptr).value(), problem.n, problem.k);
+  const FaultyMatmul matmul{problem.n, problem.k, place.panelBytes / place.groups};
+  check(problem, {machine, ""}, activations, {35});
+  for (auto [fault, text] : faults) {
+    // Codes of activations are padded to whole groups.
+    if (fault == Fault::OneMoreElement && activations == Activations::Int8)
+      continue;
+    size_t sites = 1;
+    for (size_t site = 0; site < sites; ++site) {
+      Machine faulty{machine, "",
+                     [&, fault = fault](llvm::Module &module) { sites = seedFault(module, fault, matmul, site); }};
+      testing::TestPartResultArray failures;
+      {
+        testing::ScopedFakeTestPartResultReporter reporter(
+            testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
+        check(problem, faulty, activations, {35});
+      }
+      EXPECT_GT(sites, 0u) << machine << " has no place for " << text;
+      EXPECT_GT(failures.size(), 0) << text << " at place " << site << " of " << sites << " was not found on "
+                                    << machine << ", " << nameOf(activations) << " activations";
+    }
+  }
+}
+
+TEST(LowerMatmul, SeededFaultsAreFoundOnNvidia) { checkFaults("sm_80", Activations::Bf16); }
+TEST(LowerMatmul, SeededFaultsAreFoundOnAmd) { checkFaults("gfx942", Activations::Bf16); }
+TEST(LowerMatmul, SeededFaultsOfIntegersAreFoundOnNvidia) { checkFaults("sm_80", Activations::Int8); }
+TEST(LowerMatmul, SeededFaultsOfIntegersAreFoundOnAmd) { checkFaults("gfx942", Activations::Int8); }
 
 /// What `./dev test --long` adds (test/e2e/test_kernel_sweep.py): a kernel of its own for each shape, on the machines in turn.
 struct Sweep {
