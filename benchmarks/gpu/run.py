@@ -50,6 +50,12 @@ class Runner:
             report = {}
         return done.returncode, report, tail(done.stderr)
 
+    def need_device(self, case):
+        """Ends the program if there is no such device, or none for which the bundle has kernels. What a kernel does wrong is a result."""
+        code, _, said = self.run(case, *self.check_flags(case["checks"][0], (case["checks"][0]["rows"] or [None])[0]))
+        if code in (2, 7) and f"error: device '{self.options.device}': " not in said:
+            sys.exit(f"run.sh: {said}")
+
     def check_flags(self, check, rows):
         """Inputs and reference, cut to `rows`."""
         files = []
@@ -178,37 +184,41 @@ def sanitize(runner, cases, log):
     return results
 
 
-def measure(runner, about, log):
-    """The results of all cases: first all checks, then all times."""
+def measure(runner, about, save, log):
+    """The results of all cases: first all checks, then all times. `save` gets what there is so far, since a driver may take the machine with it."""
     options = runner.options
     cases = [c for c in about["cases"] if not options.only or any(fnmatch.fnmatch(c["name"], glob) for glob in options.only)]
     if not cases:
-        sys.exit(f"run.py: error: no case is called {' or '.join(options.only)}; there are {', '.join(c['name'] for c in about['cases'])}")
-    results = []
+        sys.exit(f"run.sh: error: no case is called {' or '.join(options.only)}; there are {', '.join(c['name'] for c in about['cases'])}")
+    runner.need_device(cases[0])
+    found = {"schema": 1, "device": options.device, "product": None, "machine": None, "system": system(), "git": about["git"],
+             "rotate_mib": options.rotate, "repeat": options.repeat, "runs": options.runs, "cases": [], "baselines": [], "sanitizer": []}
     for case in cases:
         checks = [runner.check(case, check, rows) for check in case["checks"] for rows in check["rows"] or [None]]
         bad = [c for c in checks if c["outcome"] != "ok"]
         log(f"{'ok   ' if not bad else bad[0]['outcome'].upper():6} {case['name']}: {len(checks) - len(bad)} of {len(checks)} checks"
             + (f"; {bad[0]['message'].splitlines()[-1] if bad[0]['message'] else ''}" if bad else ""))
         kept = {key: case[key] for key in ("name", "kind", "format", "activations", "element", "k", "n", "weight_bytes", "facts") if key in case}
-        results.append({**kept, "checks": checks, "times": []})
-    product = None
-    for case, result in zip(cases, results):
+        found["cases"].append({**kept, "checks": checks, "times": []})
+        save(found)
+    for case, result in zip(cases, found["cases"]):
         if any(c["outcome"] != "ok" for c in result["checks"]):
             continue
         for time in case["times"]:
             row = runner.time(case, time)
-            product = row.pop("device_name", product)
-            machine = machine_of(product or "", about["machines"])
-            add_shares(case, row, machine)
+            found["product"] = row.pop("device_name", found["product"])
+            found["machine"] = machine_of(found["product"] or "", about["machines"])
+            add_shares(case, row, found["machine"])
             result["times"].append(row)
             us, share = row.get("device_us_median"), row.get("memory_share")
             log(f"       {case['name']} {time['name']}: " + (f"{us:.2f} us" if us else f"{row['decode_tps']:.0f} tokens/s" if row.get("decode_tps")
                 else row["outcome"] if row["outcome"] != "ok" else "no time") + (f", {100 * share:.0f} % of the memory's rate" if share else ""))
-    machine = machine_of(product or "", about["machines"])
-    return {"schema": 1, "device": options.device, "product": product, "machine": machine, "system": system(), "git": about["git"],
-            "rotate_mib": options.rotate, "repeat": options.repeat, "runs": options.runs, "cases": results,
-            "baselines": baselines(options, cases, log), "sanitizer": sanitize(runner, cases, log)}
+        save(found)
+    found["baselines"] = baselines(options, cases, log)
+    save(found)
+    found["sanitizer"] = [] if options.no_sanitizer else sanitize(runner, cases, log)
+    save(found)
+    return found
 
 
 def main():
@@ -223,13 +233,17 @@ def main():
     parser.add_argument("--rotate", type=int, default=256, help="MiB of weights that runs take turns with (default 256)")
     parser.add_argument("--timeout", type=int, default=300, help="seconds that one call may take (default 300)")
     parser.add_argument("--no-baselines", action="store_true", help="do not measure other libraries")
+    parser.add_argument("--no-sanitizer", action="store_true", help="do not run compute-sanitizer, which takes longer than all the rest")
     options = parser.parse_args()
     about = json.loads((options.bundle / "cases.json").read_text(encoding="utf-8"))
     with contextlib.ExitStack() as stack:
         scratch = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = Runner(options.bundle.resolve(), options, scratch)
-        results = measure(runner, about, lambda text: print(text, file=sys.stderr, flush=True))
-    options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+        def save(results):
+            options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+        results = measure(runner, about, save, lambda text: print(text, file=sys.stderr, flush=True))
     outcomes = [c["outcome"] for case in results["cases"] for c in case["checks"] + case["times"]] + [s["outcome"] for s in results["sanitizer"]]
     bad = sum(o != "ok" for o in outcomes)
     print(f"{options.json}: {len(outcomes) - bad} of {len(outcomes)} ok on {results['product'] or options.device}")

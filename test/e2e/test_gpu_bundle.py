@@ -95,6 +95,16 @@ def test_wrong_results_are_found_and_not_timed(unpacked, tmp_path):
     assert {c["name"] for c in found["cases"]} == {"timed-int4_g32", "small-nf4-bf16"}
 
 
+@pytest.mark.parametrize("device, said", [("sim:sm_90a", "compile it with --target=sm_90a"), ("cuda:9999", "error: "), ("gpu", "it must be cpu, cuda:N")])
+def test_devices_that_there_are_not(unpacked, tmp_path, device, said):
+    """Said once, not for each kernel, and no results are left behind. (Where there is a driver, it has no device of that number.)"""
+    results = tmp_path / "results.json"
+    command = [unpacked / "run.sh", f"--device={device}", f"--whit-run={BUILD / 'bin/whit-run'}", f"--json={results}"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and said in done.stderr and done.stderr.count("error:") == 1, done.stderr
+    assert not results.exists()
+
+
 def test_a_damaged_artifact_is_a_failure(unpacked, tmp_path):
     path = unpacked / "artifacts/small-nf4-bf16.safetensors"
     kept = path.read_bytes()
