@@ -76,3 +76,48 @@ SmallVector<Value> Float8MatrixKernel::flush(const Position &at, SmallVector<Val
     total = b.fma(scales[sumColumnOf[i % unit.sums.size()]], sums[i], total);
   return totals;
 }
+
+bool ScaledMatrixKernel::takes(const ::whit::Encoding &encoding, const ::whit::Place &place) {
+  constexpr int64_t kGroup = 32;
+  if (encoding.terms.size() != 1 || place.group != kGroup || place.paddedGroup != kGroup || place.groups < 2)
+    return false;
+  const ::whit::Term &term = encoding.terms.front();
+  return term.scale.size() == 1 && term.scale.front().type == ::whit::ScaleType::E8M0 && !term.codec.isSparse &&
+         term.scale.front().block.rows == 1 && kGroup % (4 * PanelDecoder::quadsOf(place.terms.front())) == 0;
+}
+
+SmallVector<Value> ScaledMatrixKernel::addGroups(Position at, SmallVector<Value> totals) {
+  int64_t lanes = unit.lanesOfK(), quads = PanelDecoder::quadsOf(place.terms.front()), each = unit.sums.size();
+  int64_t units = place.group / (4 * quads);
+  at.isWhole = place.k % place.group == 0;
+  Span span = ofSplit(llvm::divideCeil(place.groups, lanes), 1);
+  return b.loop(span.from, span.to, b.index(1), totals, [&](Value turn, ValueRange carried) {
+    Value group = b.add(b.mul(turn, lanes), laneOfK), exists;
+    if (place.groups % lanes) {
+      exists = b.cmp(arith::CmpIPredicate::slt, group, b.index(place.groups));
+      group = b.min(group, b.index(place.groups - 1));
+    }
+    at.group = at.source.group = group;
+    Column &column = operands.front();
+    PanelDecoder decoder(column.builder, encoding, *at.source.place, at.term, at.source.packed, 0);
+    open(decoder, column, at);
+    SmallVector<Value> words;
+    for (int64_t i = 0; i < units; ++i) {
+      PanelDecoder::Unit lines = decoder.loadUnit(at.source.panel, group, b.index(0), i);
+      for (int64_t quad = 0; quad < quads; ++quad)
+        words.append(decode(decoder, column, lines, quad, b.index(4 * (i * quads + quad)), at));
+    }
+    // The exponent of a power of two is its byte.
+    Value scale = arith::BitcastOp::create(b, b.getI32Type(), scalarOf(decoder.scales(at.source.panel, group)));
+    words.push_back(arith::ShRUIOp::create(b, scale, b.i32(23)));
+    SmallVector<Value> sums(carried);
+    for (int64_t tile = 0; tile < at.tiles; ++tile) {
+      SmallVector<Value> other;
+      Words read = activations(at, tile, b.index(0), place.group);
+      for (Value word : read.front())
+        other.push_back(orZero(exists, word, b.i32(0)));
+      llvm::copy(unit.emit(b, words, other, ArrayRef(sums).slice(tile * each, each)), sums.begin() + tile * each);
+    }
+    return sums;
+  });
+}

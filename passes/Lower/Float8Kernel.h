@@ -14,7 +14,7 @@ class Float8MatrixKernel : public MatrixKernel {
 public:
   Float8MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value x, Value packed, Value y);
 
-private:
+protected:
   int64_t parts(size_t) const override { return 1; }
   int64_t activationParts() const override { return 1; }
   void open(PanelDecoder &decoder, Column &column, const Position &at) override;
@@ -30,6 +30,17 @@ private:
   std::vector<::whit::IntegerCarrier> carriers;
   Value x;
   bool isHalved;
+};
+
+/// The same for weights whose groups are 32 elements with a power of two (MX formats), by an instruction that scales: each lane has a group of
+/// its own, four of them one behind another make an instruction, and sums go through all of K.
+class ScaledMatrixKernel : public Float8MatrixKernel {
+public:
+  using Float8MatrixKernel::Float8MatrixKernel;
+  static bool takes(const ::whit::Encoding &encoding, const ::whit::Place &place);
+
+private:
+  SmallVector<Value> addGroups(Position at, SmallVector<Value> totals) override;
 };
 
 } // namespace mlir::whit

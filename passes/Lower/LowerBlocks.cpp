@@ -145,6 +145,15 @@ static MatrixUnit::Operands operandsOf(Operation *op) {
   return isFloat8 ? MatrixUnit::Operands::Floats8 : MatrixUnit::Operands::Bfloats;
 }
 
+static const MatrixUnit &unitOf(Operation *op, const TargetFacts &facts, const ::whit::Encoding &encoding,
+                                const ::whit::Place &place) {
+  MatrixUnit::Operands operands = operandsOf(op);
+  if (operands == MatrixUnit::Operands::Floats8 && ScaledMatrixKernel::takes(encoding, place))
+    if (const MatrixUnit *unit = MatrixUnit::find(facts, MatrixUnit::Operands::ScaledFloats8))
+      return *unit;
+  return *MatrixUnit::find(facts, operands);
+}
+
 /// Why the matrix instructions cannot compute it; empty if they can.
 static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   std::optional<PlaceAttr> place = placeOf(op);
@@ -173,7 +182,7 @@ struct Matmul {
 private:
   Matmul(Operation *op, const TargetFacts &facts, const ::whit::Encoding &stored, ScheduleAttr schedule)
       : encoding(readPart(stored)), place(readPart(stored, placeOf(op)->solve())),
-        work{*MatrixUnit::find(facts, operandsOf(op)), facts.warpSize(), encoding, place, std::nullopt} {
+        work{unitOf(op, facts, encoding, place), facts.warpSize(), encoding, place, std::nullopt} {
     if (schedule)
       work.splits = schedule.getSplits();
     if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>();
@@ -191,7 +200,9 @@ static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room) {
   KernelBuilder k(b, b.getLoc(), b.facts);
   if (auto matmul = dyn_cast<MatmulOp>(op)) {
     forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
-      if (operandsOf(op) == MatrixUnit::Operands::Floats8)
+      if (how.work.unit.operands() == MatrixUnit::Operands::ScaledFloats8)
+        ScaledMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+      else if (how.work.unit.operands() == MatrixUnit::Operands::Floats8)
         Float8MatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
       else
         FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();

@@ -68,6 +68,8 @@ static MatrixKernel::Cut cut(const MatrixUnit &unit, int64_t warpSize, const ::w
   int64_t elements = encoding.isPlain() ? 4 : 4 * PanelDecoder::quadsOf(place.terms[term]);
   int64_t ofGroup = elementsOfGroup(encoding, place);
   int64_t run = std::lcm(elements, unit.depthOfLane()) / elements, chunk = run * unit.lanesOfK();
+  if (unit.product == MatrixProduct::ScaledFloats && place.groups > 1) // a lane has a group of its own
+    return {true, elements, run, run, run * elements};
   if (ofGroup % (chunk * elements) == 0)
     return {true, elements, run, chunk, chunk * elements};
 

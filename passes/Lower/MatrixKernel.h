@@ -135,23 +135,24 @@ protected:
   SmallVector<Value> ofSumColumns(const Position &at, function_ref<Value(PanelDecoder &)> read);
   SmallVector<int64_t, 8> sumColumnOf; ///< by sum: which of them it belongs to
 
-private:
   struct Span {
     Value from, to;
   };
+  /// The part of `turns` of `step` each of this warp, of those that share a panel.
+  Span ofSplit(int64_t turns, int64_t step);
+  /// The totals after the groups of this warp.
+  virtual SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
+  SmallVector<Column, 2> operands; ///< the lane's rows of A
 
+private:
   int64_t groups() const { return encoding.isPlain() ? 1 : place.groups; }
   int64_t elementsOfGroup() const { return encoding.isPlain() ? place.k : place.paddedGroup; }
   int64_t chunksOf(size_t term) const {
     return llvm::divideCeil(elementsOfGroup(), cuts[term].units * cuts[term].elements);
   }
-  /// The part of `turns` of `step` each of this warp, of those that share a panel.
-  Span ofSplit(int64_t turns, int64_t step);
-
   void overTokens(Value panel, Value isMine);
   /// `isMine`: whether this warp stores the sums; null if it always does.
   void block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull);
-  SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
   SmallVector<Value> addOnlyGroup(Position at, SmallVector<Value> totals);
   /// The loop over a span: what `load` gives for a turn is what `add` gets in it, loaded a turn ahead.
   SmallVector<Value> pipeline(Span span, int64_t step, SmallVector<Value> sums,
@@ -177,15 +178,14 @@ private:
   SmallVector<KernelBuilder, 2> sumReaders;
   std::optional<KernelBuilder> operandReader;
   Value warp, share;
-  int64_t shares;                  ///< lanes that decode one column to shared memory
-  int64_t splits, mostTokens;      ///< warps that share a panel; tokens of the tile
-  Value split;                     ///< of this warp
-  Value buffer;                    ///< [warps, 16, words], the parts of a row one behind another
-  Value partial;                   ///< [warps, sums, lanes]
-  std::optional<PanelRing> ring;   ///< what comes next of the panel, where it can be had
-  int64_t room;                    ///< bytes of shared memory
-  std::optional<Column> filled;    ///< this lane's column on the way to shared memory
-  SmallVector<Column, 2> operands; ///< the lane's rows of A
+  int64_t shares;                ///< lanes that decode one column to shared memory
+  int64_t splits, mostTokens;    ///< warps that share a panel; tokens of the tile
+  Value split;                   ///< of this warp
+  Value buffer;                  ///< [warps, 16, words], the parts of a row one behind another
+  Value partial;                 ///< [warps, sums, lanes]
+  std::optional<PanelRing> ring; ///< what comes next of the panel, where it can be had
+  int64_t room;                  ///< bytes of shared memory
+  std::optional<Column> filled;  ///< this lane's column on the way to shared memory
 
 protected:
   Value laneRow, laneK, laneOfK, firstSumRow, firstSumToken;

@@ -33,6 +33,8 @@ MatrixUnit::Operands MatrixUnit::operands() const {
   case MatrixProduct::SmallFloats:
   case MatrixProduct::HalvedFloats:
     return Operands::Floats8;
+  case MatrixProduct::ScaledFloats:
+    return Operands::ScaledFloats8;
   }
   llvm_unreachable("all products are there");
 }
@@ -101,6 +103,11 @@ SmallVector<Value> MatrixUnit::emit(LaneBuilder &builder, ValueRange wordsA, Val
                                        : Type(builder.getIntegerType(32 * words));
     Value none = constant(i32, 0);
     result = call(c.getType(), {packed(wordsA, as), packed(wordsB, as), c, none, none, none});
+  } else if (form == Form::MfmaScaled) {
+    // Behind the words of A comes the scale of its elements in this lane; B is scaled by 1. Format 0 of both: floats of 8 bits.
+    Value none = constant(i32, 0);
+    result = call(c.getType(), {vectorFrom(wordsA.drop_back()), vectorFrom(wordsB), c, none, none, none, wordsA.back(),
+                                none, constant(i32, 127)});
   } else if (form == Form::WmmaHalves) {
     Type as = VectorType::get({2 * words}, builder.getI16Type());
     result = call(c.getType(), {packed(wordsA, as), packed(wordsB, as), c});

@@ -22,13 +22,13 @@ struct LaneTerm {
   Value emit(LaneBuilder &b, Value lane) const;
 };
 
-enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes, SmallFloats, HalvedFloats };
+enum class MatrixProduct : uint8_t { Bfloat, Bytes, SignedBytes, SmallFloats, HalvedFloats, ScaledFloats };
 
 struct MatrixUnit {
   struct Place {
     int64_t row, other; ///< and k, or token
   };
-  enum class Form : uint8_t { Words, MfmaHalves, MfmaBytes, WmmaHalves, WmmaBytes };
+  enum class Form : uint8_t { Words, MfmaHalves, MfmaBytes, WmmaHalves, WmmaBytes, MfmaScaled };
 
   StringRef name, feature, intrinsic;
   Form form;
@@ -53,7 +53,7 @@ struct MatrixUnit {
   bool hasPairs() const;
 
   /// What kinds of activations units multiply.
-  enum class Operands { Bfloats, Bytes, Floats8 };
+  enum class Operands { Bfloats, Bytes, Floats8, ScaledFloats8 };
   Operands operands() const;
   /// The unit of a target for them; null if there is none.
   static const MatrixUnit *find(const TargetFacts &facts, Operands operands);

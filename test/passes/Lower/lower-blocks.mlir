@@ -231,3 +231,40 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
     return
   }
 }
+
+// -----
+
+// Floats of 8 bits are bytes for the instruction that multiplies them. Those of gfx942 take a byte for half the number: sums count four times.
+// CHECK-LABEL: func.func @region_floats8
+// CHECK: %[[SUM:.*]] = llvm.call_intrinsic "llvm.amdgcn.mfma.f32.16x16x32.fp8.fp8"
+// CHECK: arith.mulf %{{.*}}, %cst{{.*}} : f32
+module attributes {whit.target = {cpu = "gfx942", kind = "amdgpu", machine = "mi300x", name = "gfx942", features = "+gfx942,+mfma-bf16,+mfma-e4m3-fnuz"}} {
+  func.func @region_floats8(%x: memref<?x512xf8E4M3FN>, %w: memref<1x4608xi8>, %y: memref<?x16xf32>, %n: index) attributes {whit.observed = 2 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 512] [1, 1] : memref<?x512xf8E4M3FN> to memref<8x512xf8E4M3FN, strided<[512, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 16] [1, 1] : memref<?x16xf32> to memref<8x16xf32, strided<[16, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x512xf8E4M3FN, strided<[512, 1], offset: ?>>, memref<1x4608xi8>)
+        outs(%to : memref<8x16xf32, strided<[16, 1], offset: ?>>) at <<int4_g32>, 16 by 512>
+    }
+    return
+  }
+}
+
+// -----
+
+// A power of two for each 32 elements is an operand of the instruction, and nothing is left to scale.
+// CHECK-LABEL: func.func @region_scaled
+// CHECK: llvm.call_intrinsic "llvm.amdgcn.mfma.scale.f32.16x16x128.f8f6f4"
+// CHECK-NOT: mulf
+// CHECK: return
+module attributes {whit.target = {cpu = "gfx950", kind = "amdgpu", machine = "mi355x", name = "gfx950", features = "+gfx950,+mfma-bf16,+mfma-e4m3,+mfma-scale"}} {
+  func.func @region_scaled(%x: memref<?x512xf8E4M3FN>, %w: memref<1x4352xi8>, %y: memref<?x16xf32>, %n: index) attributes {whit.observed = 2 : i64} {
+    scf.forall (%i) = (0) to (%n) step (8) {
+      %from = memref.subview %x[%i, 0] [8, 512] [1, 1] : memref<?x512xf8E4M3FN> to memref<8x512xf8E4M3FN, strided<[512, 1], offset: ?>>
+      %to = memref.subview %y[%i, 0] [8, 16] [1, 1] : memref<?x16xf32> to memref<8x16xf32, strided<[16, 1], offset: ?>>
+      whit.matmul ins(%from, %w : memref<8x512xf8E4M3FN, strided<[512, 1], offset: ?>>, memref<1x4352xi8>)
+        outs(%to : memref<8x16xf32, strided<[16, 1], offset: ?>>) at <<mxfp4>, 16 by 512>
+    }
+    return
+  }
+}
