@@ -525,8 +525,23 @@ TEST(LowerMatmul, SweepOfShapes) {
       }
 }
 
-/// Every legal (format, activations, GPU), one shape after another. A kernel that has run is a line of the file that WHIT_SWEEP names: a run
-/// goes on where the last one ended, which is after WHIT_SWEEP_SECONDS.
+/// Why a GPU has no kernel for a format and activations; "" if it has one.
+std::string whyRefused(const Encoding &encoding, Activations activations, const Machine &machine) {
+  if (activations == Activations::Int8 && !integerCarriers(encoding))
+    return encoding.isPlain() ? "the weights are no codes"
+                              : "the numbers of its codes are no multiples of one number that bytes hold";
+  if (activations != Activations::Float8)
+    return "";
+  if (llvm::none_of(simulatedMachinesFor(activations), [&](const Machine &has) { return has.name == machine.name; }))
+    return "no matrix instruction for 8-bit floats";
+  return float8Carriers(encoding)              ? ""
+         : encoding.isPlain()                  ? "the weights are no codes"
+         : encoding.zero != ZeroKind::Constant ? "stored zeros and minimums are left to other activations"
+                                               : "a number of its codes is none of e4m3";
+}
+
+/// Every (format, activations, GPU), one shape after another. A kernel that has run is a line of the file that WHIT_SWEEP names, and so is what
+/// is refused: a run goes on where the last one ended, which is after WHIT_SWEEP_SECONDS.
 TEST(LowerMatmul, SweepOfGpus) {
   const char *path = std::getenv("WHIT_SWEEP"), *limit = std::getenv("WHIT_SWEEP_SECONDS");
   if (!path)
@@ -539,22 +554,26 @@ TEST(LowerMatmul, SweepOfGpus) {
   auto end = std::chrono::steady_clock::now() + std::chrono::seconds(limit ? std::atoi(limit) : 1 << 30);
   std::vector<Machine> machines = simulatedMachines();
   machines.push_back({"sm_89", ""});
-  const std::vector<std::string> names = formats();
+  int64_t kernels = 0, left = 0;
   for (auto [n, k] : {std::pair<int64_t, int64_t>{33, 93}, {80, 257}, {17, 31}, {64, 128}, {16, 32}, {1, 1}})
-    for (const std::string &format : names) {
+    for (const std::string &format : formats()) {
       Encoding encoding = parseEncoding(format, nullptr).value();
-      for (Activations activations : {Activations::F32, Activations::Bf16, Activations::Int8})
+      for (Activations activations : {Activations::F32, Activations::Bf16, Activations::Int8, Activations::Float8})
         for (const Machine &machine : machines) {
           std::string name =
               llvm::formatv("{0}\t{1}\t{2}x{3}\t{4}", machine.name, nameOf(activations), n, k, format).str();
+          std::string why = whyRefused(encoding, activations, machine);
+          kernels += why.empty();
           if (done.contains(name))
             continue;
-          if (activations == Activations::Int8 && !integerCarriers(encoding)) {
-            lines << "refused\t" << name << std::endl;
+          if (!why.empty()) {
+            lines << "refused: " << why << "\t" << name << std::endl;
             continue;
           }
-          if (std::chrono::steady_clock::now() >= end)
-            return;
+          if (std::chrono::steady_clock::now() >= end) {
+            ++left;
+            continue;
+          }
           testing::TestPartResultArray failures;
           {
             // What fails is a line, and the others run.
@@ -570,6 +589,7 @@ TEST(LowerMatmul, SweepOfGpus) {
             ADD_FAILURE() << name << ": " << failures.GetTestPartResult(0).message();
         }
     }
+  std::printf("%lld of %lld kernels\n", (long long)(kernels - left), (long long)kernels);
 }
 
 /// Drawn from all formulas there are; what fails is named by its formula.
