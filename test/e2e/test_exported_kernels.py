@@ -291,18 +291,20 @@ def test_kernels_of_a_gpu_are_launched_by_the_caller(exported, product, target, 
     (multiply,) = kernels.values()
     device = multiply.description["device"]
     assert {"kind": image, "architecture": target, "file": f"{multiply.name}.{image}"} in device["images"]
-    (function,) = device["functions"]
+    functions = device["functions"]  # for few rows and for many
     launches, pointers = [], [0x7000000, 0x8000000, 0x9000000]
     context = DeviceContext(lambda kernel, shape, words, count: launches.append((kernel, shape[:3], shape[3:6], words[:count])))
     for count in (1, 100):
         assert multiply.function(count, *pointers, 0xa000000, ctypes.addressof(context)) == 0
-    (first, few, block, words), (_, many, _, more) = launches
-    assert first == 0 and block == function["block"] and np.prod(many) > np.prod(few) >= 1
+    (first, few, block, words), (second, many, wide, more) = launches
+    assert [block, wide] == [functions[first]["block"], functions[second]["block"]] and {first, second} == {0, 1}
+    assert np.prod(many) >= 1 and np.prod(few) >= 1
     assert set(pointers) <= set(words) and 1 in words and 100 in more
     if image == "ptx":
         text = (folder / f"{multiply.name}.ptx").read_text()
-        entry = text[text.index(f".entry {function['name']}("):]
-        assert entry[:entry.index(")")].count(".param") == len(words)
+        for function, given in ((functions[first], words), (functions[second], more)):
+            entry = text[text.index(f".entry {function['name']}("):]
+            assert entry[:entry.index(")")].count(".param") == len(given)
     # A call without a context, and numpy's, are refused; weights are packed as for a CPU.
     assert multiply.function(1, *pointers, None, None) == -6
     packed = multiply.pack("w", weights())
