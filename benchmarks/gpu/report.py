@@ -31,6 +31,8 @@ graph, between events; a cell is the median. Results are compared with the inter
     ./dev gpu-bundle && scp build/whit-gpu-bundle.tar.xz CARD:        # here
     tar xf whit-gpu-bundle.tar.xz && whit-gpu-bundle/run.sh           # on the machine with the card
     python benchmarks/gpu/report.py results.json --write              # here
+
+For AMD, `./dev gpu-bundle --targets gfx942` and `run.sh --device=hip:0`. `--rows FILE` of `report.py` appends JSON lines for the cost model.
 """
 
 NOTHING = """

@@ -51,10 +51,12 @@ class Runner:
         return done.returncode, report, tail(done.stderr)
 
     def need_device(self, case):
-        """Ends the program if there is no such device, or none for which the bundle has kernels. What a kernel does wrong is a result."""
-        code, _, said = self.run(case, *self.check_flags(case["checks"][0], (case["checks"][0]["rows"] or [None])[0]))
+        """The device's name. Ends the program if there is no such device, or none for which the bundle has kernels; what a kernel does wrong is a
+        result."""
+        code, report, said = self.run(case, *self.check_flags(case["checks"][0], (case["checks"][0]["rows"] or [None])[0]))
         if code in (2, 7) and f"error: device '{self.options.device}': " not in said:
             sys.exit(f"run.sh: {said}")
+        return report.get("device_name")
 
     def check_flags(self, check, rows):
         """Inputs and reference, cut to `rows`."""
@@ -101,7 +103,7 @@ class Runner:
         for name in ("device_us_min", "device_us_median", "ms_min", "ms_median", "decode_tps", "prefill_tps"):
             if name in report:
                 row[name] = None if simulated else report[name]
-        for name in ("device_repeat", "device_copies", "kernels", "graph", "note", "device_name", "device_architecture"):
+        for name in ("device_repeat", "device_copies", "kernels", "graph", "note", "device_architecture"):
             if name in report:
                 row[name] = report[name]
         return row
@@ -190,8 +192,8 @@ def measure(runner, about, save, log):
     cases = [c for c in about["cases"] if not options.only or any(fnmatch.fnmatch(c["name"], glob) for glob in options.only)]
     if not cases:
         sys.exit(f"run.sh: error: no case is called {' or '.join(options.only)}; there are {', '.join(c['name'] for c in about['cases'])}")
-    runner.need_device(cases[0])
-    found = {"schema": 1, "device": options.device, "product": None, "machine": None, "system": system(), "git": about["git"],
+    product = runner.need_device(cases[0])
+    found = {"schema": 1, "device": options.device, "product": product, "machine": machine_of(product or "", about["machines"]), "system": system(), "git": about["git"],
              "rotate_mib": options.rotate, "repeat": options.repeat, "runs": options.runs, "cases": [], "baselines": [], "sanitizer": []}
     for case in cases:
         checks = [runner.check(case, check, rows) for check in case["checks"] for rows in check["rows"] or [None]]
@@ -206,8 +208,6 @@ def measure(runner, about, save, log):
             continue
         for time in case["times"]:
             row = runner.time(case, time)
-            found["product"] = row.pop("device_name", found["product"])
-            found["machine"] = machine_of(found["product"] or "", about["machines"])
             add_shares(case, row, found["machine"])
             result["times"].append(row)
             us, share = row.get("device_us_median"), row.get("memory_share")

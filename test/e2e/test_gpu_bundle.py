@@ -69,6 +69,7 @@ def test_every_kernel_is_checked(results):
     assert set(checks["timed-int4_g32"]) == {("random", 1), ("random", 9), ("exact", 1), ("exact", 9)}
     assert checks["timed-int4_g32"]["exact", 9]["max_error"] == 0
     assert results["sanitizer"] == results["baselines"] == []
+    assert results["product"] == "simulated sm_80"
 
 
 def test_a_simulator_has_no_times(results):
