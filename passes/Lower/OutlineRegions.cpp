@@ -2,10 +2,12 @@
 //
 // whit-outline-regions: a region is a kernel with a name of its own in profiles, disassembly and replays.
 
+#include "Lower/TargetFacts.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/ADT/SetVector.h"
@@ -23,6 +25,7 @@ using namespace mlir::whit;
 namespace {
 struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegionsPass> {
   void runOnOperation() override {
+    isGpu = TargetFacts::of(getOperation()).isGpu();
     SmallVector<RegionOp> regions;
     getOperation().walk([&](RegionOp region) { regions.push_back(region); });
     SmallVector<Attribute> descriptions;
@@ -32,21 +35,13 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
   }
 
   Attribute outline(RegionOp region, int64_t id) {
-    // Constants are cheaper to make again than to pass.
     llvm::SetVector<Value> arguments;
-    SmallVector<Operation *> constants;
+    llvm::SetVector<Operation *> remade;
     arguments.insert_range(region.getCaptured());
     region.getBody().walk([&](Operation *op) {
-      for (Value operand : op->getOperands()) {
-        if (region.getBody().isAncestor(operand.getParentRegion()))
-          continue;
-        if (Operation *def = operand.getDefiningOp(); def && matchPattern(def, m_Constant()) && !isa<ConstantOp>(def)) {
-          if (!llvm::is_contained(constants, def))
-            constants.push_back(def);
-        } else {
-          arguments.insert(operand);
-        }
-      }
+      for (Value operand : op->getOperands())
+        if (!region.getBody().isAncestor(operand.getParentRegion()))
+          take(operand, arguments, remade);
     });
     OpBuilder b(region->getParentOfType<func::FuncOp>());
     SmallVector<Type> types = llvm::map_to_vector(arguments, [](Value v) { return v.getType(); });
@@ -58,8 +53,8 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
     b.setInsertionPointToStart(entry);
     IRMapping map;
     map.map(arguments.getArrayRef(), entry->getArguments().drop_back());
-    for (Operation *constant : constants)
-      b.clone(*constant, map);
+    for (Operation *op : remade)
+      b.clone(*op, map);
     Operation *yield = region.getBody().front().getTerminator();
     for (Operation &op : region.getBody().front().without_terminator())
       b.clone(op, map);
@@ -94,6 +89,28 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
     return description;
   }
 
+  /// Passes a value from outside, or makes it again: constants, which are cheaper so, and on a GPU what is read from a tensor, which the
+  /// host cannot.
+  void take(Value value, llvm::SetVector<Value> &arguments, llvm::SetVector<Operation *> &remade) {
+    Operation *def = value.getDefiningOp();
+    bool isConstant = def && matchPattern(def, m_Constant()) && !isa<ConstantOp>(def);
+    if (!isConstant && !(isGpu && isRead(def))) {
+      arguments.insert(value);
+      return;
+    }
+    for (Value operand : def->getOperands())
+      take(operand, arguments, remade);
+    remade.insert(def);
+  }
+
+  /// Whether a number comes from the content of a tensor.
+  static bool isRead(Operation *op) {
+    if (!op || isa<tensor::ExtractOp>(op))
+      return op;
+    return isPure(op) && !op->getNumRegions() && llvm::none_of(op->getResultTypes(), llvm::IsaPred<ShapedType>) &&
+           llvm::any_of(op->getOperands(), [](Value value) { return isRead(value.getDefiningOp()); });
+  }
+
   /// The function outlined before that does the same, instead of `func`; or `func` under a name of its own.
   func::FuncOp sameAs(func::FuncOp func) {
     std::string text;
@@ -108,5 +125,6 @@ struct OutlineRegionsPass : mlir::whit::impl::OutlineRegionsPassBase<OutlineRegi
   }
 
   llvm::StringMap<func::FuncOp> functions; // by their text
+  bool isGpu = false;
 };
 } // namespace

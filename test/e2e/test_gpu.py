@@ -2,7 +2,9 @@
 """Whole models on simulated GPUs. Kernels of a GPU compute what those of a CPU do, in another order of sums: against f64 their error is at
 most twice that of the CPU's. Activations are f32, since a quantized one that falls to the other side of a tie is another number."""
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from real import model_path
 
@@ -48,3 +50,19 @@ def test_slice_of_a_decoder(tools, compiled, tmp_path, two_layers, target):
     """The first two layers of SmolLM2 and its head."""
     feeds = {"input_ids": np.array([[504, 3575, 282]]), "attention_mask": np.ones((1, 3), np.int64), "position_ids": np.arange(3)[None]}
     check(tools, compiled, tmp_path, two_layers, target, feeds, "--weights=int4_g32")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_numbers_that_only_the_device_knows(tools, tmp_path, target):
+    """The offset of a diagonal is an input, which lies in the device's memory."""
+    model = tmp_path / "trilu.onnx"
+    graph = helper.make_graph([helper.make_node("Trilu", ["x", "k"], ["y"], upper=0)], "part",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 5]), helper.make_tensor_value_info("k", TensorProto.INT64, [])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+    artifact = tmp_path / "trilu.so"
+    tools.run("whit-compile", model, "-o", artifact, f"--target={target}", "--simulation")
+    x = np.arange(1, 36, dtype=np.float32).reshape(7, 5)
+    for k in (-2, 0, 3):
+        found = tools.infer(artifact, {"x": x, "k": np.array(k)}, f"--device=sim:{target}")
+        assert np.array_equal(found["y"], np.tril(x, k))
