@@ -6,6 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from limits import ACTIVATIONS_COSINE
 from real import model_path
 
 TARGETS = ["sm_80", "sm_90a", "gfx942"]
@@ -66,3 +67,18 @@ def test_numbers_that_only_the_device_knows(tools, tmp_path, target):
     for k in (-2, 0, 3):
         found = tools.infer(artifact, {"x": x, "k": np.array(k)}, f"--device=sim:{target}")
         assert np.array_equal(found["y"], np.tril(x, k))
+
+
+@pytest.mark.parametrize("target, weights", [("gfx942", "int4_g32"), ("gfx950", "mxfp4")])
+def test_floats_of_8_bits(tools, compiled, tmp_path, target, weights):
+    """MiniLM with activations of 8 bits: bytes on a GPU, bf16 on a CPU, and the same numbers but for those that fall to the other side of a
+    tie, as sums before them have another order. gfx942 has such floats of another bias, gfx950 multiplies them with scales."""
+    ids = np.array([[101, 7592, 2088, 2003, 102]])
+    feeds = {"input_ids": ids, "attention_mask": np.array([[1, 1, 1, 1, 0]]), "token_type_ids": np.zeros_like(ids)}
+    flags = [f"--weights={weights}", "--activations=fp8_token"]
+    device, _ = compiled(model_path("minilm.onnx"), f"--target={target}", "--simulation", *flags)
+    host, _ = compiled(model_path("minilm.onnx"), "--target=x86-64", *flags)
+    on_host, on_device = tools.infer(host, feeds), tools.infer(device, feeds, f"--device=sim:{target}")
+    for name, x in on_host.items():
+        x, y = x.astype(np.float64).ravel(), on_device[name].astype(np.float64).ravel()
+        assert 1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y) < ACTIVATIONS_COSINE["fp8_token"]
