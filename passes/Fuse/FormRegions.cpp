@@ -3,6 +3,7 @@
 // whit-form-regions: a partition of the compute operations, grown greedily from producers to consumers in program order. A
 // region is emitted where its last operation, the root, stood; so a group may only be joined if nobody needs its values before.
 
+#include "Lower/TargetFacts.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
 
@@ -101,15 +102,15 @@ struct Group {
   Operation *anchor() { return insert ? insert.getOperation() : ops.back(); }
 };
 
-/// The longest row, in bytes, that a tile buffer can hold some of.
-constexpr int64_t kMaxRowBytes = 64 << 10;
+/// The longest row, in bytes, that a tile buffer can hold some of: on the stack of a thread, and in the shared memory of a GPU's block.
+constexpr int64_t kMaxRowBytes = 64 << 10, kMaxSharedRowBytes = 16 << 10;
 
 /// Tiles of row-wise operations have whole rows.
-bool hasShortRows(Value value) {
+bool hasShortRows(Value value, int64_t mostBytes) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1) || !type.getElementType().isIntOrFloat())
     return false;
-  return type.getShape().back() * ((type.getElementTypeBitWidth() + 7) / 8) <= kMaxRowBytes;
+  return type.getShape().back() * ((type.getElementTypeBitWidth() + 7) / 8) <= mostBytes;
 }
 
 /// Bytes of a value when its dynamic dimensions are `rows` in all.
@@ -128,6 +129,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     model = costModelOf(getOperation());
     if (!model)
       return signalPassFailure();
+    mostRowBytes = TargetFacts::of(getOperation()).isGpu() ? kMaxSharedRowBytes : kMaxRowBytes;
     if (getOperation().isExternal())
       return;
     Block &block = getOperation().getBody().front();
@@ -324,7 +326,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     case Shape::Elementwise:
       if (throughView || (other.shape != group.shape && group.shape != Shape::Elementwise))
         return refuse("its inputs come from regions of different shapes");
-      if (other.shape == Shape::Rows && !hasShortRows(operand))
+      if (other.shape == Shape::Rows && !hasShortRows(operand, mostRowBytes))
         return refuse("a row of the producer may be too long for a tile buffer");
       if (other.shape == Shape::Heads || other.shape == Shape::Alone)
         return refuse("the producer does not run over the same tiles");
@@ -334,7 +336,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     case Shape::Rows:
       if (throughView || isa<GatherOp>(op) || (other.shape != Shape::Rows && other.shape != Shape::Elementwise))
         return refuse("a whole row is needed before it is complete");
-      if (!hasShortRows(operand))
+      if (!hasShortRows(operand, mostRowBytes))
         return refuse("a row may be too long for a tile buffer");
       break;
     case Shape::Heads:
@@ -481,6 +483,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
   }
 
   const ::whit::CostModel *model = nullptr;
+  int64_t mostRowBytes = kMaxRowBytes;
   llvm::MapVector<Operation *, std::shared_ptr<Group>> groupOf;
   DenseMap<Operation *, int64_t> position;
 };

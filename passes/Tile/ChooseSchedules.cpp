@@ -110,7 +110,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     if (facts.isGpu() && !matmuls.empty()) {
       blocks = scheduleOfBlocks(region, matmuls, root, countBuffers(ops));
     } else if (facts.isGpu() && !isa<linalg::LinalgOp>(root)) {
-      tile = tileOfBlock(root, loops);
+      tile = tileOfBlock(root, ops, loops);
     } else if (!matmuls.empty()) {
       best = chooseMatmul(matmuls, ops.size() > 1);
       tile[loops - 1] = best.tileColumns;
@@ -227,28 +227,39 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
   }
 
   /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.
-  SmallVector<int64_t> tileOfBlock(Operation *root, size_t loops) {
+  SmallVector<int64_t> tileOfBlock(Operation *root, ArrayRef<Operation *> ops, size_t loops) {
     SmallVector<int64_t> tile(loops, 0);
     if (isa<AttentionOp>(root)) {
       tile = {1, 1, 1};
     } else if (isa<RotaryOp>(root)) {
       tile = {1, kWarpRows, 0};
     } else if (loops > 0) {
-      tile[0] = isa<CacheAppendOp>(root) ? 1 : kWarpRows;
+      int64_t fitting = kBlockShared / std::max<int64_t>(1, bytesOfRow(ops));
+      tile[0] = isa<CacheAppendOp>(root) ? 1 : std::clamp<int64_t>(fitting, 1, kWarpRows);
       if (isa<CacheAppendOp>(root) && loops > 1)
         tile[1] = 1;
     }
     return tile;
   }
 
-  /// Results that stay inside the region. A constant that a reduction starts from is written where its result goes.
-  static int64_t countBuffers(ArrayRef<Operation *> ops) {
-    return llvm::count_if(ops.drop_back(), [](Operation *op) {
-      return llvm::any_of(op->getUses(), [](OpOperand &use) {
-        auto user = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
-        return user && !user.isDpsInit(&use);
-      });
+  /// Whether a result stays inside the region. A constant that a reduction starts from is written where its result goes.
+  static bool isBuffer(Operation *op) {
+    return llvm::any_of(op->getUses(), [](OpOperand &use) {
+      auto user = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
+      return user && !user.isDpsInit(&use);
     });
+  }
+  static int64_t countBuffers(ArrayRef<Operation *> ops) { return llvm::count_if(ops.drop_back(), isBuffer); }
+
+  /// Bytes of what stays inside the region, for each row of a tile.
+  static int64_t bytesOfRow(ArrayRef<Operation *> ops) {
+    int64_t bytes = 0;
+    for (Operation *op : ops.drop_back())
+      for (Type type : op->getResultTypes())
+        if (auto shaped = dyn_cast<RankedTensorType>(type);
+            isBuffer(op) && shaped && shaped.getRank() && !ShapedType::isDynamic(shaped.getShape().back()))
+          bytes += shaped.getShape().back() * llvm::divideCeil(shaped.getElementTypeBitWidth(), 8);
+    return bytes;
   }
 
   static bool hasBuffers(ArrayRef<Operation *> ops) { return countBuffers(ops) > 0; }

@@ -140,3 +140,20 @@ module attributes {whit.target = {kind = "amdgpu", cpu = "gfx942", machine = "mi
     return %a, %b : tensor<512x4096xf32>, tensor<512x4096xf32>
   }
 }
+
+// -----
+
+// Rows that stay in a block share its memory: two of 16 KiB for each row fit into 48 KiB once.
+module attributes {whit.target = {kind = "nvptx", cpu = "sm_80", machine = "a100", features = ""}} {
+  // CHECK-LABEL: func @long_rows
+  func.func @long_rows(%x: tensor<?x4096xf32>, %v: tensor<4096xf32>, %e: tensor<?x4096xf32>, %y: tensor<?x4096xf32>) -> tensor<?x4096xf32> {
+    // CHECK: whit.region "norms" schedule <tile = [1]>
+    %r = whit.region "norms" {
+      %a = whit.rms_norm ins(%x, %v : tensor<?x4096xf32>, tensor<4096xf32>) outs(%e : tensor<?x4096xf32>) epsilon = 1.0e-5 -> tensor<?x4096xf32>
+      %b = whit.rms_norm ins(%a, %v : tensor<?x4096xf32>, tensor<4096xf32>) outs(%e : tensor<?x4096xf32>) epsilon = 1.0e-5 -> tensor<?x4096xf32>
+      %c = whit.rms_norm ins(%b, %v : tensor<?x4096xf32>, tensor<4096xf32>) outs(%y : tensor<?x4096xf32>) epsilon = 1.0e-5 -> tensor<?x4096xf32>
+      whit.yield %c : tensor<?x4096xf32>
+    } -> tensor<?x4096xf32>
+    return %r : tensor<?x4096xf32>
+  }
+}
