@@ -99,14 +99,15 @@ Exit Compiler::resolveTargets() {
   return checkTargets();
 }
 
-/// One module is compiled up to the places of weights, which are those of one kind of machine; at run time a variant is chosen by its
-/// architecture.
+/// One module is compiled up to the places of weights, which kernels of CPUs and GPUs read alike; at run time a variant is chosen by its
+/// architecture. A session opens one kind of device, so that an artifact is for one kind beside CPUs.
 Exit Compiler::checkTargets() {
   for (const Target &target : targets) {
-    if (target.kind != targets[0].kind)
+    if (target.isGpu() && target.kind != targets[0].kind)
       return console.print(fail(Exit::Usage,
-                                "--target: " + targets[0].name + " and " + target.name + " need different weights", "",
-                                "compile once for CPUs, once for NVIDIA and once for AMD"));
+                                "--target: " + targets[0].name + " and " + target.name +
+                                    " are GPUs of two kinds; an artifact is for one, and for CPUs",
+                                "", "compile once for NVIDIA and once for AMD"));
     for (const Target &other : targets)
       if (target.isGpu() && &target != &other && target.cpu == other.cpu)
         return console.print(fail(Exit::Usage,

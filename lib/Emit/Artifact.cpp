@@ -121,14 +121,8 @@ Expected<Manifest> readSignature(mlir::ModuleOp module, ArrayRef<CpuCode> varian
     symbols.push_back(symbol.is_string() ? Json::object({{"name", symbol}}) : symbol);
   Json listed = Json::array();
   size_t images = 0;
-  for (const CpuCode &code : variants) {
-    if (code.target.kind != variants[0].target.kind)
-      return fail(Exit::Unsupported,
-                  "targets '" + variants[0].target.name + "' and '" + code.target.name +
-                      "' take weights that are packed in different ways, and an artifact holds them once",
-                  "", "compile an artifact for each");
+  for (const CpuCode &code : variants)
     listed.push_back(jsonOf(code, images));
-  }
   std::string none(64, '0');
   Json document = {
       {"whit", kManifestVersion},

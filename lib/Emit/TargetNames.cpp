@@ -265,7 +265,7 @@ Expected<Target> resolveTarget(StringRef text) {
 void sortBestFirst(std::vector<Target> &targets) {
   llvm::stable_sort(targets, [](const Target &left, const Target &right) {
     auto key = [](const Target &target) {
-      return std::tuple(!target.isGpu(), target.isGpu() ? target.gpu.capability : target.vectorBits,
+      return std::tuple(target.isGpu(), target.isGpu() ? target.gpu.capability : target.vectorBits,
                         requiredFeatures(target).size());
     };
     return key(left) > key(right);

@@ -579,10 +579,12 @@ struct Parser {
       readDevice(field, variant);
     else if (field.maybe("images") || field.maybe("kernels"))
       field.refuse("has images or kernels without a device");
-    if (!manifest.variants.empty() && deviceFamily(manifest.variants[0].device) != deviceFamily(variant.device))
-      field.refuse("is for " + std::string(deviceFamily(variant.device)) + " behind one for " +
-                   std::string(deviceFamily(manifest.variants[0].device)) +
-                   "; weights are packed for one family of devices");
+    for (const Variant &other : manifest.variants)
+      if (!other.device.empty() && !variant.device.empty() &&
+          deviceFamily(other.device) != deviceFamily(variant.device))
+        field.refuse("is for " + std::string(deviceFamily(variant.device)) + " behind one for " +
+                     std::string(deviceFamily(other.device)) +
+                     "; beside CPUs, an artifact is for one family of devices");
     manifest.variants.push_back(std::move(variant));
   }
 

@@ -4,7 +4,7 @@ most twice that of the CPU's. Activations are f32, since a quantized one that fa
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from limits import ACTIVATIONS_COSINE
 from real import model_path
@@ -51,6 +51,23 @@ def test_slice_of_a_decoder(tools, compiled, tmp_path, two_layers, target):
     """The first two layers of SmolLM2 and its head."""
     feeds = {"input_ids": np.array([[504, 3575, 282]]), "attention_mask": np.ones((1, 3), np.int64), "position_ids": np.arange(3)[None]}
     check(tools, compiled, tmp_path, two_layers, target, feeds, "--weights=int4_g32")
+
+
+def test_one_artifact_for_a_cpu_and_for_gpus(tools, compiled, tmp_path):
+    """The weights are those of the CPU alone, and so are its results, to the bit."""
+    model, weight = tmp_path / "product.onnx", np.random.default_rng(5).normal(0, 0.1, (96, 200)).astype(np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "product",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 96])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 200])], [numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+    feeds, flags = {"x": np.random.default_rng(6).normal(0, 1, (5, 96)).astype(np.float32)}, ["--weights=int4_g32", "--activations=f32"]
+    mixed, _ = compiled(model, "--target=x86-64", "--target=sm_80", "--target=sm_90a", "--simulation", *flags)
+    alone, _ = compiled(model, "--target=x86-64", *flags)
+    assert mixed.with_suffix(".safetensors").read_bytes() == alone.with_suffix(".safetensors").read_bytes()
+    expected = tools.infer(alone, feeds)["y"]
+    assert np.array_equal(tools.infer(mixed, feeds)["y"], expected)
+    for target in ("sm_80", "sm_90a"):
+        np.testing.assert_allclose(tools.infer(mixed, feeds, f"--device=sim:{target}")["y"], expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("target", TARGETS)

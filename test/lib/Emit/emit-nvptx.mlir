@@ -43,7 +43,7 @@
 // RUN: not whit-compile kernels.mlir --start-from=lowered --target=sm_90a --emit=cubin --quiet 2>&1 | FileCheck %s --check-prefix=PRINTED
 // PRINTED: machine code is not printed
 // RUN: not whit-compile kernels.mlir --start-from=lowered --target=sm_90a --target=gfx942 -o x.so --quiet 2>&1 | FileCheck %s --check-prefix=MIXED
-// MIXED: --target: {{.*}} need different weights
+// MIXED: --target: {{.*}} are GPUs of two kinds
 // RUN: not whit-compile kernels.mlir --start-from=lowered --target=sm_90a --target=sm_90a:h200 -o x.so --quiet 2>&1 | FileCheck %s --check-prefix=TWICE
 // TWICE: are one architecture; the code for one runs on both
 // RUN: env WHIT_PTXAS= not whit-compile kernels.mlir --start-from=lowered --target=sm_90a --emit=cubin -o x.cubin --quiet 2>&1 | FileCheck %s --check-prefix=ABSENT

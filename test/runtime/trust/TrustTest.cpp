@@ -280,7 +280,17 @@ TEST(Manifest, EveryRuleOfGpusIsKept) {
   refused([](Variant &v) { v.kernels[0].instructions["magic"] = 1; },
           "kernels[0].instructions has the unknown key 'magic'");
   refused([](Variant &v) { v.kernels[0].instructions["load"] = -1; }, "kernels[0].instructions.load is -1");
-  refused([](Variant &v) { v.device = ""; }, "variants[1] is for NVIDIA behind one for CPU");
+  refused(
+      [](Variant &v) {
+        v.device = "gfx942";
+        v.images = {v.images[0]};
+        v.images[0].kind = ImageKind::Hsaco, v.images[0].target = "gfx942";
+      },
+      "variants[1] is for NVIDIA behind one for AMD");
+  Manifest mixed = gpuManifest(), back; // beside a CPU
+  mixed.variants.push_back({"x86-64-v3", {"avx2"}, "main__v2", "main_sizes__v2"});
+  std::string why;
+  EXPECT_TRUE(parseManifest(printManifest(mixed), back, &why)) << why;
 
   std::string whole = printManifest(gpuManifest());
   auto replaced = [&](const std::string &from, const std::string &to, const char *part) {
