@@ -4,6 +4,8 @@
 
 #include "Lower/PanelRing.h"
 
+#include "Lower/InlineForm.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
@@ -41,11 +43,7 @@ PanelRing::PanelRing(LaneBuilder &b, const ::whit::Place &place, Value packed, i
   if (!b.facts.has("tma"))
     return;
   arrived = memref::AllocOp::create(b, MemRefType::get({rows, 1}, b.getI64Type()));
-  policy = LLVM::InlineAsmOp::create(b, b.getI64Type(), ValueRange(),
-                                     "createpolicy.fractional.L2::evict_first.b64 $0, 1.0;", "=l",
-                                     /*has_side_effects=*/false, /*is_align_stack=*/false,
-                                     LLVM::tailcallkind::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
-               .getResult(0);
+  policy = InlineForm::get(InlineFormName::EvictFirst).emit(b, b.getI64Type(), {}).front();
 }
 
 Value PanelRing::pointer(Value memref, Value row, Value offset, int64_t rowBytes, unsigned space) {
