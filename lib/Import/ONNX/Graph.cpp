@@ -8,6 +8,7 @@
 
 #include "Import/ONNX/KnownValues.h"
 #include "Import/ONNX/Ops/Constants.h"
+#include "Import/ONNX/Ops/Tables.h"
 
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/StringSet.h"
@@ -218,11 +219,13 @@ bool Graph::unify(OpFoldResult x, OpFoldResult y) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows :
-         {knownOperators(), arithmeticOperators(), attentionOperators(), castOperators(), controlOperators(),
-          convolutionOperators(), gatherOperators(), logicOperators(), matmulOperators(), moveOperators(),
-          normOperators(), productOperators(), quantizeOperators(), reductionOperators(), shapeOperators(),
-          standardAttentionOperators()})
+    for (ArrayRef<Operator> rows : {knownOperators(),       arithmeticOperators(), attentionOperators(),
+                                    castOperators(),        channelOperators(),    controlOperators(),
+                                    convolutionOperators(), functionOperators(),   gatherOperators(),
+                                    logicOperators(),       lossOperators(),       matmulOperators(),
+                                    moveOperators(),        normOperators(),       poolingOperators(),
+                                    productOperators(),     quantizeOperators(),   reductionOperators(),
+                                    selectionOperators(),   shapeOperators(),      standardAttentionOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;

@@ -122,14 +122,18 @@ llvm::ArrayRef<Operator> attentionOperators();
 llvm::ArrayRef<Operator> castOperators();
 llvm::ArrayRef<Operator> controlOperators();
 llvm::ArrayRef<Operator> convolutionOperators();
+llvm::ArrayRef<Operator> functionOperators();
 llvm::ArrayRef<Operator> gatherOperators();
 llvm::ArrayRef<Operator> logicOperators();
+llvm::ArrayRef<Operator> lossOperators();
 llvm::ArrayRef<Operator> matmulOperators();
 llvm::ArrayRef<Operator> moveOperators();
 llvm::ArrayRef<Operator> normOperators();
+llvm::ArrayRef<Operator> poolingOperators();
 llvm::ArrayRef<Operator> productOperators();
 llvm::ArrayRef<Operator> quantizeOperators();
 llvm::ArrayRef<Operator> reductionOperators();
+llvm::ArrayRef<Operator> selectionOperators();
 llvm::ArrayRef<Operator> shapeOperators();
 llvm::ArrayRef<Operator> standardAttentionOperators();
 
