@@ -194,13 +194,14 @@ std::string ScheduleTrials::rows(StringRef model, StringRef target, StringRef ma
         out.attribute("tile", json::Array(cut.getTile()));
         out.attribute("splits", cut.getSplits());
       }
-      if (!kernel.regions.empty() && size_t(kernel.regions[0]) < regions.size())
-        out.attributeArray("matmuls", [&] {
-          for (mlir::Operation *op : regions[kernel.regions[0]].getComputeOps())
-            if (auto place = op->getAttrOfType<mlir::whit::PlaceAttr>("place");
-                place && isa<mlir::whit::MatmulOp, mlir::whit::QuantizedMatmulOp>(op))
-              writeMatmul(out, op, place);
-        });
+      out.attributeArray("matmuls", [&] {
+        if (kernel.regions.empty() || size_t(kernel.regions[0]) >= regions.size())
+          return;
+        for (mlir::Operation *op : regions[kernel.regions[0]].getComputeOps())
+          if (auto place = op->getAttrOfType<mlir::whit::PlaceAttr>("place");
+              place && isa<mlir::whit::MatmulOp, mlir::whit::QuantizedMatmulOp>(op))
+            writeMatmul(out, op, place);
+      });
       out.attribute("spilled", kernel.spilled);
       writeFacts(out, kernel.facts);
     });
