@@ -9,5 +9,6 @@
 namespace whit {
 
 llvm::ArrayRef<Operator> channelOperators();
+llvm::ArrayRef<Operator> resizeOperators();
 
 } // namespace whit
