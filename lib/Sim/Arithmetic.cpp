@@ -297,12 +297,11 @@ Handler binaryHandler(unsigned opcode, Scalar type) {
 #define FLOAT(name)                                                                                                    \
   case Instruction::name:                                                                                              \
     return floatByType<Instruction::name>(type);
-    INTEGER(Add)
-    INTEGER(Sub)
-    INTEGER(Mul)
-    INTEGER(And)
-    INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr) INTEGER(AShr) INTEGER(UDiv) INTEGER(SDiv) INTEGER(URem)
-        INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul) FLOAT(FDiv) FLOAT(FRem)
+    // clang-format off
+    INTEGER(Add) INTEGER(Sub) INTEGER(Mul) INTEGER(And) INTEGER(Or) INTEGER(Xor) INTEGER(Shl) INTEGER(LShr)
+    INTEGER(AShr) INTEGER(UDiv) INTEGER(SDiv) INTEGER(URem) INTEGER(SRem) FLOAT(FAdd) FLOAT(FSub) FLOAT(FMul)
+    FLOAT(FDiv) FLOAT(FRem)
+    // clang-format on
 #undef INTEGER
 #undef FLOAT
   }
