@@ -16,7 +16,7 @@ if (($#)) && [[ $1 != -* ]]; then
   if [[ -f $bundle ]]; then
     unpacked=$(mktemp -d)
     trap 'rm -rf "$unpacked"' EXIT
-    tar -xf "$bundle" -C "$unpacked"
+    "${PYTHON:-python3}" -m tarfile -e "$bundle" "$unpacked" # tar would need xz beside it
     bundle=$unpacked/whit-gpu-bundle
   fi
 fi
