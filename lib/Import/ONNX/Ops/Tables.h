@@ -9,6 +9,7 @@
 namespace whit {
 
 llvm::ArrayRef<Operator> channelOperators();
+llvm::ArrayRef<Operator> generatorOperators();
 llvm::ArrayRef<Operator> resizeOperators();
 
 } // namespace whit
