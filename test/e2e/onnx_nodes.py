@@ -37,13 +37,16 @@ def cases():
 
 
 def shaping_inputs(graph) -> set:
-    """Values that shapes follow from: inputs named above, and what these are computed from (but not what they are only the shape of)."""
+    """Values that shapes follow from: inputs named above, and integers that these are computed from (not what they are only the shape of,
+    nor data, which the scales of DynamicQuantizeLinear follow from)."""
     found = set()
+    sizes = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+    data = {value.name for value in graph.input if value.type.tensor_type.elem_type not in sizes}
     for node in reversed(graph.node):
         slots = SHAPING.get(node.op_type, [1] if node.op_type.startswith("Reduce") else [])
-        if node.op_type != "Shape" and found & set(node.output):
-            slots = range(len(node.input))
         found.update(node.input[i] for i in slots if i < len(node.input))
+        if node.op_type != "Shape" and found & set(node.output):
+            found.update(set(node.input) - data)
     return found
 
 
