@@ -353,6 +353,25 @@ static ScalarFunction conversion(Operation *op, bool bounds) {
     return Scalar{0, wrap(int64_t(y), toWidth), e};
   };
   return TypeSwitch<Operation *, ScalarFunction>(op)
+      .Case([&](arith::BitcastOp) -> ScalarFunction {
+        auto bitsOf = [from](double y) -> int64_t {
+          return from.isF64() ? std::bit_cast<int64_t>(y) : int64_t(std::bit_cast<int32_t>(float(y)));
+        };
+        auto floatOf = [to](int64_t i) -> double {
+          return to.isF64() ? std::bit_cast<double>(i) : double(std::bit_cast<float>(int32_t(i)));
+        };
+        if ((from.isF32() && toWidth == 32) || (from.isF64() && toWidth == 64))
+          return [=](const Scalar *x) {
+            double e = x[0].bound;
+            return Scalar{0, bitsOf(x[0].f), e ? double(bitsOf(x[0].f + e)) - double(bitsOf(x[0].f - e)) : 0};
+          };
+        if ((to.isF32() && fromWidth == 32) || (to.isF64() && fromWidth == 64))
+          return [=](const Scalar *x) {
+            int64_t e = int64_t(x[0].bound);
+            return Scalar{floatOf(x[0].i), 0, e ? floatOf(x[0].i + e) - floatOf(x[0].i - e) : 0};
+          };
+        return {};
+      })
       .Case([&](arith::CmpFOp cmp) -> ScalarFunction {
         return [predicate = cmp.getPredicate()](const Scalar *x) {
           double slack = x[0].bound + x[1].bound;

@@ -48,7 +48,7 @@ StringRef nameOfType(Type type, bool isUnsigned = false) {
     case 8:
       return isUnsigned ? "u8" : "i8";
     case 16:
-      return "i16";
+      return isUnsigned ? "u16" : "i16";
     case 32:
       return isUnsigned ? "u32" : "i32";
     case 64:

@@ -148,7 +148,7 @@ struct Module {
 };
 
 struct Session {
-  Session(Module &module, int32_t threads) {
+  Session(Module &module, int32_t threads) : module(module.handle) {
     whit_session_options options = {sizeof(options), threads};
     check(whit_session_create(module.handle, &options, &handle));
   }
@@ -161,8 +161,19 @@ struct Session {
   // Calls `step` on the tensors without the interpreter's lock.
   template <typename Step> void withTensors(const std::vector<NamedArray> &arrays, Step step) {
     std::vector<whit_tensor> tensors = borrow(arrays);
+    for (whit_tensor &tensor : tensors) // bf16 and integers of 16 bits without a sign are passed alike
+      if (tensor.dtype == WHIT_BF16 && takesU16(tensor.name))
+        tensor.dtype = WHIT_U16;
     nb::gil_scoped_release unlocked;
     check(step(handle, tensors.data(), int32_t(tensors.size())));
+  }
+
+  bool takesU16(const std::string &name) const {
+    whit_value value;
+    for (int32_t i = 0; i < whit_module_input_count(module); ++i)
+      if (!whit_module_input(module, i, &value) && name == value.name)
+        return value.dtype == WHIT_U16;
+    return false;
   }
 
   void reserve(const std::vector<std::pair<std::string, int64_t>> &sizes) {
@@ -189,6 +200,7 @@ struct Session {
     return copyOf({"logits", WHIT_F32, 1, &size, const_cast<float *>(logits)});
   }
 
+  whit_module *module; // which its owner in Python keeps
   whit_session *handle = nullptr;
 };
 

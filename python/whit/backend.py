@@ -17,11 +17,25 @@ __all__ = ["WhitBackend", "WhitBackendRep", "is_compatible", "prepare", "run_mod
 
 
 def _given(array) -> np.ndarray:
-    """An input as the module wants it: bf16 as its 16 bits, numbers and stored tensors as arrays."""
+    """An input as the module wants it: bf16 as its 16 bits, floats of 8 bits and fewer as their codes, integers of fewer than 8 bits in
+    8, each in a byte of its own; numbers and stored tensors as arrays."""
     array = onnx.numpy_helper.to_array(array) if isinstance(array, onnx.TensorProto) else np.asarray(array)
-    if array.dtype.name == "bfloat16":
+    name = array.dtype.name
+    if name == "bfloat16":
         array = array.view(np.uint16)
+    elif name.startswith(("float8", "float4")):
+        array = array.view(np.uint8)
+    elif name in ("int4", "int2", "uint4", "uint2"):
+        array = array.astype(np.int8 if name[0] == "i" else np.uint8)
     return array
+
+
+def _meant(array: np.ndarray, kind: int) -> np.ndarray:
+    """An output as the type that the graph gives it; the opposite of `_given`."""
+    dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)) if kind else array.dtype
+    if array.dtype == dtype:
+        return array
+    return array.astype(dtype) if dtype.name in ("int4", "int2", "uint4", "uint2") else array.view(dtype)
 
 
 class WhitBackendRep(BackendRep):
@@ -39,10 +53,7 @@ class WhitBackendRep(BackendRep):
         found = self._module.run(feeds)
         results = []
         for name in self._outputs:
-            array, kind = np.asarray(found[name]), self._kinds.get(name, 0)
-            if kind == onnx.TensorProto.BFLOAT16:
-                array = array.view(onnx.helper.tensor_dtype_to_np_dtype(kind))
-            results.append(array)
+            results.append(_meant(np.asarray(found[name]), self._kinds.get(name, 0)))
         return namedtupledict("Outputs", self._outputs)(*results)
 
 

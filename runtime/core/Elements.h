@@ -30,6 +30,8 @@ inline double elementAt(ElementType type, const void *data, int64_t i) {
     return static_cast<const uint32_t *>(data)[i];
   case ElementType::I16:
     return static_cast<const int16_t *>(data)[i];
+  case ElementType::U16:
+    return static_cast<const uint16_t *>(data)[i];
   case ElementType::I8:
     return static_cast<const int8_t *>(data)[i];
   case ElementType::U8:
@@ -68,6 +70,9 @@ template <typename Number> void setElement(ElementType type, void *data, int64_t
     return;
   case ElementType::I16:
     static_cast<int16_t *>(data)[i] = int16_t(value);
+    return;
+  case ElementType::U16:
+    static_cast<uint16_t *>(data)[i] = uint16_t(value);
     return;
   case ElementType::I8:
     static_cast<int8_t *>(data)[i] = int8_t(value);

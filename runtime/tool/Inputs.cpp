@@ -165,6 +165,10 @@ whit_status collectInputs(const Running &running, bool makeUp, std::vector<Array
   }
   for (Array &array : arrays) {
     array.name = maker.ownName(array.name);
+    whit_value value; // numpy writes bf16 and 16-bit integers without a sign alike
+    for (int32_t i = 0; array.type == ElementType::BF16 && i < whit_module_input_count(running.module); ++i)
+      if (!whit_module_input(running.module, i, &value) && array.name == value.name && value.dtype == WHIT_U16)
+        array.type = ElementType::U16;
     maker.learn(array);
   }
   for (const auto &[name, how] : running.options.input) {

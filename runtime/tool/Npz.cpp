@@ -120,10 +120,10 @@ whit_status parseNpy(Bytes bytes, const std::string &where, Array &array) {
     }
   }
   if (!known)
-    return damaged(
-        where,
-        "the array's dtype is " + std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
-            "; f2 f4 f8 i1 i2 i4 i8 u1 u4 u8 b1, little-endian, and u2 for bf16 are read; convert it with astype");
+    return damaged(where, "the array's dtype is " +
+                              std::string(descr.substr(0, std::min<size_t>(descr.find(','), 40))) +
+                              "; f2 f4 f8 i1 i2 i4 i8 u1 u4 u8 b1, little-endian, and u2 for bf16 and u16 are read; "
+                              "convert it with astype");
   array.dims.clear();
   if (!readShape(valueOf(header, "shape"), array.dims))
     return damaged(where,

@@ -16,7 +16,8 @@ namespace whit {
 /// A contiguous row-major array.
 struct Array {
   std::string name;
-  ElementType type = ElementType::F32; ///< 16-bit unsigned integers are read as BF16, for which numpy has no name
+  ElementType type = ElementType::F32; ///< 16-bit unsigned integers are read as BF16, for which numpy has no name;
+                                       ///< collectInputs knows which of them the model takes
   std::vector<int64_t> dims;
   std::vector<uint8_t> data;
 

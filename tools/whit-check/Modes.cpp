@@ -51,6 +51,7 @@ static mlir::Type typeOf(ElementType type, mlir::MLIRContext &context) {
   case ElementType::U32:
     return b.getI32Type();
   case ElementType::I16:
+  case ElementType::U16:
     return b.getIntegerType(16);
   case ElementType::I8:
   case ElementType::U8:

@@ -10,6 +10,8 @@
 #include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Tables.h"
 
+#include "Import/Semantics/SmallFloats.h"
+
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/JSON.h"
@@ -100,7 +102,7 @@ GraphValue Graph::fromStored(std::shared_ptr<const StoredTensor> tensor) {
   value.element = valueType(&context, tensor->type->number);
   for (int64_t dim : tensor->dims)
     value.sizes.push_back(b.getIndexAttr(dim));
-  if (value.element && tensor->count <= kMaxKnownElements && !tensor->gguf) {
+  if (value.element && tensor->count <= kMaxKnownElements && !tensor->gguf && !semantics::isSmallFloat(value.element)) {
     value.elements = storedElements(*tensor, value.element);
     if (llvm::is_contained(*value.elements, OpFoldResult())) // beyond what an index can be
       value.elements.reset();
@@ -149,7 +151,7 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     return semantics::makeTensor(value.value, value.sizes, value.element);
   }
   auto type = RankedTensorType::get(semantics::shapeOf(value.sizes), semantics::held(value.element));
-  auto floats = dyn_cast<FloatType>(value.element);
+  auto floats = semantics::isSmallFloat(value.element) ? FloatType() : dyn_cast<FloatType>(value.element);
   // Floats of the file stay weights, unless they are one number.
   bool isWeight = floats && value.stored && value.stored->count > 1;
   if (value.elements && !isWeight) {
@@ -181,7 +183,7 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     return Tensor{value.value, value.sizes};
   }
   if (stored.count > kMaxConstantIntegers) {
-    why = "is a constant of " + std::to_string(stored.count) + " integers; at most " +
+    why = "is a constant of " + std::to_string(stored.count) + " integers or codes; at most " +
           std::to_string(kMaxConstantIntegers) + " are supported";
     return failure();
   }

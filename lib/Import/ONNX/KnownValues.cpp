@@ -7,6 +7,7 @@
 #include "Import/ONNX/KnownValues.h"
 
 #include "Import/ONNX/Graph.h"
+#include "Import/Semantics/SmallFloats.h"
 
 #include "llvm/ADT/APFloat.h"
 
@@ -56,6 +57,11 @@ Sizes storedElements(const StoredTensor &tensor, Type element) {
     SmallVector<double> values = *tensor.floats();
     for (double value : values)
       elements.push_back(floatOf(type, APFloat(value)));
+  } else if (tensor.type->kind == OnnxType::Other) { // codes of floats, of which 4 bits stand two in a byte
+    for (int64_t i = 0; i < tensor.count; ++i) {
+      int code = tensor.type->bits == 8 ? tensor.bytes[i] : tensor.bytes[i / 2] >> (i % 2 * 4) & 15;
+      elements.push_back(integerOf(element.getContext(), element, code));
+    }
   } else {
     SmallVector<int64_t> values = *tensor.integers();
     for (int64_t value : values)
@@ -402,7 +408,7 @@ static std::optional<LogicalResult> foldCast(Node &node) {
   auto inputs = knownInputs(node);
   const auto *to = node.find("to");
   Type element = to ? valueType(node.b.getContext(), int32_t(to->i())) : Type();
-  if (!inputs || inputs->size() != 1 || !element || to->i() != int32_t(to->i()))
+  if (!inputs || inputs->size() != 1 || !element || to->i() != int32_t(to->i()) || semantics::isSmallFloat(element))
     return std::nullopt;
   Folding folding{node, node.graph.algebra, (*inputs)[0]->element};
   Sizes elements;

@@ -3,7 +3,7 @@
 // The function's signature: inputs, the symbols of their dimensions, outputs, and what arguments are for.
 
 #include "Import/ONNX/Graph.h"
-#include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/Semantics/SmallFloats.h"
 
 #include "whit/Artifact.h"
 
@@ -161,13 +161,8 @@ void Graph::addFixed(StringRef name, ArrayRef<int64_t> shape, Type element, int6
     report(code::Graph, "two inputs have the same name; names must be unique", name);
 }
 
-/// Whether the runtime has arrays of a type.
-static bool isPassed(Type numbers) {
-  return numbers.isInteger(1) || (numbers.getIntOrFloatBitWidth() >= 8 && !numbers.isUnsignedInteger(16));
-}
-
-static constexpr StringLiteral whyNotPassed =
-    "; the runtime has no such arrays: let the model Cast from and to another type";
+/// Whether arrays of a type have integers without a sign: the type's own, or codes of floats.
+static bool isPassedUnsigned(Type numbers) { return numbers.isUnsignedInteger() || semantics::isSmallFloat(numbers); }
 
 bool Graph::addInputs() {
   Builder b(&context);
@@ -190,10 +185,9 @@ bool Graph::addInputs() {
     }
     Type element = valueType(&context, tensorType.elem_type());
     const OnnxType *onnx = onnxType(tensorType.elem_type());
-    if (!element || !isPassed(element)) {
-      refuse(onnx ? code::NoType : code::Graph, Twine("has element type ") +
-                                                    (onnx ? onnx->name : "that ONNX does not have") +
-                                                    (element ? whyNotPassed : ""));
+    if (!element) {
+      refuse(onnx ? code::NoType : code::Graph,
+             Twine("has element type ") + (onnx ? onnx->name : "that ONNX does not have"));
       continue;
     }
     if (tensorType.shape().dim_size() > kMaxTensorRank) {
@@ -250,7 +244,7 @@ bool Graph::addInputs() {
     GraphValue value;
     value.value = argument;
     value.element = elements[i];
-    if (value.element.isUnsignedInteger())
+    if (isPassedUnsigned(value.element))
       function.setArgAttr(i, "whit.unsigned", b.getUnitAttr());
     for (Attribute name : dims[i]) {
       if (auto text = dyn_cast<StringAttr>(name))
@@ -334,10 +328,6 @@ bool Graph::addOutputs() {
       refuse(code::NoFeature, why);
       continue;
     }
-    if (!isPassed(tensor->numbers())) {
-      refuse(code::NoType, "has element type " + typeName(tensor->numbers()) + whyNotPassed);
-      continue;
-    }
     const auto &declared = output.type().tensor_type();
     if (declared.elem_type() && valueType(&context, declared.elem_type()) != tensor->numbers())
       refuse(code::Graph, Twine("is declared with elements of type ") +
@@ -366,7 +356,7 @@ bool Graph::addOutputs() {
     NamedAttrList described;
     described.set("whit.name", builder.getStringAttr(output.name()));
     described.set("whit.dims", builder.getArrayAttr(dims));
-    if (tensor->numbers().isUnsignedInteger())
+    if (isPassedUnsigned(tensor->numbers()))
       described.set("whit.unsigned", builder.getUnitAttr());
     attributes.push_back(described.getDictionary(&context));
   }

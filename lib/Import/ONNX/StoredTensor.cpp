@@ -56,6 +56,18 @@ static Type floatOf(MLIRContext *context, const OnnxType &type) {
     return Float64Type::get(context);
   case 16:
     return BFloat16Type::get(context);
+  case 17:
+    return Float8E4M3FNType::get(context);
+  case 18:
+    return Float8E4M3FNUZType::get(context);
+  case 19:
+    return Float8E5M2Type::get(context);
+  case 20:
+    return Float8E5M2FNUZType::get(context);
+  case 23:
+    return Float4E2M1FNType::get(context);
+  case 24:
+    return Float8E8M0FNUType::get(context);
   }
   return {};
 }
@@ -75,7 +87,7 @@ Type valueType(MLIRContext *context, int32_t number) {
 
 Type storedType(MLIRContext *context, int32_t number) {
   const OnnxType *type = onnxType(number);
-  if (!type || type->bits < 8)
+  if (!type || type->bits < 8 || type->kind == OnnxType::Other)
     return {};
   if (type->kind == OnnxType::Unsigned || type->kind == OnnxType::Bool)
     return IntegerType::get(context, type->bits, IntegerType::Unsigned);

@@ -112,7 +112,8 @@ Tensor convert(ImplicitLocOpBuilder &b, const Tensor &x, Type element) {
   if (from == element)
     return x;
   // The same bits, read in another way.
-  if (held(from) == held(element) && held(element).getIntOrFloatBitWidth() == element.getIntOrFloatBitWidth())
+  if (from.isInteger() && element.isInteger() && held(from) == held(element) &&
+      held(element).getIntOrFloatBitWidth() == element.getIntOrFloatBitWidth())
     return makeTensor(x.value, x.sizes, element);
   return elementwise(b, x, x.sizes, element,
                      [&](ImplicitLocOpBuilder &at, ValueRange v) { return convertHeld(at, v[0], from, element); });

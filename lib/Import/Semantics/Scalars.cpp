@@ -3,6 +3,7 @@
 // Elements compared, chosen and converted.
 
 #include "Import/Semantics/Scalars.h"
+#include "Import/Semantics/SmallFloats.h"
 #include "Import/Semantics/Tensor.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -144,6 +145,12 @@ Value convert(ImplicitLocOpBuilder &b, Value x, Type to, Sign fromSign, Sign toS
 Value convertHeld(ImplicitLocOpBuilder &b, Value x, Type from, Type to) {
   if (from == to)
     return x;
+  if (isSmallFloat(from)) {
+    x = fromSmallFloat(b, x, cast<FloatType>(from));
+    from = b.getF32Type();
+  }
+  if (isSmallFloat(to))
+    return toSmallFloat(b, convertHeld(b, x, from, b.getF32Type()), cast<FloatType>(to));
   Type type = held(to);
   if (type == to || type.getIntOrFloatBitWidth() == to.getIntOrFloatBitWidth())
     return convert(b, x, type, signOfType(from), signOfType(to));

@@ -2,6 +2,7 @@
 //
 // Sizes, and operators that move elements without changing them.
 
+#include "Import/Semantics/SmallFloats.h"
 #include "Import/Semantics/Tensor.h"
 
 using namespace mlir;
@@ -18,6 +19,8 @@ Value asValue(ImplicitLocOpBuilder &b, OpFoldResult size) {
 }
 
 Type held(Type numbers) {
+  if (isSmallFloat(numbers))
+    return IntegerType::get(numbers.getContext(), 8);
   auto integer = dyn_cast<IntegerType>(numbers);
   unsigned width = integer ? integer.getWidth() : 0;
   if (!integer || (integer.isSignless() && (width >= 8 || width == 1)))

@@ -3,6 +3,7 @@
 // Functions of numbers, element by element.
 
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/Semantics/SmallFloats.h"
 
 #include "Whit/Whit.h"
 
@@ -31,9 +32,11 @@ LogicalResult requireElements(Node &node, const Tensor &x, StringRef role, Eleme
   Type type = x.numbers();
   bool isFloat = isa<FloatType>(type), isBool = type.isInteger(1);
   StringRef needed;
-  if (type.getIntOrFloatBitWidth() < 8 && !isBool)
+  if (isSmallFloat(type))
+    needed = "floats of 16 bits or more; Cast them before";
+  else if (type.getIntOrFloatBitWidth() < 8 && !isBool)
     needed = "of 8 bits or more; Cast them before";
-  if (allowed == Elements::Floats && !isFloat)
+  else if (allowed == Elements::Floats && !isFloat)
     needed = "floats";
   else if (allowed == Elements::Numbers && isBool)
     needed = "numbers";

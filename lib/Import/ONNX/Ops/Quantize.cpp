@@ -6,6 +6,7 @@
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/Semantics/SmallFloats.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/Remarks.h"
@@ -17,11 +18,11 @@ namespace whit {
 using namespace semantics;
 
 /// Codes or zero points.
-static FailureOr<Tensor> integersOf(Node &node, unsigned i, StringRef role) {
+static FailureOr<Tensor> codesOf(Node &node, unsigned i, StringRef role) {
   FailureOr<Tensor> x = node.tensor(i, role);
-  if (succeeded(x) && (!x->numbers().isInteger() || x->numbers().isInteger(1)))
+  if (succeeded(x) && !isSmallFloat(x->numbers()) && (!x->numbers().isInteger() || x->numbers().isInteger(1)))
     return LogicalResult(node.report(code::NoType, "input " + role + " has elements of type " + typeName(x->numbers()) +
-                                                       "; only integers are supported"));
+                                                       "; only integers and floats of at most 8 bits are supported"));
   return x;
 }
 
@@ -90,7 +91,7 @@ static FailureOr<Scaling> scalingOf(Node &node, const Tensor &x) {
   result.scale = *placed;
   if (!node.has(2))
     return result;
-  FailureOr<Tensor> zero = integersOf(node, 2, "zero_point");
+  FailureOr<Tensor> zero = codesOf(node, 2, "zero_point");
   if (failed(zero) || failed(zero = spread(node, x, *zero, "zero_point", axis, *block)))
     return failure();
   result.zero = *zero;
@@ -103,7 +104,7 @@ static LogicalResult importDequantizeLinear(Node &node) {
     return failure();
   Type element = *output ? valueType(node.b.getContext(), *output) : node.input(1).element;
   std::string why;
-  if (isa_and_nonnull<FloatType>(element))
+  if (isa_and_nonnull<FloatType>(element) && !isSmallFloat(element))
     if (std::optional<Tensor> values = codedMatrix(node, why))
       return node.set(0, convert(node.b, *values, element));
   GraphValue &codes = node.input(0);
@@ -115,22 +116,24 @@ static LogicalResult importDequantizeLinear(Node &node) {
   if (!why.empty())
     remark::missed(node.b.getLoc(), remark::RemarkOpts::name("dequantize").category("import"))
         << ("'" + shown(codes.stored->name) + "' is dequantized while the model runs" + since);
-  FailureOr<Tensor> x = integersOf(node, 0, "x");
+  FailureOr<Tensor> x = codesOf(node, 0, "x");
   if (failed(x))
     return failure();
   FailureOr<Scaling> scaling = scalingOf(node, *x);
   if (failed(scaling))
     return failure();
-  if (!isa_and_nonnull<FloatType>(element))
-    return node.badAttribute("attribute 'output_dtype' is " + Twine(*output) + "; it must be a float type");
+  if (!isa_and_nonnull<FloatType>(element) || isSmallFloat(element))
+    return node.badAttribute("attribute 'output_dtype' is " + Twine(*output) +
+                             "; it must be a float type of 16 bits or more");
   Type f32 = node.b.getF32Type();
   SmallVector<Tensor> operands{*x, scaling->scale};
   if (scaling->zero)
     operands.push_back(*scaling->zero);
   return setElementwise(node, operands, element, [&](ImplicitLocOpBuilder &b, ValueRange v) {
-    Value difference = convertHeld(b, v[0], operands[0].numbers(), b.getI32Type());
+    Type exact = operands[0].numbers().isInteger() ? Type(b.getI32Type()) : f32;
+    Value difference = convertHeld(b, v[0], operands[0].numbers(), exact);
     if (v.size() > 2)
-      difference = subtract(b, {difference, convertHeld(b, v[2], operands[2].numbers(), b.getI32Type())});
+      difference = subtract(b, {difference, convertHeld(b, v[2], operands[2].numbers(), exact)});
     return convert(b, multiply(b, {convert(b, difference, f32), v[1]}), element);
   });
 }
@@ -146,12 +149,14 @@ static Type codeType(Node &node) {
   const OnnxType *known = *output                               ? onnxType(*output)
                           : node.has(2) && node.input(2).stored ? node.input(2).stored->type
                                                                 : nullptr;
-  if (!type || !type.isInteger() || type.isInteger(1) || type.getIntOrFloatBitWidth() > 16)
+  bool isInteger = type && type.isInteger() && !type.isInteger(1) && type.getIntOrFloatBitWidth() <= 16;
+  bool isFloat = type && isSmallFloat(type) && !isa<Float8E8M0FNUType>(type); // which has no zero
+  if (!isInteger && !isFloat)
     (void)node.report(code::NoType, "the result has elements of " +
                                         (type    ? "type " + typeName(type)
                                          : known ? "type " + std::string(known->name)
                                                  : std::string("another type")) +
-                                        "; only integers of at most 16 bits are supported");
+                                        "; only integers of at most 16 bits and floats of at most 8 are supported");
   else if (node.has(2) && type != byZero)
     (void)node.badAttribute("attribute 'output_dtype' is " + typeName(type) +
                             "; input zero_point has elements of type " +
@@ -173,7 +178,7 @@ static LogicalResult importQuantizeLinear(Node &node) {
   FailureOr<Scaling> scaling = scalingOf(node, *x);
   if (failed(scaling))
     return failure();
-  if (!isa_and_nonnull<FloatType>(quotientType) || quotientType.isF64())
+  if (!isa_and_nonnull<FloatType>(quotientType) || isSmallFloat(quotientType) || quotientType.isF64())
     return node.badAttribute("attribute 'precision' is " + Twine(*precision) +
                              "; it must be float (1), float16 (10) or bfloat16 (16)");
   Type f32 = node.b.getF32Type(), from = x->numbers();
@@ -182,6 +187,12 @@ static LogicalResult importQuantizeLinear(Node &node) {
     operands.push_back(*scaling->zero);
   return setElementwise(node, operands, element, [&](ImplicitLocOpBuilder &b, ValueRange v) {
     Value quotient = convert(b, divide(b, {convertHeld(b, v[0], from, f32), v[1]}), quotientType);
+    if (auto type = dyn_cast<FloatType>(element)) {
+      Value number = convert(b, quotient, f32);
+      if (v.size() > 2)
+        number = add(b, {number, convertHeld(b, v[2], element, f32)});
+      return toSmallFloat(b, number, type, {*saturate == 1});
+    }
     Value steps = math::RoundEvenOp::create(b, convert(b, quotient, f32));
     if (v.size() > 2)
       steps = add(b, {steps, convertHeld(b, v[2], element, f32)});

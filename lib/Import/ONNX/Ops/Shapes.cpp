@@ -7,6 +7,7 @@
 
 #include "Import/ONNX/KnownValues.h"
 #include "Import/ONNX/Ops/Constants.h"
+#include "Import/Semantics/SmallFloats.h"
 
 #include <cmath>
 
@@ -250,7 +251,7 @@ static LogicalResult importConstantOfShape(Node &node) {
     if (failed(tensor))
       return failure();
     element = valueType(node.b.getContext(), (*tensor)->type->number);
-    if (!element)
+    if (!element || isSmallFloat(element))
       return node.report(code::NoType, Twine("attribute 'value' has element type ") + (*tensor)->type->name);
     if ((*tensor)->count != 1)
       return node.badAttribute("attribute 'value' has " + Twine((*tensor)->count) + " elements; it must have one");

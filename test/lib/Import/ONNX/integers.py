@@ -11,7 +11,7 @@ from models import F32, U8, Folder, constant, model, node, value
 from onnx import TensorProto
 
 I4, U4, I8, U32 = TensorProto.INT4, TensorProto.UINT4, TensorProto.INT8, TensorProto.UINT32
-F8 = TensorProto.FLOAT8E4M3FN
+F8, E8 = TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E8M0
 
 
 def elementwise():
@@ -70,17 +70,22 @@ def main(out):
     out.save("known", model(known, [], [value("sum", [1], U8), value("more", [1], TensorProto.BOOL), value("shown", [1], U8)],
                             [*(constant(k, np.uint8(v)) for k, v in zip("abcd", (250, 10, 200, 100))), constant("minus", np.int32(-2))]))
 
-    # What is refused.
     def one(name, op, inputs, outputs, constants=(), **attributes):
         out.save(name, model([node(op, [v.name for v in inputs] + [c.name for c in constants], ["y"], f"/{op}", **attributes)], inputs, outputs, constants))
 
     one("packed_input", "Cast", [value("x", ["n"], U4)], [value("y", ["n"])], to=F32)
     one("packed_output", "Cast", [value("x", ["n"])], [value("y", ["n"], I4)], to=I4)
+    one("floats", "QuantizeLinear", [value("x", ["n"])], [value("y", ["n"], F8)], [constant("scale", np.float32(1))], output_dtype=F8)
+    one("bits", "BitCast", [value("x", ["n"])], [value("y", ["n"], TensorProto.INT32)], to=TensorProto.INT32)
+
+    # What is refused.
     one("mixed", "Add", [value("x", ["n"], U8), value("z", ["n"], I8)], [value("y", ["n"], U8)])
     one("signs", "Neg", [value("x", ["n"], U8)], [value("y", ["n"], U8)])
     out.save("packed_sum", model([node("Cast", ["x"], ["q"], "/cast", to=I4), node("Add", ["q", "q"], ["y"], "/add")], [value("x", ["n"])], [value("y", ["n"], I4)]))
     one("two_types", "QuantizeLinear", [value("x", ["n"])], [value("y", ["n"], I8)], [constant("scale", np.float32(1)), constant("zero", np.uint8(1))], output_dtype=I8)
-    one("floats", "QuantizeLinear", [value("x", ["n"])], [value("y", ["n"], F8)], [constant("scale", np.float32(1))], output_dtype=F8)
+    one("powers", "QuantizeLinear", [value("x", ["n"])], [value("y", ["n"], E8)], [constant("scale", np.float32(1))], output_dtype=E8)
+    one("small_sum", "Add", [value("x", ["n"], F8), value("z", ["n"], F8)], [value("y", ["n"], F8)])
+    one("other_bits", "BitCast", [value("x", ["n"])], [value("y", ["n"], I8)], to=I8)
 
 
 if __name__ == "__main__":

@@ -624,7 +624,7 @@ def unsupported(out):
         node("Frobnicate", ["a"], ["b"], "/two", "org.example"),
         node("Lstm", ["b"], ["c"], "/lstm"),
         node("Sigmoid", ["x"], ["d"], "/sigmoid", colour=1),
-        node("Cast", ["d"], ["e"], "/cast", to=TensorProto.FLOAT8E4M3FN),
+        node("Cast", ["d"], ["e"], "/cast", to=TensorProto.COMPLEX64),
         node("Add", ["c", "e"], ["y"], "/add"),
     ]
     out.save("operators", model(nodes, [value("x", ["n"])], [value("y", ["n"])]))
