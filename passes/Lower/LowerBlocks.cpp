@@ -6,6 +6,7 @@
 #include "Lower/Float8Kernel.h"
 #include "Lower/RegionLoops.h"
 #include "Lower/RowViews.h"
+#include "Lower/WarpgroupKernel.h"
 #include "Whit/Whit.h"
 
 #include "runtime/encoding/Place.h"
@@ -175,12 +176,15 @@ struct Matmul {
   ::whit::Place place;
   MatrixWork work;
   MatrixWork::Share share;
+  std::optional<WarpgroupKernel::Cut> warpgroups; ///< if products of warpgroups compute it
+  std::string whyNot;                             ///< why they do not, where they were to
 
-  Matmul(Operation *op, const TargetFacts &facts)
-      : Matmul(op, facts, placeOf(op)->getFormat().getEncoding(), op->getAttrOfType<ScheduleAttr>("schedule")) {}
+  /// `room`: bytes of shared memory that it may take.
+  Matmul(Operation *op, const TargetFacts &facts, int64_t room)
+      : Matmul(op, facts, placeOf(op)->getFormat().getEncoding(), op->getAttrOfType<ScheduleAttr>("schedule"), room) {}
 
 private:
-  Matmul(Operation *op, const TargetFacts &facts, const ::whit::Encoding &stored, ScheduleAttr schedule)
+  Matmul(Operation *op, const TargetFacts &facts, const ::whit::Encoding &stored, ScheduleAttr schedule, int64_t room)
       : encoding(readPart(stored)), place(readPart(stored, placeOf(op)->solve())),
         work{unitOf(op, facts, encoding, place), facts.warpSize(), encoding, place, std::nullopt} {
     if (schedule)
@@ -189,23 +193,36 @@ private:
         tile.size() > 1 && tile[tile.size() - 2])
       work.tokens = tile[tile.size() - 2];
     int64_t columns = cast<MemRefType>(resultOf(op).getType()).getShape().back();
-    share = work.shareOf(ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows));
+    int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
+    share = work.shareOf(panels);
+    work.splits = share.splits;
+    work.room = room;
+    warpgroups = WarpgroupKernel::cutFor(op, facts, work, panels, whyNot);
+    if (warpgroups)
+      share.warps = warpgroups->warps;
   }
 };
 } // namespace
 
-static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room) {
-  Matmul how(op, b.facts);
-  how.work.room = room;
+static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room, StringRef pass) {
+  Matmul how(op, b.facts, room);
+  auto options = remark::RemarkOpts::name("wgmma").category(pass);
+  if (how.warpgroups)
+    remark::passed(op->getLoc(), options) << how.warpgroups->text();
+  else if (!how.whyNot.empty())
+    remark::missed(op->getLoc(), options) << "mma.sync instead of wgmma: " + how.whyNot;
+  auto emit = [&](MatrixKernel &&kernel) {
+    how.warpgroups ? WarpgroupKernel(kernel, *how.warpgroups).emit() : kernel.emit();
+  };
   KernelBuilder k(b, b.getLoc(), b.facts);
   if (auto matmul = dyn_cast<MatmulOp>(op)) {
     forRowViews(k, {{matmul.getX(), 1}, {matmul.getY(), 1}}, [&](ValueRange views) {
       if (how.work.unit.operands() == MatrixUnit::Operands::ScaledFloats8)
-        ScaledMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+        emit(ScaledMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]));
       else if (how.work.unit.operands() == MatrixUnit::Operands::Floats8)
-        Float8MatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+        emit(Float8MatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]));
       else
-        FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]).emit();
+        emit(FloatMatrixKernel(b, how.work, how.share.splits, views[0], matmul.getW(), views[1]));
     });
     return;
   }
@@ -213,7 +230,7 @@ static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room) {
   forRowViews(
       k, {{matmul.getCodes(), 2}, {matmul.getScales(), 1}, {matmul.getSums(), 1}, {matmul.getY(), 1}},
       [&](ValueRange views) {
-        ByteMatrixKernel(b, how.work, how.share.splits, views[0], views[1], views[2], matmul.getW(), views[3]).emit();
+        emit(ByteMatrixKernel(b, how.work, how.share.splits, views[0], views[1], views[2], matmul.getW(), views[3]));
       });
 }
 
@@ -370,6 +387,11 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       if (computes(op))
         ops.push_back(&op);
     int64_t warps = 0, matmuls = llvm::count_if(ops, [](Operation *op) { return placeOf(op).has_value(); });
+    int64_t room = kShared;
+    for (memref::AllocOp buffer : loop.getOps<memref::AllocOp>())
+      if (FailureOr<int64_t> bytes = largestBytes(buffer); succeeded(bytes))
+        room -= llvm::alignTo(*bytes, 16);
+    room /= std::max<int64_t>(matmuls, 1);
     for (Operation *op : ops) {
       if (std::string why = whyNotShared(op, facts); !why.empty()) {
         remark::missed(op->getLoc(), remark::RemarkOpts::name("blocks").category(getArgument()))
@@ -377,22 +399,18 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
         return success();
       }
       if (placeOf(op))
-        warps = std::max(warps, Matmul(op, facts).share.warps);
+        warps = std::max(warps, Matmul(op, facts, room).share.warps);
     }
     int64_t threads = (warps ? warps : kWarps) * facts.warpSize();
     loop->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), threads));
     for (Operation *op : ops)
       if (auto cut = op->getAttrOfType<ScheduleAttr>("schedule"))
         loop->setAttr("whit.cut", cut);
-    int64_t room = kShared;
-    for (memref::AllocOp buffer : loop.getOps<memref::AllocOp>())
-      if (FailureOr<int64_t> bytes = largestBytes(buffer); succeeded(bytes))
-        room -= llvm::alignTo(*bytes, 16);
     for (auto [i, op] : llvm::enumerate(ops)) {
       LaneBuilder b(op);
       if (i > 0)
         b.barrier();
-      if (failed(lowerOp(b, op, room / std::max<int64_t>(matmuls, 1))))
+      if (failed(lowerOp(b, op, room)))
         return failure();
     }
     return success();
@@ -416,7 +434,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
   /// Operations on rows, caches and attention stay for their own passes, which share them out where a loop is marked.
   LogicalResult lowerOp(LaneBuilder &b, Operation *op, int64_t room) {
     if (placeOf(op)) {
-      lowerMatmul(b, op, room);
+      lowerMatmul(b, op, room, getArgument());
     } else if (auto copy = dyn_cast<memref::CopyOp>(op)) {
       lower(b, copy);
     } else if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op)) {

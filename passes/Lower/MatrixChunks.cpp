@@ -49,26 +49,34 @@ SmallVector<Value> MatrixKernel::addChunk(Position at, Value chunk, ValueRange l
     decoders.emplace_back(column.builder, encoding, *at.source.place, at.term, at.source.packed, 0);
     open(decoders.back(), column, at);
   }
+  int64_t perLane = unit.depthOfLane();
+  Value first = b.mul(b.add(b.mul(chunk, unit.lanesOfK()), laneOfK), way.run * way.elements);
+  for (int64_t from = 0; from < way.run * way.elements; from += perLane)
+    sums = multiply(
+        at, decodeStep(at, decoders, chunk, from, loaded),
+        [&](int64_t tile) { return this->activations(at, tile, b.add(first, from), perLane); }, sums);
+  return sums;
+}
+
+MatrixKernel::Words MatrixKernel::decodeStep(const Position &at, MutableArrayRef<PanelDecoder> decoders, Value chunk,
+                                             int64_t from, ValueRange loaded) {
+  const Cut &way = cuts[at.term];
   int64_t perLane = unit.depthOfLane(), quads = way.elements / 4, count = parts(at.term), perQuad = 4 / unit.perWord();
   size_t each = loaded.size() / (operands.size() * way.run);
   Value first = b.mul(b.add(b.mul(chunk, unit.lanesOfK()), laneOfK), way.run * way.elements);
-  for (int64_t from = 0; from < way.run * way.elements; from += perLane) {
-    SmallVector<Words, 2> rows(operands.size(), Words(count));
-    for (auto [i, column] : llvm::enumerate(operands))
-      for (int64_t quad = from / 4; quad < (from + perLane) / 4; ++quad) {
-        PanelDecoder::Unit lines(loaded.slice((i * way.run + quad / quads) * each, each));
-        SmallVector<Value> words = decode(decoders[i], column, lines, quad % quads, b.add(first, 4 * quad), at);
-        for (int64_t part = 0; part < count; ++part)
-          llvm::append_range(rows[i][part], ArrayRef(words).slice(part * perQuad, perQuad));
-      }
-    Words a(count);
-    for (int64_t part = 0; part < count; ++part)
-      for (size_t word = 0; word < unit.a.size(); ++word) // column by column for each word of a lane
-        a[part].push_back(rows[word % operands.size()][part][word / operands.size()]);
-    sums =
-        multiply(at, a, [&](int64_t tile) { return this->activations(at, tile, b.add(first, from), perLane); }, sums);
-  }
-  return sums;
+  SmallVector<Words, 2> rows(operands.size(), Words(count));
+  for (auto [i, column] : llvm::enumerate(operands))
+    for (int64_t quad = from / 4; quad < (from + perLane) / 4; ++quad) {
+      PanelDecoder::Unit lines(loaded.slice((i * way.run + quad / quads) * each, each));
+      SmallVector<Value> words = decode(decoders[i], column, lines, quad % quads, b.add(first, 4 * quad), at);
+      for (int64_t part = 0; part < count; ++part)
+        llvm::append_range(rows[i][part], ArrayRef(words).slice(part * perQuad, perQuad));
+    }
+  Words a(count);
+  for (int64_t part = 0; part < count; ++part)
+    for (size_t word = 0; word < unit.a.size(); ++word) // column by column for each word of a lane
+      a[part].push_back(rows[word % operands.size()][part][word / operands.size()]);
+  return a;
 }
 
 SmallVector<Value> MatrixKernel::multiply(const Position &at, const Words &a, function_ref<Words(int64_t)> operand,

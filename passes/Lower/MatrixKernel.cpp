@@ -138,6 +138,10 @@ MatrixWork::Share MatrixWork::shareOf(int64_t panels) const {
   return {std::min(most, all * split), split};
 }
 
+MatrixKernel::Cut MatrixKernel::cutOf(const MatrixWork &work, size_t term) {
+  return cut(work.unit, work.warpSize, work.encoding, work.place, term);
+}
+
 // ---------------------------------------------------------------------------------------------------- the tile
 
 MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y)
@@ -199,6 +203,10 @@ MatrixKernel::Span MatrixKernel::ofSplit(int64_t turns, int64_t step) {
     return {b.index(0), b.index(turns * step)};
   auto bound = [&](Value number) { return b.mul(b.div(b.mul(number, turns), splits), step); };
   return {bound(split), bound(b.add(split, 1))};
+}
+
+int64_t MatrixKernel::turnSize() const {
+  return groups() > 1 ? groupsOfTurn(place) : chunksOfTurn(cuts.front(), chunksOf(0));
 }
 
 void MatrixKernel::emit() {

@@ -28,7 +28,8 @@ struct MatrixWork {
   const ::whit::Place &place;
   std::optional<int64_t> splits; ///< warps that should share a panel; as many as would be idle if it is not said
   int64_t room = 0;              ///< bytes of shared memory that it may take
-  int64_t tokens = 1 << 20;      ///< of a tile at most
+  static constexpr int64_t kAnyTokens = 1 << 20;
+  int64_t tokens = kAnyTokens; ///< of a tile at most
 
   /// Warps of a block for which a tile of so many panels has work and shared memory room, and how many of them share a panel. Powers of 2.
   struct Share {
@@ -38,6 +39,8 @@ struct MatrixWork {
 };
 
 class MatrixKernel {
+  friend class WarpgroupKernel;
+
 public:
   virtual ~MatrixKernel() = default;
 
@@ -49,6 +52,8 @@ public:
     int64_t units;    ///< of a chunk
     int64_t padded;   ///< elements of a chunk, whole instructions
   };
+
+  static Cut cutOf(const MatrixWork &work, size_t term);
 
   /// Words behind each row of what is decoded to shared memory, so that the rows that a warp reads at once start in different banks.
   static constexpr int64_t kPadding = 4;
@@ -140,6 +145,8 @@ protected:
   };
   /// The part of `turns` of `step` each of this warp, of those that share a panel.
   Span ofSplit(int64_t turns, int64_t step);
+  /// Groups of a turn, or chunks of the only one: what warps that share a panel have is whole turns.
+  int64_t turnSize() const;
   /// The totals after the groups of this warp.
   virtual SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
   SmallVector<Column, 2> operands; ///< the lane's rows of A
@@ -168,6 +175,9 @@ private:
   SmallVector<Value> addChunk(Position at, Value chunk, ValueRange loaded, SmallVector<Value> sums);
   /// The lines of a chunk's units, column by column.
   SmallVector<Value> loadChunk(const Position &at, Value chunk);
+  /// The lane's words of A for one instruction, part by part: those of its elements of the chunk from `from` on.
+  Words decodeStep(const Position &at, MutableArrayRef<PanelDecoder> decoders, Value chunk, int64_t from,
+                   ValueRange loaded);
   SmallVector<Value> multiply(const Position &at, const Words &a, function_ref<Words(int64_t tile)> operand,
                               SmallVector<Value> sums);
   SmallVector<Value> addShared(const Position &at, Value chunk, SmallVector<Value> sums);
