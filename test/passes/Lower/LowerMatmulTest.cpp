@@ -68,6 +68,7 @@ struct Problem {
   int64_t n, k;
   bool exact; ///< small integers and powers of two
   std::string schedule = "";
+  std::string largeM = ""; ///< whit.large_m
 };
 
 Matrix randomMatrix(const Problem &problem, std::mt19937 &random) {
@@ -85,6 +86,7 @@ struct Compiled {
   std::vector<double> weights, magnitudes; ///< what roundings of a weight are relative to
   Guarded<uint8_t> packed;
   std::shared_ptr<Kernel> kernel;
+  std::vector<float> results; ///< of the last call
 
   /// `known`: the kernel of the same problem, with whatever data.
   Compiled(const Problem &problem, const Machine &machine, Activations activations, std::mt19937 &random,
@@ -120,6 +122,8 @@ struct Compiled {
                            "whit.matmul ins(%x, %w : {0}, {1}) outs(%y : {2}) {3} return }",
                            x, w, y, at);
     }
+    if (!problem.largeM.empty())
+      text = llvm::formatv("module attributes {{whit.large_m = \"{0}\"} {{ {1} }", problem.largeM, text);
     kernel = Kernel::compile(text, "func.func(whit-lower-matmul,whit-lower-dot),whit-lower-lookup", machine);
   }
 
@@ -133,12 +137,16 @@ struct Output {
   Output(int64_t m, int64_t n) : m(m), n(n), values(m * (n + 3)) { std::fill_n(values.data(), m * (n + 3), kGuard); }
   MemRef memref() { return MemRef(values.data(), {m, n}, {n + 3, 1}); }
   float at(int64_t row, int64_t column) { return values[row * (n + 3) + column]; }
+  std::vector<float> numbers() { return std::vector<float>(values.data(), values.data() + m * (n + 3)); }
   void checkGuards() {
     for (int64_t r = 0; r < m; ++r)
       for (int64_t c = n; c < n + 3; ++c)
         ASSERT_EQ(at(r, c), kGuard) << "written past the end of row " << r;
   }
 };
+
+/// Of many rows some are also computed alone.
+int64_t stepOfRows(int64_t rows) { return rows > 70 ? 23 : 1; }
 
 /// `isInOrder`: groups are added in ascending order, so that every bit is known.
 void runIntegers(Compiled &compiled, int64_t m, bool isInOrder, std::mt19937 &random) {
@@ -165,6 +173,7 @@ void runIntegers(Compiled &compiled, int64_t m, bool isInOrder, std::mt19937 &ra
   compiled.kernel->call("f", {MemRef(codes.data(), {m, groups, padded}), MemRef(scales.data(), {m, groups}),
                               MemRef(sums.data(), {m, groups}), compiled.weight(), y.memref()});
   y.checkGuards();
+  compiled.results = y.numbers();
   const std::vector<IntegerCarrier> carriers = *integerCarriers(encoding);
   std::vector<std::vector<float>> scalesW;
   for (size_t t = 0; t < carriers.size(); ++t)
@@ -219,7 +228,7 @@ void runIntegers(Compiled &compiled, int64_t m, bool isInOrder, std::mt19937 &ra
       ASSERT_LE(std::abs(y.at(row, column) - exactly), (groups * carriers.size() + 6) * kUnit * magnitude);
     }
   Output alone(1, n);
-  for (int64_t row = 0; row < m && m > 1 && !isInOrder; ++row) {
+  for (int64_t row = 0; row < m && m > 1 && !isInOrder; row += stepOfRows(m)) {
     compiled.kernel->call("f", {MemRef(codes.data() + row * groups * padded, {1, groups, padded}),
                                 MemRef(scales.data() + row * groups, {1, groups}),
                                 MemRef(sums.data() + row * groups, {1, groups}), compiled.weight(), alone.memref()});
@@ -257,6 +266,7 @@ template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937
   Output y(m, n);
   compiled.kernel->call("f", {MemRef(x.data(), {m, k}), compiled.weight(), y.memref()});
   y.checkGuards();
+  compiled.results = y.numbers();
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = 0; column < n; ++column) {
       double exactly = 0, magnitude = 0;
@@ -275,7 +285,7 @@ template <typename T> void runFloats(Compiled &compiled, int64_t m, std::mt19937
   if (m < 2)
     return;
   Output alone(1, n);
-  for (int64_t row = 0; row < m; ++row) {
+  for (int64_t row = 0; row < m; row += stepOfRows(m)) {
     compiled.kernel->call("f", {MemRef(x.data() + row * k, {1, k}), compiled.weight(), alone.memref()});
     for (int64_t column = 0; column < n; ++column)
       ASSERT_EQ(alone.at(0, column), y.at(row, column)) << "row " << row << " of " << m << " differs from itself alone";
@@ -291,7 +301,8 @@ const char *nameOf(Activations activations) {
 
 /// Gives the kernel, for the same problem with other data.
 std::shared_ptr<Kernel> check(const Problem &problem, const Machine &machine, Activations activations,
-                              std::vector<int64_t> rows, std::shared_ptr<Kernel> known = nullptr) {
+                              std::vector<int64_t> rows, std::shared_ptr<Kernel> known = nullptr,
+                              std::vector<float> *results = nullptr) {
   SCOPED_TRACE(llvm::formatv("{0} N {1} K {2} {3} {4} on {5}", problem.format, problem.n, problem.k,
                              nameOf(activations) + std::string(" activations"), problem.schedule, machine.name)
                    .str());
@@ -308,6 +319,8 @@ std::shared_ptr<Kernel> check(const Problem &problem, const Machine &machine, Ac
     if (testing::Test::HasFatalFailure())
       break;
   }
+  if (results)
+    *results = compiled.results;
   return compiled.kernel;
 }
 
@@ -428,6 +441,47 @@ TEST(LowerMatmul, SimulatedFloat8Formats) {
     count += bool(float8Carriers(parseEncoding(format, nullptr).value()));
   EXPECT_GE(count, 15u);
   checkSimulatedFormats(formats(), Activations::Float8);
+}
+
+/// Many rows by products of warpgroups, formats of every kind and tails in all directions: the bits are those of the kernel for few rows, since sums
+/// are formed in the same order and the simulator adds up products exactly.
+TEST(LowerMatmul, SimulatedWarpgroups) {
+  struct Case {
+    const char *format;
+    Activations activations;
+    int64_t n, k;
+    int64_t rows, columns, splits, m;
+  };
+  const Case cases[] = {
+      {"int4_g32", Activations::Bf16, 72, 94, 64, 64, 1, 71},
+      {"int4_g128", Activations::Bf16, 64, 512, 128, 64, 2, 130},
+      {"uint4_g32", Activations::Int8, 80, 300, 64, 64, 4, 71},
+      {"int8_channel", Activations::Int8, 64, 288, 64, 64, 8, 71},
+      {"nf4_g64", Activations::Bf16, 129, 190, 64, 128, 1, 71},
+      {"fp8_e4m3_channel", Activations::Bf16, 64, 192, 64, 64, 2, 71},
+      {"mxfp4", Activations::Float8, 65, 160, 64, 64, 1, 71},
+      {"uint4_g32_min", Activations::F32, 64, 96, 64, 64, 2, 71},
+      {"bf16", Activations::Bf16, 70, 112, 64, 64, 1, 71},
+      {"int4_g128", Activations::Int8, 100, 384, 128, 128, 1, 130},
+  };
+  for (const Case &test : cases)
+    for (bool exact : {false, true}) {
+      auto cut = [&](int64_t rows) {
+        return llvm::formatv("schedule <tile = [{0}, {1}], splits = {2}>", rows, test.columns, test.splits).str();
+      };
+      std::vector<float> many, few;
+      size_t products = 0;
+      auto count = [&](llvm::Module &module) { products = countWarpgroupProducts(module); };
+      check({test.format, test.n, test.k, exact, cut(test.rows), "wgmma"}, {"sm_90a", "", count}, test.activations,
+            {0, test.m}, nullptr, &many);
+      if (!exact)
+        check({test.format, test.n, test.k, exact, cut(8)}, {"sm_90a", ""}, test.activations, {0, test.m}, nullptr,
+              &few);
+      if (HasFatalFailure())
+        return;
+      EXPECT_GT(products, 0u) << test.format;
+      EXPECT_TRUE(exact || many == few) << test.format << " gives other bits than for few rows";
+    }
 }
 
 /// What is wrong is found, wherever it is: by the comparison, or by the simulator. Warps share K, and nothing is a multiple of anything.

@@ -29,6 +29,9 @@ struct FaultyMatmul {
   int64_t n, k, groupBytes; ///< from the scales of one group to those of the next
 };
 
+/// Products of warpgroups in the text of a module.
+size_t countWarpgroupProducts(const llvm::Module &module);
+
 /// Where the fault can be made; makes it at place `site`, if there is one.
 size_t seedFault(llvm::Module &module, Fault fault, const FaultyMatmul &matmul, size_t site);
 

@@ -9,6 +9,7 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Analysis/ValueTracking.h"
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InlineAsm.h"
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/Module.h"
@@ -23,6 +24,13 @@ bool isCallOf(const Value *value, ArrayRef<StringRef> parts) {
   const Function *callee = call ? call->getCalledFunction() : nullptr;
   return callee && any_of(parts, [&](StringRef part) { return callee->getName().contains(part); });
 }
+
+/// The name of an instruction that stands in the text as such; "" for others.
+StringRef textOf(const Value &op) {
+  auto *call = dyn_cast<CallInst>(&op);
+  return call && call->isInlineAsm() ? cast<InlineAsm>(call->getCalledOperand())->getAsmString() : StringRef();
+}
+bool isWarpgroup(const Instruction &op) { return textOf(op).starts_with("wgmma.mma_async"); }
 
 bool isMatrix(const Instruction &op) { return isCallOf(&op, {".mma.m", ".mfma.", ".wmma."}); }
 bool isThread(const Value *value) { return isCallOf(value, {"sreg.tid.x", "workitem.id.x"}); }
@@ -219,6 +227,14 @@ private:
   size_t site;
 };
 } // namespace
+
+size_t whit::test::countWarpgroupProducts(const llvm::Module &module) {
+  size_t count = 0;
+  for (const Function &function : module)
+    for (const Instruction &op : instructions(function))
+      count += isWarpgroup(op);
+  return count;
+}
 
 size_t whit::test::seedFault(llvm::Module &module, Fault fault, const FaultyMatmul &matmul, size_t site) {
   Seeder seeder(matmul, site);
