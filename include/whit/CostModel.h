@@ -51,6 +51,7 @@ struct GpuTile {
   int32_t registers = 128; ///< of a thread, estimated
   int64_t sharedBytes = 0; ///< of a block; 0: what the stages hold
   bool usesMatrixUnits = true;
+  bool usesWarpgroups = false; ///< four warps multiply together, with the activations of the tile in shared memory
 };
 
 /// Predicts seconds on one thread of a CPU, or on a whole GPU. Implementations are pure and thread-safe.

@@ -35,7 +35,7 @@ private:
   double l2BytesPerSecond() const { return machine.l2BytesPerClock * machine.units * hertz(); }
   double hertz() const { return machine.megahertz * 1e6; }
   /// Multiply-adds a second of the whole machine.
-  double multiplyAdds(Products products, bool usesMatrixUnits) const;
+  double multiplyAdds(Products products, bool usesMatrixUnits, bool usesWarpgroups = false) const;
   /// 32-bit integer or packed-half operations a second.
   double laneOps() const { return 64.0 * machine.units * hertz(); }
 

@@ -19,6 +19,7 @@
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
 #include "Encode/FormatRules.h"
+#include "Lower/WarpgroupKernel.h"
 #include "Pipeline.h"
 #include "Register.h"
 #include "Whit/Whit.h"
@@ -168,6 +169,8 @@ bool Compiler::runPasses(mlir::ModuleOp module, size_t stage) {
                                       options.activations, options.kv,        options.kvHadamard, options.context,
                                       /*isGpu=*/false,     options.requantize};
   choices.isGpu = getTarget(module).isGpu();
+  if (options.largeM != "auto")
+    module->setAttr(mlir::whit::kLargeM, mlir::StringAttr::get(context.get(), options.largeM));
   mlir::PassManager passes(context.get());
   mlir::whit::buildStage(passes, stageNames()[stage], choices);
   if (mlir::failed(passes.run(module)))

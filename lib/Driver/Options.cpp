@@ -70,6 +70,8 @@ Looking inside:
   --emit=so|mlir|llvm|asm  shared object (default), or text of the last stage, of LLVM IR or of assembly
   --emit=ptx|cubin|hsaco   the kernels of a GPU as its driver loads them; llvm and asm show them too
   --simulation             GPU kernels also as LLVM bitcode, which whit-run --device=sim:TARGET runs
+  --large-m=WAY            matmuls of many rows on sm_90a: auto (default), wgmma where sums are exact (int8 activations); wgmma, for
+                           all, though a row's bits may then differ from those it has alone; mma, for none
   --most-registers=N       vector registers of each thread of a GPU; schedules that need more are replaced
   --facts=FILE             GPU kernels under all schedules that were tried, one JSON object a line, to learn cost models from
   --diagnostics=json       errors and warnings as one JSON object a line
@@ -230,6 +232,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
   if (options.requantize)
     flags.push_back("--requantize");
   add("--activations", options.activations);
+  if (options.largeM != "auto")
+    add("--large-m", options.largeM);
   add("--kv", options.kv);
   if (options.kvHadamard)
     flags.push_back("--kv-hadamard");
@@ -277,6 +281,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_flag("--requantize", options.requantize);
   app.add_option("--activations", options.activations)
       ->check(CLI::IsMember({"auto", "f32", "bf16", "int8", "int8_token", "int4", "int4_token", "fp8_token"}));
+  app.add_option("--large-m", options.largeM)->check(CLI::IsMember({"auto", "wgmma", "mma"}));
   app.add_option("--kv", options.kv);
   app.add_flag("--kv-hadamard", options.kvHadamard);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));

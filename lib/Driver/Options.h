@@ -34,7 +34,8 @@ struct CompileOptions {
   EmitKind emit = EmitKind::SharedObject;
   std::optional<std::string> explain; ///< file; "-" = standard output
   std::string report, facts;
-  int64_t mostRegisters = 0; ///< of a thread of a GPU; 0: as many as there are
+  std::string largeM = "auto"; ///< which ways matmuls of many rows may take on a GPU
+  int64_t mostRegisters = 0;   ///< of a thread of a GPU; 0: as many as there are
   bool jsonDiagnostics = false;
   bool quiet = false;
 };

@@ -137,18 +137,9 @@ static std::optional<PlaceAttr> placeOf(Operation *op) {
 
 static Value resultOf(Operation *op) { return op->getOperand(op->getNumOperands() - 1); }
 
-/// What the matrix instructions multiply for it.
-static MatrixUnit::Operands operandsOf(Operation *op) {
-  auto matmul = dyn_cast<MatmulOp>(op);
-  if (!matmul)
-    return MatrixUnit::Operands::Bytes;
-  bool isFloat8 = cast<ShapedType>(matmul.getX().getType()).getElementTypeBitWidth() == 8;
-  return isFloat8 ? MatrixUnit::Operands::Floats8 : MatrixUnit::Operands::Bfloats;
-}
-
 static const MatrixUnit &unitOf(Operation *op, const TargetFacts &facts, const ::whit::Encoding &encoding,
                                 const ::whit::Place &place) {
-  MatrixUnit::Operands operands = operandsOf(op);
+  MatrixUnit::Operands operands = MatrixUnit::operandsOf(op);
   if (operands == MatrixUnit::Operands::Floats8 && ScaledMatrixKernel::takes(encoding, place))
     if (const MatrixUnit *unit = MatrixUnit::find(facts, MatrixUnit::Operands::ScaledFloats8))
       return *unit;
@@ -160,7 +151,7 @@ static std::string whyNotByMatrixUnit(Operation *op, const TargetFacts &facts) {
   std::optional<PlaceAttr> place = placeOf(op);
   if (!place)
     return "its weight is not packed";
-  MatrixUnit::Operands operands = operandsOf(op);
+  MatrixUnit::Operands operands = MatrixUnit::operandsOf(op);
   if (!MatrixUnit::find(facts, operands))
     return "no matrix instruction of " + std::string(facts.getGpu().name) + " takes " +
            (operands == MatrixUnit::Operands::Bytes     ? "bytes"

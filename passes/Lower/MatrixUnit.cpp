@@ -4,6 +4,8 @@
 
 #include "Lower/MatrixUnit.h"
 
+#include "Whit/Whit.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -37,6 +39,14 @@ MatrixUnit::Operands MatrixUnit::operands() const {
     return Operands::ScaledFloats8;
   }
   llvm_unreachable("all products are there");
+}
+
+MatrixUnit::Operands MatrixUnit::operandsOf(Operation *op) {
+  auto matmul = dyn_cast<MatmulOp>(op);
+  if (!matmul)
+    return Operands::Bytes;
+  bool isFloat8 = cast<ShapedType>(matmul.getX().getType()).getElementTypeBitWidth() == 8;
+  return isFloat8 ? Operands::Floats8 : Operands::Bfloats;
 }
 
 const MatrixUnit *MatrixUnit::find(const TargetFacts &facts, Operands operands) {

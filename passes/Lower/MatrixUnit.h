@@ -55,6 +55,8 @@ struct MatrixUnit {
   /// What kinds of activations units multiply.
   enum class Operands { Bfloats, Bytes, Floats8, ScaledFloats8 };
   Operands operands() const;
+  /// What a whit.matmul or whit.quantized_matmul wants of one.
+  static Operands operandsOf(Operation *matmul);
   /// The unit of a target for them; null if there is none.
   static const MatrixUnit *find(const TargetFacts &facts, Operands operands);
 

@@ -6,6 +6,8 @@
 
 #include "Whit/Whit.h"
 
+#include "runtime/encoding/Place.h"
+
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 
 using namespace mlir;
@@ -79,6 +81,20 @@ std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, c
       return refuse("a tile of it leaves " + std::to_string(work.room) + " bytes of shared memory");
   cut.bytes = shared();
   return cut;
+}
+
+bool WarpgroupKernel::isFor(Operation *matmul, const TargetFacts &facts, int64_t rows, int64_t columns, int64_t splits,
+                            int64_t room) {
+  auto place = matmul->getAttrOfType<PlaceAttr>("place");
+  const MatrixUnit *unit = MatrixUnit::find(facts, MatrixUnit::operandsOf(matmul));
+  if (!place || !unit)
+    return false;
+  ::whit::Encoding stored = place.getFormat().getEncoding(), encoding = readPart(stored);
+  ::whit::Place read = readPart(stored, place.solve());
+  std::string why;
+  return cutFor(matmul, facts, {*unit, facts.warpSize(), encoding, read, splits, room, rows},
+                columns / MatrixUnit::kRows, why)
+      .has_value();
 }
 
 // ---------------------------------------------------------------------------------------------------- the tile

@@ -40,6 +40,9 @@ public:
   /// The cut of a matmul for a tile of so many panels; none if its schedule asks for few rows, or for what `why` says.
   static std::optional<Cut> cutFor(Operation *matmul, const TargetFacts &facts, const MatrixWork &work, int64_t panels,
                                    std::string &why);
+  /// Whether a matmul takes it under a schedule of such blocks.
+  static bool isFor(Operation *matmul, const TargetFacts &facts, int64_t rows, int64_t columns, int64_t splits,
+                    int64_t room);
 
   WarpgroupKernel(MatrixKernel &kernel, const Cut &cut);
 

@@ -2,7 +2,7 @@
 //
 // whit-choose-schedules: the only place where sizes of tiles come from. Everything after it applies what is written here.
 
-#include "Lower/TargetFacts.h"
+#include "Lower/WarpgroupKernel.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
 
@@ -152,6 +152,10 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         block.sharedBytes = columns * buffers * tile * 4;
         if (block.sharedBytes > kBlockShared && !candidates.empty())
           continue;
+        block.usesWarpgroups = llvm::all_of(matmuls, [&](Operation *matmul) {
+          int64_t room = (kBlockShared - block.sharedBytes) / int64_t(matmuls.size());
+          return WarpgroupKernel::isFor(matmul, facts, tile, columns, 1, room);
+        });
         // What is left holds a ring of stages for each warp, where the target fills it by itself.
         auto stage =
             int64_t(kBlockWarps * kPanelDepth * workOf(matmuls.front(), 1).bitsPerWeight * ::whit::kPanelColumns / 8);
@@ -191,8 +195,9 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         best = candidates.begin();
     }
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("blocks of {0} rows x {1} columns, predicted {2:f1} us for {3} {4}", best->block.rows,
-                         best->block.columns, best->seconds * 1e6, rows, rows == 1 ? "row" : "rows")
+        << llvm::formatv("blocks of {0} rows x {1} columns{5}, predicted {2:f1} us for {3} {4}", best->block.rows,
+                         best->block.columns, best->seconds * 1e6, rows, rows == 1 ? "row" : "rows",
+                         best->block.usesWarpgroups ? " by warpgroups" : "")
                .str();
     return best->block;
   }
