@@ -485,20 +485,29 @@ TEST(LowerMatmul, SimulatedWarpgroups) {
 }
 
 /// What is wrong is found, wherever it is: by the comparison, or by the simulator. Warps share K, and nothing is a multiple of anything.
-void checkFaults(const std::string &machine, Activations activations) {
-  const std::pair<Fault, const char *> faults[] = {{Fault::WrongLane, "a wrong lane"},
-                                                   {Fault::WrongRow, "a wrong row of shared memory"},
-                                                   {Fault::WrongSwizzle, "a wrong swizzle of shared memory"},
-                                                   {Fault::MissingBarrier, "a missing barrier"},
-                                                   {Fault::SwappedNibble, "a swapped nibble"},
-                                                   {Fault::WrongScaleGroup, "the scales of another group"},
-                                                   {Fault::OneMoreRow, "one row too many"},
-                                                   {Fault::OneMoreColumn, "one column too many"},
-                                                   {Fault::OneMoreElement, "one element too many"}};
-  const Problem problem{"int4_g32", 40, 94, true, "schedule <tile = [16, 16], splits = 8>"};
+void checkFaults(const std::string &machine, Activations activations, bool byWarpgroups = false) {
+  std::vector<std::pair<Fault, const char *>> faults = {{Fault::WrongLane, "a wrong lane"},
+                                                        {Fault::WrongRow, "a wrong row of shared memory"},
+                                                        {Fault::WrongSwizzle, "a wrong swizzle of shared memory"},
+                                                        {Fault::MissingBarrier, "a missing barrier"},
+                                                        {Fault::SwappedNibble, "a swapped nibble"},
+                                                        {Fault::WrongScaleGroup, "the scales of another group"},
+                                                        {Fault::OneMoreRow, "one row too many"},
+                                                        {Fault::OneMoreColumn, "one column too many"},
+                                                        {Fault::OneMoreElement, "one element too many"}};
+  if (byWarpgroups)
+    faults.insert(faults.end(), {{Fault::WrongStride, "a wrong stride of a descriptor"},
+                                 {Fault::NotPublished, "a missing fence of shared memory"},
+                                 {Fault::NotBegun, "a missing fence of registers"},
+                                 {Fault::NotCommitted, "a missing commit"},
+                                 {Fault::NotWaited, "a missing wait"}});
+  const Problem problem = byWarpgroups
+                              ? Problem{"int4_g32", 72, 190, true, "schedule <tile = [64, 64], splits = 2>", "wgmma"}
+                              : Problem{"int4_g32", 40, 94, true, "schedule <tile = [16, 16], splits = 8>"};
+  const int64_t rows = byWarpgroups ? 67 : 35;
   Place place = solvePlace(parseEncoding(problem.format, nullptr).value(), problem.n, problem.k);
   const FaultyMatmul matmul{problem.n, problem.k, place.panelBytes / place.groups};
-  check(problem, {machine, ""}, activations, {35});
+  check(problem, {machine, ""}, activations, {rows});
   for (auto [fault, text] : faults) {
     // Codes of activations are padded to whole groups.
     if (fault == Fault::OneMoreElement && activations == Activations::Int8)
@@ -511,7 +520,7 @@ void checkFaults(const std::string &machine, Activations activations) {
       {
         testing::ScopedFakeTestPartResultReporter reporter(
             testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &failures);
-        check(problem, faulty, activations, {35});
+        check(problem, faulty, activations, {rows});
       }
       EXPECT_GT(sites, 0u) << machine << " has no place for " << text;
       EXPECT_GT(failures.size(), 0) << text << " at place " << site << " of " << sites << " was not found on "
@@ -524,6 +533,9 @@ TEST(LowerMatmul, SeededFaultsAreFoundOnNvidia) { checkFaults("sm_80", Activatio
 TEST(LowerMatmul, SeededFaultsAreFoundOnAmd) { checkFaults("gfx942", Activations::Bf16); }
 TEST(LowerMatmul, SeededFaultsOfIntegersAreFoundOnNvidia) { checkFaults("sm_80", Activations::Int8); }
 TEST(LowerMatmul, SeededFaultsOfIntegersAreFoundOnAmd) { checkFaults("gfx942", Activations::Int8); }
+
+TEST(LowerMatmul, SeededFaultsOfWarpgroupsAreFound) { checkFaults("sm_90a", Activations::Bf16, true); }
+TEST(LowerMatmul, SeededFaultsOfWarpgroupsOfIntegersAreFound) { checkFaults("sm_90a", Activations::Int8, true); }
 
 /// What `./dev test --long` adds (test/e2e/test_kernel_sweep.py): a kernel of its own for each shape, on the machines in turn.
 struct Sweep {

@@ -23,6 +23,12 @@ enum class Fault {
   OneMoreRow,      ///< sizes that are one too large
   OneMoreColumn,
   OneMoreElement,
+  // Of products of warpgroups, which run beside their warps:
+  WrongStride,  ///< of their operand in shared memory
+  NotPublished, ///< what was stored there is not handed over
+  NotBegun,     ///< registers are not handed over
+  NotCommitted, ///< the last product before a wait is not part of a group
+  NotWaited,    ///< sums are used while they are formed
 };
 
 struct FaultyMatmul {

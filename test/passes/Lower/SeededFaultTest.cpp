@@ -32,7 +32,7 @@ StringRef textOf(const Value &op) {
 }
 bool isWarpgroup(const Instruction &op) { return textOf(op).starts_with("wgmma.mma_async"); }
 
-bool isMatrix(const Instruction &op) { return isCallOf(&op, {".mma.m", ".mfma.", ".wmma."}); }
+bool isMatrix(const Instruction &op) { return isCallOf(&op, {".mma.m", ".mfma.", ".wmma."}) || isWarpgroup(op); }
 bool isThread(const Value *value) { return isCallOf(value, {"sreg.tid.x", "workitem.id.x"}); }
 bool isBarrier(const Instruction &op) { return isCallOf(&op, {"nvvm.barrier", "amdgcn.s.barrier"}); }
 
@@ -66,15 +66,22 @@ bool isShared(const Value *pointer) {
   return object && object->getAddressSpace() == 3;
 }
 
-/// Loads that operands of matrix instructions come from.
+/// Loads that operands of matrix instructions come from, by way of shared memory too where warpgroups read it.
 SetVector<LoadInst *> operandLoads(Function &function) {
   SetVector<LoadInst *> loads;
-  for (Instruction &op : instructions(function))
+  auto add = [&](Value *operand) {
+    for (Value *source : sourcesOf(operand))
+      if (auto *load = dyn_cast<LoadInst>(source))
+        loads.insert(load);
+  };
+  bool hasWarpgroups = any_of(instructions(function), isWarpgroup);
+  for (Instruction &op : instructions(function)) {
     if (isMatrix(op))
       for (Value *operand : cast<CallInst>(op).args())
-        for (Value *source : sourcesOf(operand))
-          if (auto *load = dyn_cast<LoadInst>(source))
-            loads.insert(load);
+        add(operand);
+    if (auto *store = dyn_cast<StoreInst>(&op); store && hasWarpgroups && isShared(store->getPointerOperand()))
+      add(store->getValueOperand());
+  }
   return loads;
 }
 
@@ -112,6 +119,21 @@ public:
       return oneMore(function, matmul.n);
     case Fault::OneMoreElement:
       return oneMore(function, matmul.k);
+    case Fault::WrongStride:
+      return wrongStride(function);
+    case Fault::NotPublished:
+      return without(function, [](Instruction &op) { return isCallOf(&op, {"fence.proxy.async"}); });
+    case Fault::NotBegun:
+      return without(function, [](Instruction &op) { return textOf(op).starts_with("wgmma.fence"); });
+    case Fault::NotCommitted:
+      return without(function, [](Instruction &op) {
+        auto isNext = [](Instruction &after) { return !textOf(after).empty(); };
+        auto next = std::find_if(std::next(op.getIterator()), op.getParent()->end(), isNext);
+        return textOf(op).starts_with("wgmma.commit") && next != op.getParent()->end() &&
+               textOf(*next).starts_with("wgmma.wait");
+      });
+    case Fault::NotWaited:
+      return without(function, [](Instruction &op) { return textOf(op).starts_with("wgmma.wait"); });
     }
   }
 
@@ -120,11 +142,41 @@ public:
 private:
   bool isHere() { return found++ == site; }
 
-  /// Where a number of a result, or how much a thread does, follows from the same index, another one is just another order of work.
+  /// Without one of the instructions, its operands taking the place of its results.
+  void without(Function &function, function_ref<bool(Instruction &)> isIt) {
+    for (Instruction &op : make_early_inc_range(instructions(function))) {
+      if (!isIt(op) || !isHere())
+        continue;
+      for (User *user : make_early_inc_range(op.users())) {
+        auto *result = cast<ExtractValueInst>(user);
+        result->replaceAllUsesWith(cast<CallInst>(op).getArgOperand(result->getIndices().front()));
+        result->eraseFromParent();
+      }
+      op.eraseFromParent();
+      return;
+    }
+  }
+
+  /// Descriptors: the distance along K, or that of 8 tokens, is 16 bytes more.
+  void wrongStride(Function &function) {
+    for (Instruction &op : instructions(function)) {
+      const APInt *fields = nullptr;
+      if (op.getType()->isIntegerTy(64) && match(&op, m_c_Or(m_Value(), m_APInt(fields))))
+        for (int field : {16, 32})
+          if ((fields->getZExtValue() >> field & 0x3fff) && isHere()) {
+            op.setOperand(1, ConstantInt::get(op.getType(), *fields + (uint64_t(1) << field)));
+            return;
+          }
+    }
+  }
+
+  /// Where a number of a result, how much a thread does, or where it puts an operand for all follows from the same index, another one is just
+  /// another order of work.
   void wrongLane(Function &function) {
     SetVector<Value *> shared;
+    bool hasWarpgroups = any_of(instructions(function), isWarpgroup);
     for (Instruction &op : instructions(function)) {
-      if (auto *store = dyn_cast<StoreInst>(&op); store && !isShared(store->getPointerOperand()))
+      if (auto *store = dyn_cast<StoreInst>(&op); store && (hasWarpgroups || !isShared(store->getPointerOperand())))
         shared.insert_range(sourcesOf(store->getPointerOperand()));
       if (auto *branch = dyn_cast<BranchInst>(&op); branch && branch->isConditional())
         shared.insert_range(sourcesOf(branch->getCondition()));
