@@ -103,7 +103,10 @@ Expected<Cubin> runPtxas(const std::string &ptxas, StringRef ptx, StringRef arch
   if (!cubin)
     return fail(Exit::Files, "cannot read what ptxas wrote: " + cubin.getError().message(), result);
   StringRef bytes = (*cubin)->getBuffer();
-  Cubin made{std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()), ptx.str(), parsePtxasOutput(text)};
+  Cubin made{std::vector<uint8_t>(bytes.bytes_begin(), bytes.bytes_end()), ptx.str(), parsePtxasOutput(text), {}};
+  for (StringRef line : split(text, '\n'))
+    if (line.contains("Potential Performance Loss") || line.contains("warpgroup.wait is injected"))
+      made.losses.push_back(line.trim().str());
   if (Error error = readCode(made))
     return error;
   return made;

@@ -24,6 +24,8 @@ struct Cubin {
   std::vector<uint8_t> bytes;
   std::string ptx;
   llvm::StringMap<KernelFacts> facts;
+  /// Lines that say why kernels are slower than their text asks for: products of warpgroups that wait for each other, for example.
+  std::vector<std::string> losses;
 };
 
 /// Runs `ptxas -arch=ARCHITECTURE -v`. What it prints is part of the error. Left to itself, ptxas keeps the registers of some kernels below

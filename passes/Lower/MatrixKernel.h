@@ -108,6 +108,8 @@ protected:
   virtual Value zeroSum() = 0;
   /// The totals after the sums of a term of a group.
   virtual SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) = 0;
+  /// What flush() wants of a token in a group, as i32.
+  virtual SmallVector<Value> factorsOf(const Position &, Value token) { return {}; }
   /// Whether sums go on from one group to the next, as no scale stands before them.
   virtual bool sumsAllGroups(size_t term) const { return false; }
 
@@ -150,6 +152,8 @@ protected:
   /// The totals after the groups of this warp.
   virtual SmallVector<Value> addGroups(Position at, SmallVector<Value> totals);
   SmallVector<Column, 2> operands; ///< the lane's rows of A
+  /// Where factors have been copied to, and which of its rows: i32 [groups, tokens of the tile, factors]. Null if they are in memory.
+  Value copiedFactors, copiedGroup;
 
 private:
   int64_t groups() const { return encoding.isPlain() ? 1 : place.groups; }
@@ -245,6 +249,7 @@ private:
   SmallVector<Value> decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines, int64_t quad,
                             Value first, const Position &at) override;
   Words activations(const Position &at, int64_t tile, Value first, int64_t count) override;
+  SmallVector<Value> factorsOf(const Position &at, Value token) override;
   int64_t activationElements() const override { return place.paddedGroup; }
   Value zeroSum() override { return b.i32(0); }
   SmallVector<Value> flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) override;

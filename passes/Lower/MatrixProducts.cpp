@@ -265,6 +265,12 @@ MatrixKernel::Words ByteMatrixKernel::activations(const Position &at, int64_t ti
   return words;
 }
 
+/// The scale of its activations, and their sum.
+SmallVector<Value> ByteMatrixKernel::factorsOf(const Position &at, Value token) {
+  Value scale = b.read(scales, {token, at.group});
+  return {arith::BitcastOp::create(b, b.getI32Type(), scale), b.read(rowSums, {token, at.group})};
+}
+
 SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value> totals, ArrayRef<Value> sums) {
   const ::whit::IntegerCarrier &carrier = carriers[at.term];
   bool hasExactZeros = at.term == 0 && encoding.zero == ZeroKind::Integer && carriers.front().table.empty();
@@ -285,9 +291,16 @@ SmallVector<Value> ByteMatrixKernel::flush(const Position &at, SmallVector<Value
   size_t each = unit.sums.size();
   Type f32 = b.getF32Type();
   for (auto [i, total] : llvm::enumerate(totals)) {
-    Value token = inside(at, sumToken(at, int64_t(i / each), int64_t(i % each))).first;
     int64_t column = sumColumnOf[i % each];
-    Value scaleX = b.read(scales, {token, at.group}), sumX = b.read(rowSums, {token, at.group}), dot = sums[i];
+    SmallVector<Value> factors;
+    if (copiedFactors) {
+      Value row = b.add(firstSumToken, int64_t(i / each) * unit.tokens + unit.sums[i % each].other);
+      for (int64_t word = 0; word < 2; ++word)
+        factors.push_back(b.read(copiedFactors, {copiedGroup, row, b.index(word)}));
+    } else {
+      factors = factorsOf(at, inside(at, sumToken(at, int64_t(i / each), int64_t(i % each))).first);
+    }
+    Value scaleX = arith::BitcastOp::create(b, f32, factors[0]), sumX = factors[1], dot = sums[i];
     // What is subtracted from all codes of a row, times the sum of its activations: exact in int32, as the sum itself is.
     int64_t bias = hasExactZeros ? 0 : -int64_t(carrier.offset);
     if (unit.product == MatrixProduct::SignedBytes)

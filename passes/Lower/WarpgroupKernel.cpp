@@ -21,6 +21,8 @@ static constexpr int64_t kMostWarps = 8, kMostLoaded = 16;
 static constexpr int64_t kUnrolled = 4;
 /// Sums of a lane at most, in all the sets that it has of them: of a group, of a part of K, and of all of it.
 static constexpr int64_t kMostSums = 128;
+/// What sums of bytes are multiplied with: a scale and a sum for each token and group.
+static constexpr int64_t kFactors = 2;
 /// Tokens of a tile of the unit of a warp, and words that a lane has of them for one instruction.
 static constexpr int64_t kTile = 8, kWordsB = 2;
 
@@ -75,7 +77,8 @@ std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, c
   cut.warps = std::clamp<int64_t>(llvm::bit_ceil(uint64_t(panels)), WarpgroupUnit::kWarps, kMostWarps);
   int64_t sets = 2 + (work.splits.value_or(1) > 1);
   cut.tokens = llvm::bit_floor(uint64_t(std::min({work.tokens, kMostTokens, kMostSums * 2 / sets})));
-  auto shared = [&] { return 2 * cut.tokens * cut.chunks * bytes; };
+  int64_t factors = floats ? 0 : kFactors * 4 * std::max<int64_t>(1, cut.chunks / perGroup);
+  auto shared = [&] { return 2 * cut.tokens * (cut.chunks * bytes + factors); };
   for (; shared() > work.room; cut.tokens /= 2)
     if (cut.tokens == kTile)
       return refuse("a tile of it leaves " + std::to_string(work.room) + " bytes of shared memory");
@@ -115,6 +118,7 @@ WarpgroupKernel::WarpgroupKernel(MatrixKernel &kernel, const Cut &cut)
   perGroup = kernel.chunksOf(0);
   groups = kernel.groups() > 1 && cut.chunks % perGroup == 0 ? cut.chunks / perGroup : 0;
   turns = kernel.groups() * perGroup / cut.chunks;
+  hasFactors = kernel.zeroSum().getType().isInteger();
   codeWords = kernel.loadedWords(0, 1);
   if (cut.chunks * codeWords > kMostLoaded)
     codeWords = 0;
@@ -124,6 +128,9 @@ void WarpgroupKernel::emit() {
   int64_t rows = parts * cut.chunks * steps * kWordsB, words = cut.tokens * WarpgroupUnit::kPiece / 4;
   memory = memref::AllocOp::create(b, MemRefType::get({2, rows, words}, b.getI32Type()));
   address = sharedAddress(b, memory);
+  if (hasFactors)
+    kernel.copiedFactors = memref::AllocOp::create(
+        b, MemRefType::get({2 * std::max<int64_t>(groups, 1), cut.tokens, kFactors}, b.getI32Type()));
   Value columns = b.dim(kernel.y, 1);
   Value panels = b.div(b.add(columns, MatrixUnit::kRows - 1), MatrixUnit::kRows), last = b.sub(panels, b.index(1));
   auto over = [&](Value count, int64_t step, function_ref<void(Value)> body) {
@@ -144,12 +151,15 @@ void WarpgroupKernel::block(Value panel, Value isMine, Value firstToken) {
   Value zero = b.index(0);
   Position at{panel, zero, 0, firstToken, tiles, false, false, {kernel.packed, &kernel.place, panel, zero}};
   at.isWhole = kernel.activationElements() % kernel.cuts.front().padded == 0;
+  bool isOnly = kernel.groups() == 1, isExact = kernel.zeroSum().getType().isInteger();
+  if (hasFactors && !groups) // those of the last group are read behind the barrier of its last turn
+    b.barrier();
   storeActivations(zero, loadActivations(at, zero));
+  storeFactors(zero, loadFactors(at, zero));
   WarpgroupUnit::publish(b);
   codes = loadCodes(at, zero);
   b.barrier();
 
-  bool isOnly = kernel.groups() == 1, isExact = kernel.zeroSum().getType().isInteger();
   int64_t step = kernel.turnSize(), count = (isOnly ? perGroup : kernel.groups()) / step;
   SmallVector<Value> totals;
   if (kernel.splits == 1 || (isOnly && isExact)) { // sums of integers are the same however K is shared
@@ -163,6 +173,7 @@ void WarpgroupKernel::block(Value panel, Value isMine, Value firstToken) {
       return all;
     });
   }
+  kernel.copiedGroup = zero;
   if (isOnly && !kernel.sumsAllGroups(0))
     totals = kernel.flush(at, SmallVector<Value>(totals.size(), b.f32(0.0f)), totals);
   kernel.store(at, isMine, totals);
@@ -220,6 +231,7 @@ SmallVector<Value> WarpgroupKernel::addSpan(const Position &at, MatrixKernel::Sp
       Position here = at;
       for (int64_t i = 0; i < groups; ++i) {
         here.group = here.source.group = b.add(b.mul(turn, groups), i);
+        kernel.copiedGroup = factorsRow(turn, b.index(i));
         SmallVector<Value> sums =
             addChunks(here, turn, i * perGroup, perGroup, codes.slice(i * perGroup * codeWords, perGroup * codeWords),
                       startOf(totals));
@@ -245,6 +257,7 @@ SmallVector<Value> WarpgroupKernel::addGroup(Position at, Value group, SmallVect
   else
     for (int64_t i = 0; i < each; ++i)
       sums = add(b.index(i), sums);
+  kernel.copiedGroup = factorsRow(first, b.index(0));
   return kernel.sumsAllGroups(0) ? sums : kernel.flush(at, totals, sums);
 }
 
@@ -254,6 +267,7 @@ void WarpgroupKernel::overTurn(const Position &at, Value turn, function_ref<void
   Value next = b.min(b.add(turn, 1), b.index(turns - 1));
   SmallVector<Value> here = std::move(codes);
   waiting = loadActivations(at, next);
+  waitingFactors = kernel.groups() == 1 ? SmallVector<Value>() : loadFactors(at, next);
   codes = loadCodes(at, next);
   multiply(here);
   b.barrier();
@@ -301,6 +315,7 @@ SmallVector<Value> WarpgroupKernel::addChunks(Position at, Value turn, int64_t f
   }
   if (first + count == cut.chunks) {
     storeActivations(b.add(turn, 1), waiting);
+    storeFactors(b.add(turn, 1), waitingFactors);
     WarpgroupUnit::publish(b);
   }
   return WarpgroupUnit::wait(b, sums, 0);
@@ -354,5 +369,35 @@ void WarpgroupKernel::storeActivations(Value turn, ValueRange words) {
         }
     };
     piece.exists ? b.ifThen(piece.exists, store) : store();
+  }
+}
+
+Value WarpgroupKernel::factorsRow(Value turn, Value i) {
+  return groups ? b.add(b.mul(b.rem(turn, 2), groups), i) : b.rem(groupOf(turn, b.index(0)), 2);
+}
+
+SmallVector<Value> WarpgroupKernel::loadFactors(Position at, Value turn) {
+  SmallVector<Value> words;
+  for (int64_t first = 0; hasFactors && first < factorsOfTurn(); first += b.threads) {
+    Value number = b.min(b.add(b.thread(), first), b.index(factorsOfTurn() - 1));
+    Value group = b.div(number, cut.tokens), token = b.add(at.firstToken, b.rem(number, cut.tokens));
+    at.group = groups ? b.add(b.mul(turn, groups), group) : groupOf(turn, b.index(0));
+    words.append(kernel.factorsOf(at, kernel.inside(at, token).first));
+  }
+  return words;
+}
+
+void WarpgroupKernel::storeFactors(Value turn, ValueRange words) {
+  for (int64_t i = 0; i * kFactors < int64_t(words.size()); ++i) {
+    Value number = b.add(b.thread(), i * b.threads);
+    auto store = [&] {
+      Value row = factorsRow(turn, b.div(number, cut.tokens)), token = b.rem(number, cut.tokens);
+      for (int64_t word = 0; word < kFactors; ++word)
+        b.write(words[i * kFactors + word], kernel.copiedFactors, {row, token, b.index(word)});
+    };
+    if ((i + 1) * b.threads <= factorsOfTurn())
+      store();
+    else
+      b.ifThen(b.cmp(arith::CmpIPredicate::slt, number, b.index(factorsOfTurn())), store);
   }
 }

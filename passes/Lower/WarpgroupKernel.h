@@ -82,6 +82,12 @@ private:
   /// This warp's part of the activations of a turn, and where they go.
   SmallVector<Value> loadActivations(Position at, Value turn);
   void storeActivations(Value turn, ValueRange words);
+  /// The same for what the groups of a turn need of each token when they end.
+  SmallVector<Value> loadFactors(Position at, Value turn);
+  void storeFactors(Value turn, ValueRange words);
+  /// Where those of a group lie, `i` being its number in its turn.
+  Value factorsRow(Value turn, Value i);
+  int64_t factorsOfTurn() const { return cut.tokens * std::max<int64_t>(groups, 1); }
 
   MatrixKernel &kernel;
   LaneBuilder &b;
@@ -91,9 +97,10 @@ private:
   int64_t perGroup, groups;    ///< chunks of a group; groups of a turn, 0 if it is a part of one
   int64_t codeWords;           ///< that a lane loads ahead of a chunk
   int64_t turns;               ///< of all of K
-  Value memory, address;       ///< of activations: i32 [2, rows of 16 bytes for each token, words], and where it lies
-  SmallVector<Value> codes;    ///< of the turn to come
-  SmallVector<Value> waiting;  ///< activations of the turn after this one
+  bool hasFactors;
+  Value memory, address;    ///< of activations: i32 [2, rows of 16 bytes for each token, words], and where it lies
+  SmallVector<Value> codes; ///< of the turn to come
+  SmallVector<Value> waiting, waitingFactors; ///< of the turn after this one
 };
 
 } // namespace mlir::whit

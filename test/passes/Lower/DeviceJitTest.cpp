@@ -134,9 +134,11 @@ std::unique_ptr<Kernel> whit::test::compileForDevice(const std::string &text, co
   }
   if (machine.change)
     machine.change(*code->module);
+  // Without the symbol table for linkers, which asks for parts of the code generator that PTX does not have.
   llvm::SmallVector<char, 0> bitcode;
-  llvm::raw_svector_ostream stream(bitcode);
-  llvm::WriteBitcodeToFile(*code->module, stream);
+  llvm::BitcodeWriter writer(bitcode);
+  writer.writeModule(*code->module);
+  writer.writeStrtab();
   char why[512] = "";
   kernel->device.reset(whit_open_simulator(machine.name.c_str(), why, sizeof why));
   DeviceImage image;

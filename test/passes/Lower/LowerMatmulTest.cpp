@@ -463,6 +463,7 @@ TEST(LowerMatmul, SimulatedWarpgroups) {
       {"uint4_g32_min", Activations::F32, 64, 96, 64, 64, 2, 71},
       {"bf16", Activations::Bf16, 70, 112, 64, 64, 1, 71},
       {"int4_g128", Activations::Int8, 100, 384, 128, 128, 1, 130},
+      {"uint4_g256", Activations::Int8, 64, 768, 64, 64, 2, 65},
   };
   for (const Case &test : cases)
     for (bool exact : {false, true}) {
