@@ -36,9 +36,11 @@ static int64_t chunksOfGroup(const MatrixWork &work, const MatrixKernel::Cut &wa
 }
 
 std::string WarpgroupKernel::Cut::text() const {
+  int64_t count = warps / WarpgroupUnit::kWarps;
   return "wgmma m64n" + std::to_string(tokens) + "k" + std::to_string(unit->depth) + " (" + unit->types.str() +
-         "): " + std::to_string(warps / WarpgroupUnit::kWarps) + " warpgroups of 64 columns, " + std::to_string(bytes) +
-         " bytes of activations in shared memory";
+         "): " + std::to_string(count) + (count == 1 ? " warpgroup" : " warpgroups") + " of 64 columns, " +
+         std::to_string(bytes) + " bytes of activations in shared memory" +
+         (unit->types.starts_with("s32") ? "" : "; the bits of a row may differ from those it has among few");
 }
 
 std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, const TargetFacts &facts,
