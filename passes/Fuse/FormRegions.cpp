@@ -135,6 +135,7 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     Block &block = getOperation().getBody().front();
     giveFillsToUsers(block);
     writeToOutputs(block);
+    sinkCapturedViews(block);
     int64_t order = 0;
     for (Operation &op : llvm::make_early_inc_range(block)) {
       if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
@@ -207,6 +208,20 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
       place->set(destination);
       copy->replaceAllUsesWith(ValueRange(value));
       copy.erase();
+    }
+  }
+
+  /// Views that bodies read are nobody's operands and stay where they are; what they show may be computed as late as where the
+  /// first of these bodies stands.
+  static void sinkCapturedViews(Block &block) {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
+      if (!isView(&op) || llvm::all_of(op.getUsers(), [&](Operation *user) { return user->getBlock() == &block; }))
+        continue;
+      Operation *first = nullptr;
+      for (Operation *user : op.getUsers())
+        if (Operation *outer = block.findAncestorOpInBlock(*user); !first || outer->isBeforeInBlock(first))
+          first = outer;
+      op.moveBefore(first);
     }
   }
 
@@ -377,6 +392,9 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
 
   /// Whether `user`, or a compute operation that sees its value through views, stands before `op`.
   bool neededBefore(Operation *user, Operation *op) {
+    user = op->getBlock()->findAncestorOpInBlock(*user); // bodies read tensors, too
+    if (!user || user == op)
+      return false;
     if (isView(user))
       return llvm::any_of(user->getUsers(), [&](Operation *next) { return next != op && neededBefore(next, op); });
     auto known = position.find(user);

@@ -190,3 +190,38 @@ func.func @long_rows(%x: tensor<?x?xf32>, %m: index, %n: index) -> tensor<?x?xf3
   %s = whit.softmax ins(%p : tensor<?x?xf32>) outs(%e : tensor<?x?xf32>) -> tensor<?x?xf32>
   return %s : tensor<?x?xf32>
 }
+
+// -----
+
+// Bodies read tensors through views as well: the value is computed before the first of them, the view stands beside it.
+// CHECK-LABEL: func @captured_view
+func.func @captured_view(%x: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x4x8xf32>) {
+  // CHECK: %[[R:.*]]:2 = whit.region
+  // CHECK: %[[V:.*]] = tensor.expand_shape %[[R]]#
+  // CHECK: whit.region {{.*}}(%[[V]]
+  %e = tensor.empty() : tensor<4x8xf32>
+  %n = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.negf %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x8xf32>
+  %v = tensor.expand_shape %n [[0, 1], [2]] output_shape [1, 4, 8] : tensor<4x8xf32> into tensor<1x4x8xf32>
+  %m = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%n : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.addf %a, %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x8xf32>
+  %f = tensor.empty() : tensor<1x4x8xf32>
+  %g = linalg.generic {indexing_maps = [affine_map<(i, j, k) -> (i, j, k)>], iterator_types = ["parallel", "parallel", "parallel"]}
+      outs(%f : tensor<1x4x8xf32>) {
+  ^bb0(%o: f32):
+    %i = linalg.index 0 : index
+    %j = linalg.index 1 : index
+    %k = linalg.index 2 : index
+    %0 = tensor.extract %v[%i, %j, %k] : tensor<1x4x8xf32>
+    linalg.yield %0 : f32
+  } -> tensor<1x4x8xf32>
+  return %m, %g : tensor<4x8xf32>, tensor<1x4x8xf32>
+}
