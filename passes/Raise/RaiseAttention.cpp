@@ -391,6 +391,10 @@ Value AttentionMatcher::build() {
     reason = "its queries, keys and values have no layout of rows and heads";
     return {};
   }
+  if (cast<RankedTensorType>(keys.getType()).getDimSize(3) != cast<RankedTensorType>(values.getType()).getDimSize(3)) {
+    reason = "its values have heads of another size than its keys";
+    return {};
+  }
   takeCausal();
   Value added;
   if (!masks.empty() && !(added = mask())) {
