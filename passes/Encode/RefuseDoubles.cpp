@@ -15,8 +15,10 @@ namespace mlir::whit {
 
 using namespace mlir;
 
-/// What a processor does, or a few of its instructions.
+/// What a processor does, or a few of its instructions, and what is made of them (ExpandMath).
 static bool isArithmetic(Operation *op) {
+  if (isa<math::ExpOp, math::LogOp, math::Log2Op, math::Log10Op>(op))
+    return true;
   return isa<math::AbsFOp, math::SqrtOp, math::CopySignOp, math::FloorOp, math::CeilOp, math::TruncOp,
              math::RoundEvenOp, math::IsNaNOp, math::IsInfOp, math::IsFiniteOp>(op);
 }

@@ -6,12 +6,12 @@ include "mlir/Pass/PassBase.td"
 def RefuseDoublesPass : Pass<"whit-refuse-doubles", "::mlir::ModuleOp"> {
   let summary = "refuses functions of f64, for which there is no kernel";
   let description = [{
-    Additions, products, quotients, square roots and comparisons of f64 are instructions. exp, tanh and the like would be calls
-    of a library, which compiled models do not have; in f32 they are polynomials. All operations that are refused are reported,
-    each under the name of its node, while the model can still be changed.
+    Additions, products, quotients, square roots and comparisons of f64 are instructions; exponentials and logarithms are made of
+    them. sin, tanh and the like would be calls of a library, which compiled models do not have; in f32 they are polynomials. All
+    operations that are refused are reported, each under the name of its node, while the model can still be changed.
 
     ```mlir
-    %y = math.exp %x : f64        // error: math.exp of f64 is not supported; ...
+    %y = math.tanh %x : f64       // error: math.tanh of f64 is not supported; ...
     ```
   }];
 }

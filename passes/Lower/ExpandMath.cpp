@@ -105,6 +105,13 @@ static Value expand(LaneBuilder &b, Operation *op) {
     }
     return b.narrow(x, type);
   }
+  if (type.isF64())
+    return TypeSwitch<Operation *, Value>(op)
+        .Case([&](math::ExpOp) { return b.exp(x); })
+        .Case([&](math::LogOp) { return b.log(x); })
+        .Case([&](math::Log2Op) { return b.log(x, 2); })
+        .Case([&](math::Log10Op) { return b.log(x, 10); })
+        .Default([](Operation *) { return Value(); });
   if (!type.isF32())
     return {};
   bool rounds = b.facts.has("sse4.1") || b.facts.has("avx");

@@ -140,7 +140,25 @@ Value LaneBuilder::expOfReduced(Value r, Value shifted) {
   return mulf(mulf(y, power(half)), power(sub(exponent, half)));
 }
 
+static constexpr double kLog2 = 0.693147180559945309417;
+static constexpr double kRounder64 = 0x1.8p52;
+
 Value LaneBuilder::exp(Value x) {
+  if (getElementTypeOrSelf(x.getType()).isF64()) {
+    x = lesser(like(x, 710), greater(like(x, -746), x));
+    Value shifted = addf(mulf(x, like(x, 1 / kLog2)), like(x, kRounder64)), n = subf(shifted, like(x, kRounder64));
+    // The first part of log(2) has 32 bits, so that its multiples are exact.
+    Value r = subf(subf(x, mulf(n, like(x, 0x1.62e42feep-1))), mulf(n, like(x, 0x1.a39ef35793c76p-33)));
+    Value p = like(x, 1);
+    for (int64_t k = 14; k >= 1; --k)
+      p = addf(mulf(p, mulf(r, like(x, 1.0 / double(k)))), like(x, 1));
+    Value exponent = sub(bits(shifted), likeInt(bits(shifted), 0x4338000000000000));
+    auto power = [&](Value e) {
+      return floats(arith::ShLIOp::create(*this, add(e, likeInt(e, 1023)), likeInt(e, 52)));
+    };
+    Value half = arith::ShRSIOp::create(*this, exponent, likeInt(exponent, 1));
+    return mulf(mulf(p, power(half)), power(sub(exponent, half)));
+  }
   // Constants come first, so that NaN passes through.
   x = lesser(like(x, 89), greater(like(x, -104), x));
   Value shifted = fma(x, like(x, 1.44269504088896341), like(x, kRounder));
@@ -189,9 +207,6 @@ Value LaneBuilder::erf(Value x) {
 
 // ---------------------------------------------------------------------------------------------------- in f64
 
-static constexpr double kLog2 = 0.693147180559945309417;
-static constexpr double kRounder64 = 0x1.8p52;
-
 /// log of a positive f64: x = m * 2^e with m in [sqrt(1/2), sqrt(2)), then the series of 2 atanh((m - 1) / (m + 1)).
 Value LaneBuilder::log64(Value x) {
   Value from = bits(x);
@@ -218,10 +233,16 @@ Value LaneBuilder::exp64(Value x) {
 Value LaneBuilder::log(Value x, double base) {
   using Predicate = arith::CmpFPredicate;
   constexpr double infinity = std::numeric_limits<double>::infinity();
+  Type element = getElementTypeOrSelf(x.getType());
   Value wide = convert(x, getF64Type()), y = log64(wide);
+  if (element.isF64()) { // all of f32 are normal numbers here, but not all of f64
+    Value isTiny = cmp(Predicate::OLT, x, like(x, std::numeric_limits<double>::min()));
+    Value scaled = log64(mulf(x, like(x, 0x1p54)));
+    y = select(isTiny, subf(scaled, like(x, 54 * kLog2)), y);
+  }
   if (base)
     y = mulf(y, like(wide, 1 / std::log(base)));
-  y = convert(y, getF32Type());
+  y = convert(y, element);
   y = select(cmp(Predicate::OLT, x, like(x, infinity)), y, x); // infinity and NaN are their own logarithms
   y = select(cmp(Predicate::OEQ, x, like(x, 0)), like(x, -infinity), y);
   return select(cmp(Predicate::OLT, x, like(x, 0)), like(x, std::numeric_limits<double>::quiet_NaN()), y);
