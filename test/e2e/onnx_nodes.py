@@ -23,7 +23,8 @@ SHAPING = {"Reshape": [1], "Squeeze": [1], "Unsqueeze": [1], "Slice": [1, 2, 3, 
            "Range": [0, 1, 2], "Split": [1], "DequantizeLinear": [0, 1, 2], "QuantizeLinear": [1, 2], "Pad": [1, 3], "CumSum": [1],
            "CumProd": [1], "TopK": [1], "OneHot": [1], "Compress": [1], "Dropout": [1, 2], "CenterCropPad": [1], "Resize": [1, 2, 3],
            "Upsample": [1], "AffineGrid": [1], "DFT": [1, 2], "STFT": [1, 3], "Col2Im": [1, 2], "BlackmanWindow": [0],
-           "HammingWindow": [0], "HannWindow": [0], "MelWeightMatrix": [0, 1, 2, 3, 4], "MaxUnpool": [2]}
+           "HammingWindow": [0], "HannWindow": [0], "MelWeightMatrix": [0, 1, 2, 3, 4], "MaxUnpool": [2],
+           "Loop": [0, 1]}
 
 
 def cases():

@@ -221,29 +221,17 @@ bool Graph::unify(OpFoldResult x, OpFoldResult y) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows : {knownOperators(),
-                                    arithmeticOperators(),
-                                    attentionOperators(),
-                                    castOperators(),
-                                    channelOperators(),
-                                    controlOperators(),
-                                    convolutionOperators(),
-                                    functionOperators(),
-                                    gatherOperators(),
-                                    logicOperators(),
-                                    lossOperators(),
-                                    matmulOperators(),
-                                    moveOperators(),
-                                    normOperators(),
-                                    poolingOperators(),
-                                    productOperators(),
-                                    quantizeOperators(),
-                                    reductionOperators(),
-                                    resizeOperators(),
-                                    generatorOperators(),
-                                    selectionOperators(),
-                                    shapeOperators(),
-                                    standardAttentionOperators()})
+    for (ArrayRef<Operator> rows : {knownOperators(),       arithmeticOperators(), attentionOperators(),
+                                    castOperators(),        channelOperators(),    controlOperators(),
+                                    convolutionOperators(), functionOperators(),   gatherOperators(),
+                                    logicOperators(),       lossOperators(),       matmulOperators(),
+                                    moveOperators(),        normOperators(),       poolingOperators(),
+                                    productOperators(),     quantizeOperators(),   reductionOperators(),
+                                    resizeOperators(),      algebraOperators(),    flexAttentionOperators(),
+                                    foldOperators(),        generatorOperators(),  integerProductOperators(),
+                                    iterationOperators(),   recurrentOperators(),  samplingOperators(),
+                                    signalOperators(),      stateOperators(),      trainingOperators(),
+                                    selectionOperators(),   shapeOperators(),      standardAttentionOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;
@@ -367,11 +355,9 @@ void Graph::addNodes(const ::onnx::GraphProto &graph, ImplicitLocOpBuilder &b) {
 }
 
 FailureOr<SmallVector<GraphValue>> Graph::importBranch(Node &node, const ::onnx::GraphProto &branch) {
-  if (branch.input_size()) {
-    (void)node.badAttribute("a branch has " + Twine(branch.input_size()) + " inputs; it must have none");
-    return failure();
-  }
   std::vector<std::string> names, *outer = std::exchange(inBranch, &names);
+  for (const auto &input : branch.input()) // which the node has defined, and are not seen outside either
+    names.push_back(input.name());
   Location loc = node.b.getLoc();
   size_t before = diagnostics.all().size();
   bool goOn = addInitializers(branch);

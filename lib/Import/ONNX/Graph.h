@@ -15,7 +15,7 @@
 namespace whit {
 
 /// More dimensions than this are refused.
-inline constexpr int64_t kMaxTensorRank = 6;
+inline constexpr int64_t kMaxTensorRank = 8;
 /// Integer constants with more elements are not made part of the program.
 inline constexpr int64_t kMaxConstantIntegers = 65536;
 
@@ -60,7 +60,8 @@ public:
   bool unify(mlir::OpFoldResult x, mlir::OpFoldResult y);
   /// The number of a size, or the name of its symbol; null for computed ones.
   mlir::Attribute nameOf(mlir::OpFoldResult size) const;
-  /// Imports a graph that is an attribute of `node`, which sees the values around it, and gives its outputs.
+  /// Imports a graph that is an attribute of `node`, which sees the values around it, and gives its outputs. Its inputs
+  /// were defined before.
   mlir::FailureOr<llvm::SmallVector<GraphValue>> importBranch(Node &node, const ::onnx::GraphProto &branch);
   /// A value that is known from a stored tensor.
   GraphValue fromStored(std::shared_ptr<const StoredTensor> tensor);

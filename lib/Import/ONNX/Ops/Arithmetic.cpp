@@ -320,13 +320,18 @@ static LogicalResult importMod(Node &node) {
     return failure();
   bool isFloat = isa<FloatType>((*operands)[0].element());
   Sign sign = signOfType((*operands)[0].numbers());
-  if (isFloat && !*fmod)
-    return node.badAttribute("attribute 'fmod' is 0; it must be 1 for floats");
   return setElementwise(node, *operands, [&](ImplicitLocOpBuilder &b, ValueRange v) {
     return inF32(b, v, [&](ImplicitLocOpBuilder &at, ValueRange w) -> Value {
       Type type = w[0].getType();
-      if (isFloat)
-        return arith::RemFOp::create(at, w[0], w[1]);
+      if (isFloat) {
+        Value rest = arith::RemFOp::create(at, w[0], w[1]), zero = constant(at, type, 0);
+        if (*fmod)
+          return rest;
+        Value isOther =
+            arith::XOrIOp::create(at, compare(at, Compare::Less, rest, zero), compare(at, Compare::Less, w[1], zero));
+        Value isOff = arith::AndIOp::create(at, isOther, compare(at, Compare::NotEqual, rest, zero));
+        return arith::SelectOp::create(at, isOff, add(at, {rest, w[1]}), rest);
+      }
       Value rest = subtract(at, {w[0], multiply(at, {divideIntegers(at, w[0], w[1], sign), w[1]})});
       if (*fmod || sign == Sign::Unsigned)
         return rest;

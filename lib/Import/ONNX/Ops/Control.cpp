@@ -64,6 +64,8 @@ static LogicalResult importIf(Node &node) {
     if (!attribute || attribute->type() != ::onnx::AttributeProto::GRAPH)
       return node.badAttribute(Twine("attribute '") + name + "' must be a graph");
     branches[i] = &attribute->g();
+    if (branches[i]->input_size())
+      return node.badAttribute("a branch has " + Twine(branches[i]->input_size()) + " inputs; it must have none");
     if (branches[i]->output_size() != node.proto.output_size())
       return node.badAttribute(Twine("attribute '") + name + "' has " + Twine(branches[i]->output_size()) +
                                " outputs; the node has " + Twine(node.proto.output_size()));

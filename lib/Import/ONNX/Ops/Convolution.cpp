@@ -6,6 +6,7 @@
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/ONNX/Ops/Products.h"
 #include "Import/Semantics/Transformer.h"
 
 using namespace mlir;
@@ -118,6 +119,49 @@ static Tensor patches(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<Move> m
   return {generic.getResult(0), sizes};
 }
 
+/// What is seen [N, outputs..., C, kernel...] times w [F, C / groups, kernel...], as [N, positions, F].
+static Tensor timesFilters(ImplicitLocOpBuilder &b, const Tensor &seen, const Tensor &w, int64_t group,
+                           OpFoldResult positions, int64_t depth) {
+  OpFoldResult batch = seen.sizes[0], k = b.getIndexAttr(depth), groups = b.getIndexAttr(group),
+               share = b.getIndexAttr(w.dim(0) / group);
+  Tensor left = reshape(b, seen, {batch, positions, groups, k});
+  Tensor right = reshape(b, w, {groups, share, k});
+  Tensor y = contract(b, left, right, DimPair(2, 0), DimPair(3, 2), seen.element()); // [groups, N, positions, share]
+  return reshape(b, transpose(b, y, {1, 2, 0, 3}), {batch, positions, w.sizes[0]});
+}
+
+FailureOr<Tensor> convolve(Node &node, const Tensor &x, const Tensor &w) {
+  FailureOr<int64_t> group = node.integer("group", 1);
+  if (failed(group))
+    return failure();
+  if ((x.rank() != 3 && x.rank() != 4) || w.rank() != x.rank())
+    return LogicalResult(node.unsupported("inputs x and w have ranks " + Twine(x.rank()) + " and " + Twine(w.rank()) +
+                                          "; both must be 3 or 4 (1-D and 2-D)"));
+  SmallVector<int64_t> kernel = shapeOf(w.sizes);
+  if (llvm::any_of(kernel, [](int64_t size) { return ShapedType::isDynamic(size) || size < 1; }))
+    return LogicalResult(node.unsupported("input w must have known sizes of at least 1"));
+  int64_t filters = kernel[0], depth = kernel[1];
+  kernel.erase(kernel.begin(), kernel.begin() + 2);
+  if (*group < 1 || filters % *group)
+    return LogicalResult(node.badAttribute("attribute 'group' is " + Twine(*group) + "; it must divide the " +
+                                           Twine(filters) + " filters of input w"));
+  if (failed(node.requireDim(0, "x", 1, depth * *group)))
+    return failure();
+  FailureOr<SmallVector<Move>> moves = movesOf(node, x, kernel);
+  if (failed(moves))
+    return failure();
+  ImplicitLocOpBuilder &b = node.b;
+  OpFoldResult positions = b.getIndexAttr(1);
+  Sizes sizes{x.sizes[0], w.sizes[0]};
+  for (const Move &move : *moves) {
+    positions = indexOp(b, IndexOp::Mul, positions, move.output);
+    sizes.push_back(move.output);
+    depth *= move.kernel;
+  }
+  Tensor y = timesFilters(b, patches(b, x, *moves), w, *group, positions, depth);
+  return reshape(b, transpose(b, y, {0, 2, 1}), sizes);
+}
+
 static LogicalResult importConv(Node &node) {
   FailureOr<Tensor> x = node.tensor(0, "X");
   FailureOr<int64_t> group = node.integer("group", 1);
@@ -170,11 +214,7 @@ static LogicalResult importConv(Node &node) {
     FailureOr<Tensor> w = node.tensor(1, "W");
     if (failed(w))
       return failure();
-    OpFoldResult groups = b.getIndexAttr(*group), share = b.getIndexAttr(filters / *group);
-    Tensor left = reshape(b, seen, {x->sizes[0], positions, groups, k});
-    Tensor right = reshape(b, *w, {groups, share, k});
-    y = contract(b, left, right, DimPair(2, 0), DimPair(3, 2), x->element()); // [groups, N, positions, share]
-    y = reshape(b, transpose(b, y, {1, 2, 0, 3}), {x->sizes[0], positions, f});
+    y = timesFilters(b, seen, *w, *group, positions, depth);
   }
   if (node.has(2)) {
     FailureOr<Tensor> bias = node.tensor(2, "B");

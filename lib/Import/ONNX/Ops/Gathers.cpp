@@ -26,9 +26,9 @@ LogicalResult gatherData(Node &node, int64_t axis) {
   if (failed(indices))
     return failure();
   GraphValue &data = node.input(0);
-  if (data.rank() + indices->rank() - 1 > 6)
-    return node.unsupported("the result has rank " + Twine(data.rank() + indices->rank() - 1) +
-                            "; at most 6 is supported");
+  if (data.rank() + indices->rank() - 1 > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(data.rank() + indices->rank() - 1) + "; at most " +
+                            Twine(kMaxTensorRank) + " is supported");
   // Rows of a constant table: an embedding.
   if (axis == 0 && data.element && data.element.isF32() && indices->rank() <= 5)
     if (Value table = matrixOf(node, 0, Stored::Rows))
@@ -77,8 +77,9 @@ static LogicalResult importGatherND(Node &node) {
   for (size_t i = 0; i < sizes.size(); ++i)
     lists.push_back(node.b.getAffineDimExpr(i));
   sizes.append(x->sizes.begin() + *batch + *depth, x->sizes.end());
-  if (sizes.size() > 6)
-    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most 6 is supported");
+  if (int64_t(sizes.size()) > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   auto components = componentsOf(node, *indices, *depth, sizes.size(), lists);
   return node.set(0, gatherElements(node.b, *x, components, sizes,
                                     [&](ImplicitLocOpBuilder &b, ValueRange elements, ValueRange loops) {

@@ -371,8 +371,9 @@ static LogicalResult importExpand(Node &node) {
   if (failed(target))
     return failure();
   Sizes sizes(std::max<size_t>(x.rank(), target->size()), node.b.getIndexAttr(1));
-  if (sizes.size() > 6)
-    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most 6 is supported");
+  if (int64_t(sizes.size()) > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   llvm::copy(*target, sizes.end() - target->size());
   for (OpFoldResult size : sizes)
     if (!node.graph.algebra.isNonNegative(size))

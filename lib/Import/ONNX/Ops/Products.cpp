@@ -3,6 +3,7 @@
 // Products. With a constant matrix they are whit.matmul, whose weight has a format and a layout of its own; of two
 // activations they are contractions.
 
+#include "Import/ONNX/Ops/Products.h"
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Elementwise.h"
@@ -96,10 +97,14 @@ static LogicalResult importMatMul(Node &node) {
   auto both = factors(node);
   if (failed(both))
     return failure();
-  auto [x, y] = *both;
+  FailureOr<Tensor> z = multiplyMatrices(node, both->first, both->second);
+  return failed(z) ? failure() : node.set(0, *z);
+}
+
+FailureOr<Tensor> multiplyMatrices(Node &node, Tensor x, Tensor y) {
   if (x.rank() < 1 || y.rank() < 1)
-    return node.badOperand("inputs A and B have ranks " + Twine(x.rank()) + " and " + Twine(y.rank()) +
-                           "; both must be 1 or more");
+    return LogicalResult(node.badOperand("inputs A and B have ranks " + Twine(x.rank()) + " and " + Twine(y.rank()) +
+                                         "; both must be 1 or more"));
   // A vector on the left is one row, one on the right is one column, and neither stays in the result.
   int64_t contractedX = x.rank() - 1, contractedY = y.rank() < 2 ? 0 : y.rank() - 2;
   if (failed(requireSame(node, x.sizes[contractedX], y.sizes[contractedY])))
@@ -137,7 +142,7 @@ static LogicalResult importMatMul(Node &node) {
       order.push_back(leadY + 1);
     z = transpose(node.b, z, order);
   }
-  return node.set(0, z);
+  return z;
 }
 
 // ------------------------------------------------------------------------------------------------ Gemm

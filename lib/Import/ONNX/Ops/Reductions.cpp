@@ -186,7 +186,7 @@ static LogicalResult importReduceLogSumExp(Node &node) {
 
 // ------------------------------------------------------------------------------------------------ softmax
 
-/// The input in f32 with the axis last, and how to take that back.
+/// The input in f32, or f64, with the axis last, and how to take that back.
 static LogicalResult alongAxis(Node &node, function_ref<Tensor(const Tensor &)> function) {
   FailureOr<int64_t> given = node.integer("axis", -1);
   FailureOr<Tensor> x = node.tensor(0, "input");
@@ -195,20 +195,27 @@ static LogicalResult alongAxis(Node &node, function_ref<Tensor(const Tensor &)> 
   if (node.graph.opset < 13)
     return node.unsupported("operator sets before 13 take the softmax of several dimensions together",
                             "convert the model to opset 13 or newer");
-  if (x->element().isF64())
-    return node.unsupported("input has elements of type f64; at most f32 is supported");
   if (*given < -x->rank() || *given >= x->rank())
     return node.badAttribute("attribute 'axis' is " + Twine(*given) + "; input has rank " + Twine(x->rank()));
   int64_t axis = *given < 0 ? *given + x->rank() : *given, last = x->rank() - 1;
   SmallVector<int64_t> order = llvm::to_vector(llvm::seq<int64_t>(0, x->rank()));
   std::swap(order[axis], order[last]); // which is its own inverse
-  Tensor wide = convert(node.b, *x, node.b.getF32Type());
+  Tensor wide = x->element().isF64() ? *x : convert(node.b, *x, node.b.getF32Type());
   Tensor y = function(axis == last ? wide : transpose(node.b, wide, order));
   return node.set(0, convert(node.b, axis == last ? y : transpose(node.b, y, order), x->element()));
 }
 
 static LogicalResult importSoftmax(Node &node) {
-  return alongAxis(node, [&](const Tensor &x) { return softmax(node.b, x); });
+  return alongAxis(node, [&](const Tensor &x) {
+    if (!x.element().isF64())
+      return softmax(node.b, x);
+    int64_t last = x.rank() - 1;
+    Tensor most = reduce(node.b, x, Reduction::Max, last, /*keep=*/true);
+    Tensor powers = elementwise(node.b, {x, most}, x.sizes, x.element(),
+                                [](ImplicitLocOpBuilder &b, ValueRange v) { return exponential(b, subtract(b, v)); });
+    Tensor sum = reduce(node.b, powers, Reduction::Sum, last, /*keep=*/true);
+    return elementwise(node.b, {powers, sum}, x.sizes, x.element(), divide);
+  });
 }
 
 /// x - max - log(sum of exp(x - max))

@@ -284,8 +284,9 @@ static LogicalResult importOneHot(Node &node) {
     return failure();
   Sizes sizes = indices->sizes;
   sizes.insert(sizes.begin() + *axis, node.b.getIndexAttr(*depth));
-  if (sizes.size() > 6)
-    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most 6 is supported");
+  if (int64_t(sizes.size()) > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   Type from = indices->numbers(), i64 = node.b.getI64Type();
   return node.set(0, computed(node.b, sizes, values->numbers(), [&](ImplicitLocOpBuilder &b, ValueRange loops) {
                     SmallVector<Value> at(loops);

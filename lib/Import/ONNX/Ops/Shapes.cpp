@@ -100,8 +100,9 @@ static LogicalResult importGather(Node &node) {
 /// Gives a value other sizes: by the numbers alone for constants, as views for tensors.
 static LogicalResult reshapeTo(Node &node, Sizes sizes) {
   GraphValue &x = node.input(0);
-  if (sizes.size() > 6)
-    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most 6 is supported");
+  if (int64_t(sizes.size()) > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(sizes.size()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   GraphValue value = x;
   value.sizes = sizes;
   value.value = {};
@@ -211,8 +212,9 @@ static LogicalResult importUnsqueeze(Node &node) {
   if (failed(list))
     return failure();
   int64_t rank = x.rank() + list->size();
-  if (rank > 6)
-    return node.unsupported("the result has rank " + Twine(rank) + "; at most 6 is supported");
+  if (rank > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(rank) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   auto axes = axesOf(node, rank);
   if (failed(axes))
     return failure();
@@ -262,8 +264,9 @@ static LogicalResult importConstantOfShape(Node &node) {
   for (OpFoldResult size : *sizes)
     if (!node.graph.algebra.isNonNegative(size))
       return node.badOperand("input has a size that is negative or may be");
-  if (sizes->size() > 6)
-    return node.unsupported("the result has rank " + Twine(sizes->size()) + "; at most 6 is supported");
+  if (int64_t(sizes->size()) > kMaxTensorRank)
+    return node.unsupported("the result has rank " + Twine(sizes->size()) + "; at most " + Twine(kMaxTensorRank) +
+                            " is supported");
   SmallVector<int64_t> shape = shapeOf(*sizes);
   std::optional<int64_t> count = llvm::is_contained(shape, ShapedType::kDynamic) ? std::nullopt : countOf(shape);
   if (count && *count <= kMaxKnownElements) {

@@ -29,7 +29,9 @@ struct Call {
   std::optional<Tensor> pastK, pastV, mask, valid; ///< mask [B|1, HQ|1, S|1, T']; valid i32 [B]
   OpFoldResult past, total;
   double scale = 1, softcap = 0;
-  int64_t scoresAfter = 0; ///< which scores are an output
+  int64_t scoresAfter = 0;       ///< which scores are an output
+  bool isPrecise = false;        ///< softmax in f64
+  int64_t left = -1, right = -1; ///< how many tokens before and behind its own a row sees; -1: all
 };
 } // namespace
 
@@ -137,18 +139,26 @@ static LogicalResult readPast(Node &node, Call &call) {
 
 static LogicalResult readCall(Node &node, Call &call) {
   FailureOr<int64_t> causal = node.integer("is_causal", 0), mode = node.integer("qk_matmul_output_mode", 0),
-                     precision = node.integer("softmax_precision", 1);
+                     precision = node.integer("softmax_precision", 1), left = node.integer("left_window_size", -1),
+                     right = node.integer("right_window_size", -1);
   FailureOr<double> scale = node.number("scale", 0), softcap = node.number("softcap", 0);
-  if (failed(causal) || failed(mode) || failed(precision) || failed(scale) || failed(softcap) ||
-      failed(node.requireOnly("left_window_size", {-1})) || failed(node.requireOnly("right_window_size", {-1})))
+  if (failed(causal) || failed(mode) || failed(precision) || failed(scale) || failed(softcap) || failed(left) ||
+      failed(right))
     return failure();
+  for (auto [name, size] : {std::pair("left_window_size", *left), {"right_window_size", *right}})
+    if (size < -1)
+      return node.badAttribute(Twine("attribute '") + name + "' is " + Twine(size) +
+                               "; it must be -1, or a number of tokens");
+  call.left = *left;
+  call.right = *right;
   if (*softcap < 0)
     return node.badAttribute("attribute 'softcap' is negative");
   if (*mode < 0 || *mode > 3)
     return node.badAttribute("attribute 'qk_matmul_output_mode' is " + Twine(*mode) + "; it must be from 0 to 3");
-  if (!llvm::is_contained({1, 10, 16}, *precision))
-    return node.unsupported("attribute 'softmax_precision' is " + Twine(*precision) +
-                            "; softmax is computed in f32, for which only 1, 10 and 16 may be asked");
+  if (!llvm::is_contained({1, 10, 11, 16}, *precision))
+    return node.badAttribute("attribute 'softmax_precision' is " + Twine(*precision) +
+                             "; it must be float (1), float16 (10), double (11) or bfloat16 (16)");
+  call.isPrecise = *precision == 11;
   for (auto [i, role, attribute, into] : {std::tuple(unsigned(Query), "Q", "q_num_heads", &call.q),
                                           {unsigned(Key), "K", "kv_num_heads", &call.k},
                                           {unsigned(Value_), "V", "kv_num_heads", &call.v}}) {
@@ -256,7 +266,8 @@ static Tensor hide(Node &node, const Call &call, Tensor scores) {
     }
     scores = elementwise(node.b, {scores, mask}, scores.sizes, f32, add);
   }
-  if (!call.isCausal && !call.valid)
+  bool hasWindow = call.left >= 0 || call.right >= 0;
+  if (!call.isCausal && !call.valid && !hasWindow)
     return scores;
   Value past = asValue(node.b, call.past), rows = asValue(node.b, call.q.sizes[2]);
   SmallVector<Tensor> operands{scores};
@@ -271,12 +282,30 @@ static Tensor hide(Node &node, const Call &call, Tensor scores) {
       seen = compare(b, Compare::Less, token, length);
       before = arith::SubIOp::create(b, length, rows);
     }
-    if (call.isCausal) {
-      Value isPast = compare(b, Compare::LessOrEqual, token, arith::AddIOp::create(b, row, before));
-      seen = seen ? Value(arith::AndIOp::create(b, seen, isPast)) : isPast;
-    }
+    Value own = arith::AddIOp::create(b, row, before);
+    auto require = [&](Compare how, int64_t distance) {
+      Value bound = arith::AddIOp::create(b, own, arith::ConstantIndexOp::create(b, distance));
+      Value holds = compare(b, how, token, bound);
+      seen = seen ? Value(arith::AndIOp::create(b, seen, holds)) : holds;
+    };
+    if (call.isCausal)
+      require(Compare::LessOrEqual, 0);
+    if (call.left >= 0)
+      require(Compare::GreaterOrEqual, -call.left);
+    if (call.right >= 0)
+      require(Compare::LessOrEqual, call.right);
     return arith::SelectOp::create(b, seen, v[0], constant(b, f32, -infinity));
   });
+}
+
+static Tensor preciseSoftmax(ImplicitLocOpBuilder &b, const Tensor &scores) {
+  Type f64 = b.getF64Type();
+  Tensor x = convert(b, scores, f64), most = reduce(b, x, Reduction::Max, 3, /*keep=*/true);
+  Tensor powers = elementwise(b, {x, most}, x.sizes, f64, [](ImplicitLocOpBuilder &at, ValueRange v) {
+    return exponential(at, subtract(at, {v[0], v[1]}));
+  });
+  Tensor sum = reduce(b, powers, Reduction::Sum, 3, /*keep=*/true);
+  return convert(b, elementwise(b, {powers, sum}, x.sizes, f64, divide), b.getF32Type());
 }
 
 static LogicalResult inParts(Node &node, const Call &call) {
@@ -306,7 +335,7 @@ static LogicalResult inParts(Node &node, const Call &call) {
   scores = hide(node, call, scores);
   stages.push_back(scores);
   Tensor most = reduce(b, scores, Reduction::Max, 3, /*keep=*/true);
-  Tensor weights = softmax(b, scores);
+  Tensor weights = call.isPrecise ? preciseSoftmax(b, scores) : softmax(b, scores);
   // A row that sees nothing has no weights: 0, not NaN.
   weights = elementwise(b, {weights, most}, weights.sizes, f32, [&](ImplicitLocOpBuilder &at, ValueRange x) -> Value {
     Value lowest = constant(at, f32, -std::numeric_limits<double>::infinity());
@@ -327,7 +356,8 @@ static LogicalResult importAttention(Node &node) {
   Call call;
   if (failed(readCall(node, call)))
     return failure();
-  bool isWhole = !node.wants(Scores) && !call.valid && *known(call.q.sizes[3]) == *known(call.v.sizes[3]);
+  bool isWhole = !node.wants(Scores) && !call.valid && !call.isPrecise && call.left < 0 && call.right < 0 &&
+                 *known(call.q.sizes[3]) == *known(call.v.sizes[3]);
   return isWhole ? asWhole(node, call) : inParts(node, call);
 }
 

@@ -9,7 +9,17 @@
 namespace whit {
 
 llvm::ArrayRef<Operator> channelOperators();
+llvm::ArrayRef<Operator> algebraOperators();
+llvm::ArrayRef<Operator> flexAttentionOperators();
+llvm::ArrayRef<Operator> foldOperators();
 llvm::ArrayRef<Operator> generatorOperators();
+llvm::ArrayRef<Operator> integerProductOperators();
+llvm::ArrayRef<Operator> iterationOperators();
+llvm::ArrayRef<Operator> recurrentOperators();
 llvm::ArrayRef<Operator> resizeOperators();
+llvm::ArrayRef<Operator> samplingOperators();
+llvm::ArrayRef<Operator> signalOperators();
+llvm::ArrayRef<Operator> stateOperators();
+llvm::ArrayRef<Operator> trainingOperators();
 
 } // namespace whit

@@ -65,7 +65,7 @@ def main(out):
     save("bad_kernel", "Conv", ["x", "w"], (["n", 6, 1],), [value("x", ["n", 4, 2])], [constant("w", np.ones((6, 4, 3), np.float32))])
     save("bad_group", "Conv", ["x", "w"], (["n", 6, "s"],), [value("x", ["n", 4, "s"])], [constant("w", np.ones((6, 4, 3), np.float32))], group=4)
     save("bad_heads", "Attention", ["q", "k", "v"], (["n", "s", 24],), [value(name, ["n", "s", 24]) for name in "qkv"], q_num_heads=5, kv_num_heads=1)
-    save("bad_window", "Attention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, opset=25, left_window_size=2)
+    save("bad_window", "Attention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, opset=25, left_window_size=-2)
     save("bad_mode", "Attention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, qk_matmul_output_mode=4)
     save("bad_block", "DequantizeLinear", ["w", "scale"], ([4, 6],), [], [constant("w", np.full((4, 6), 1, np.int8)),
          constant("scale", np.ones((3, 6), np.float32))], axis=0, block_size=2)
