@@ -25,6 +25,8 @@ using ::whit::ZeroKind;
 /// A float between 2^23 and 2^24 has its integer value in its low mantissa bits.
 static constexpr float kIntegerBase = 8388608.0f;
 static constexpr int32_t kIntegerBaseBits = 0x4B000000;
+/// Panels side by side that a prefetch distance is meant for.
+static constexpr int64_t kStreams = 4;
 
 PanelDecoder::PanelDecoder(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, size_t term,
                            Value packed, int64_t prefetchDistance)
@@ -62,7 +64,8 @@ void PanelDecoder::prefetch(Value panel, Value offset) {
 }
 
 void PanelDecoder::lookAhead(Value g, int64_t panels) {
-  ahead = Value();
+  // One panel after the other is one stream: as many bytes are on their way as of four side by side.
+  ahead = panels == 1 ? k.index(kStreams * prefetchDistance) : Value();
   int64_t groups = llvm::divideCeil(prefetchDistance, std::max<int64_t>(place.blockBytes, 1));
   if (!prefetchDistance || panels == 1 || groups >= place.groups)
     return;

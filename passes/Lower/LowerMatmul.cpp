@@ -65,7 +65,7 @@ public:
       remark::passed(k.loc, options) << block(rows, panels);
     Shape many{halvings(rows), dividing(panels)};
     Shape few{halvings(std::min<int64_t>(rows, 2)),
-              dividing(std::min<int64_t>(4, llvm::bit_floor(uint64_t(room / 2))))};
+              dividing(std::min<int64_t>(blocks.streams(), llvm::bit_floor(uint64_t(room / 2))))};
     if (rows < kManyRows)
       return overPanels(many);
     k.ifLess(m, k.index(kManyRows), [&] { overPanels(few); }, [&] { overPanels(many); });

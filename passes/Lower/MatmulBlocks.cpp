@@ -17,8 +17,10 @@ using namespace mlir;
 using namespace mlir::whit;
 using ::whit::ZeroKind;
 
-/// Elements of K whose code is laid out without a loop.
-static constexpr int64_t kUnrolledDot = 64, kUnrolledFloat = 16;
+/// Elements of K whose code is laid out without a loop. Of more, LLVM moves so many loads to the front that sums are spilled.
+static constexpr int64_t kUnrolledDot = 32, kUnrolledFloat = 8;
+/// Elements of groups that a core works on side by side, because none waits for the last one's sums.
+static constexpr int64_t kShortGroup = 128;
 /// Rows whose arithmetic takes longer than the next weights need to come from memory.
 static constexpr size_t kRowsThatHide = 4;
 
@@ -58,6 +60,8 @@ SmallVector<Value> IntegerBlocks::wholeK(SmallVector<Value> acc) {
     return acc;
   });
 }
+
+int64_t IntegerBlocks::streams() const { return place.group <= kShortGroup ? 1 : MatmulBlocks::streams(); }
 
 /// Four codes of a row, in every lane.
 Value IntegerBlocks::activations(int64_t row, Value g, Value at) {
@@ -215,7 +219,7 @@ void FloatBlocks::addElements(Value at, int64_t count, function_ref<Value(int64_
 SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
   int64_t run = place.run, bytes = 16 * run * ::whit::scaleBytes(encoding.scaleType());
   return overUnits(
-      place.k, run, kUnrolledFloat / 2 * run, acc,
+      place.k, run, kUnrolledFloat * run, acc,
       [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &acc) {
         Value at = k.plus(k.times(first, run), unit * run), offset = k.plus(k.times(first, bytes), unit * bytes);
         SmallVector<Value> lines;

@@ -20,6 +20,9 @@ public:
   SmallVector<Value> emit(Value row, int64_t rows, Value panel, int64_t panels);
   /// Sums that a block may have; the other registers hold what they are made of.
   virtual int64_t accumulators() const { return k.facts.accumulators(); }
+  /// Panels of a block of one or two rows: enough sums for the units to be busy, and few, since panels that are read one after the other
+  /// come from memory faster than side by side.
+  virtual int64_t streams() const { return 4; }
 
 protected:
   MatmulBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
@@ -51,6 +54,7 @@ public:
                 int64_t prefetchDistance, Value codes, Value scales, Value sums)
       : MatmulBlocks(k, encoding, place, packed, prefetchDistance), carriers(*::whit::integerCarriers(encoding)),
         codes(codes), scales(scales), sums(sums) {}
+  int64_t streams() const override;
 
 private:
   SmallVector<Value> wholeK(SmallVector<Value> sums) override;
