@@ -34,6 +34,7 @@ struct MatmulWork {
   int64_t rows = 0, n = 0, k = 0, group = 0; ///< y[rows, n], contraction length k, elements per scale
   double bitsPerWeight = 0;                  ///< stored, scales included
   Products products = Products::Float;       ///< by the activations
+  int64_t sums = 24;                         ///< vectors of 16 that registers hold beside what is multiplied
 };
 
 /// A tile: the unit that a thread claims (tileRows x tileColumns, 0 rows = all) and its register block (rows x panels of 16 columns).

@@ -17,7 +17,6 @@ struct AnalyticRates {
   double floatMultiplyAdds = 80e9;    ///< fma at two a cycle
   double vectorOpsPerSecond = 5e9;    ///< other vector instructions of 16 lanes, two a cycle
   double launchSeconds = 1e-6;        ///< wake, claim and join
-  double vectorRegisters = 32;
 
   double multiplyAdds(Products products) const;
 };

@@ -276,7 +276,9 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     for (int64_t columns : {32, 64, 128, 256})
       for (int64_t panels : {1, 2, 4})
         for (int64_t rows : {1, 2, 4, 6, 8, 12}) {
-          if (panels * ::whit::kPanelColumns > columns || (columns > kLeastColumns && n / columns < kChunks))
+          bool isTooLarge = panels > 1 && rows * panels > facts.accumulators();
+          if (isTooLarge || panels * ::whit::kPanelColumns > columns ||
+              (columns > kLeastColumns && n / columns < kChunks))
             continue;
           ::whit::MatmulTile tile{fused ? kFusedRows : 0, columns, rows, panels};
           double seconds = 0;
@@ -299,6 +301,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     ::whit::MatmulWork work;
     work.rows = rows;
     work.products = productsOf(matmul);
+    work.sums = facts.accumulators();
     auto place = matmul->getAttrOfType<PlaceAttr>("place");
     if (!place)
       return work;
