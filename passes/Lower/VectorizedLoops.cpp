@@ -4,6 +4,8 @@
 
 #include "Lower/VectorizedLoops.h"
 
+#include "Whit/Whit.h"
+
 #include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -11,6 +13,9 @@
 
 using namespace mlir;
 using namespace mlir::whit;
+
+/// Vectors of functions that a loop computes side by side.
+static constexpr int64_t kVectorsTogether = 4;
 
 bool mlir::whit::isStorable(Type element) {
   return element.isIntOrFloat() && (element.isInteger(1) || element.getIntOrFloatBitWidth() % 8 == 0);
@@ -467,10 +472,32 @@ void VectorizedLoops::emitReduction(Value size, function_ref<SmallVector<Value>(
 
 // ---------------------------------------------------------------------------------------------------- loops
 
+/// Functions are long chains of operations that wait for each other: a core is busy with several vectors of them only.
+bool VectorizedLoops::hasFunctions() {
+  return llvm::any_of(op.getBody()->without_terminator(), [](Operation &inner) {
+    return isa<GeluOp>(inner) || (isa<math::MathDialect>(inner.getDialect()) &&
+                                  !isa<math::AbsFOp, math::AbsIOp, math::FmaOp, math::SqrtOp, math::CopySignOp>(inner));
+  });
+}
+
 void VectorizedLoops::lanes(Value size, function_ref<void(Value, Value)> body) {
-  if (!readsLanes)
-    return b.lanes(size, body);
   std::optional<int64_t> known = getConstantIntValue(size);
+  if (!readsLanes) {
+    Value begin = b.index(0);
+    constexpr int64_t together = kVectorsTogether * LaneBuilder::kLanes;
+    if (!b.threads && hasFunctions() && (!known || *known >= together)) {
+      width = together;
+      begin = b.mul(b.div(size, width), width);
+      b.loop(b.index(0), begin, b.index(width), {}, [&](Value i, ValueRange) -> SmallVector<Value> {
+        body(i, {});
+        return {};
+      });
+      width = LaneBuilder::kLanes;
+      if (known && *known % together == 0)
+        return;
+    }
+    return b.lanes(b.sub(size, begin), [&](Value i, Value mask) { body(b.add(begin, i), mask); });
+  }
   Value whole = b.mul(b.div(size, width), width);
   if (!known || *known >= width)
     b.loop(b.index(0), whole, b.index(width), {}, [&](Value i, ValueRange) -> SmallVector<Value> {

@@ -62,6 +62,7 @@ private:
   void transposeBlock(OpOperand &operand, Value scratch, ArrayRef<Value> at, Value rows, Value columns);
   void emitReduction(Value size, function_ref<SmallVector<Value>(Value)> address);
   Value combine(Value accumulated, Value term);
+  bool hasFunctions();
   void lanes(Value size, function_ref<void(Value, Value)> body);
 
   LaneBuilder &b;
