@@ -93,7 +93,7 @@ def Whit_QuantizeOp : Whit_ComputeOp<"quantize"> {
   let summary = "quantizes activations to int8 or fewer bits, per row and group along K or per row";
   let description = [{
     x [rows..., K] f32 -> codes [rows..., GROUPS, PADDED] i8, scales [rows..., GROUPS] f32, sums [rows..., GROUPS] i32, with
-    scale = max|x| / 127, code = round-to-nearest-even(x / scale) (0 where the scale is 0), sum = sum of the group's codes.
+    scale = max|x| / 127, code = round-to-nearest-even(x * (1 / scale)) (0 where the scale is 0), sum = sum of the group's codes.
     GROUPS = ceil(K / group); PADDED >= group, codes past the group or past K are 0. With `bits` the largest code is
     2^(bits-1) - 1 instead of 127. `per_row` takes the maximum over the row: its groups, which are those of a weight and its zero
     points, have one scale, which stands in all of `scales`.
@@ -112,7 +112,7 @@ def Whit_QuantizeOp : Whit_ComputeOp<"quantize"> {
 def Whit_QuantizeFloatOp : Whit_ComputeOp<"quantize_float"> {
   let summary = "rounds activations to floats of 8 bits, with a scale for each row";
   let description = [{
-    x [rows..., K] f32 -> numbers [rows..., K] f8E4M3FN or bf16, scales [rows...] f32, with scale = max|x| / 448 and number = x / scale, clamped
+    x [rows..., K] f32 -> numbers [rows..., K] f8E4M3FN or bf16, scales [rows...] f32, with scale = max|x| / 448 and number = x * (1 / scale), clamped
     to [-448, 448] and rounded to nearest even to 4 significant bits, and to a multiple of 2^-9 below 2^-6; 0 where the scale is 0.
     These are the finite numbers with 4 bits of exponent and 3 of fraction ("FP8 Formats for Deep Learning", 2022). bf16 holds them
     exactly, so that products of bf16 are products of theirs. A target that multiplies them as they are gets them as they are.

@@ -48,33 +48,44 @@ static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).
 
 static Value magnitude(LaneBuilder &b, Value x) { return math::AbsFOp::create(b, x); }
 
+namespace {
+/// What a number stands for, and what x is multiplied with instead of being divided: first by `raise`, which makes more of numbers
+/// whose scale has no finite inverse.
+struct Scale {
+  Value value, raise, inverse;
+};
+} // namespace
+
 /// The scale with which [begin, begin + count) of a row reaches `limit`. NaN in there makes it NaN, infinity infinite; codes stay
 /// in range in any case.
-static Value scaleOf(LaneBuilder &b, Value x, ValueRange row, Value begin, Value count, float limit) {
-  Value largest = b.lanes(count, {b.splat(0.0f)}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
-    return {arith::MaximumFOp::create(b, carried[0], magnitude(b, b.load(x, with(row, {b.add(begin, at)}), mask)))};
+static Scale scaleOf(LaneBuilder &b, Value x, ValueRange row, Value begin, Value count, float limit) {
+  // Magnitudes are ordered as their bits are, NaN above all others.
+  auto larger = [&](Value one, Value other) -> Value { return arith::MaxUIOp::create(b, one, other); };
+  Value zeros = b.splatInt(0, b.getI32Type());
+  Value largest = b.lanes(count, {zeros}, [&](Value at, Value mask, ValueRange carried) -> SmallVector<Value> {
+    Value number = magnitude(b, b.load(x, with(row, {b.add(begin, at)}), mask));
+    return {larger(carried[0], arith::BitcastOp::create(b, b.lanesOf(b.getI32Type()), number))};
   })[0];
-  Value extreme = b.reduce(largest, [&](Value a, Value c) { return arith::MaximumFOp::create(b, a, c); });
-  return b.divf(extreme, b.f32(limit));
+  Value extreme = arith::BitcastOp::create(b, b.getF32Type(), b.reduce(largest, larger));
+  Value scale = b.divf(extreme, b.f32(limit));
+  Value isSmall = b.cmp(arith::CmpFPredicate::OLT, scale, b.f32(0x1p-64f));
+  Value raise = b.select(isSmall, b.f32(0x1p100f), b.f32(1.0f));
+  // Where all is zero, a finite inverse keeps it so.
+  Value inverse = b.lesser(b.divf(b.f32(1.0f), b.mulf(scale, raise)), b.f32(std::numeric_limits<float>::max()));
+  return {scale, b.splat(raise), b.splat(inverse)};
 }
 
-/// By what elements are divided: infinity, which gives 0, where the scale is 0.
-static Value divisorOf(LaneBuilder &b, Value scale) {
-  Value isZero = b.cmp(arith::CmpFPredicate::OEQ, scale, b.f32(0.0f));
-  return b.splat(b.select(isZero, b.f32(std::numeric_limits<float>::infinity()), scale));
-}
-
-/// x / divisor. It can pass the limit only where the scale is subnormal.
-static Value quotientOf(LaneBuilder &b, Value x, Value divisor, float limit) {
-  return b.greater(b.lesser(b.divf(x, divisor), b.splat(limit)), b.splat(-limit));
+/// x in units of the scale. It can pass the limit only where the scale is subnormal.
+static Value quotientOf(LaneBuilder &b, Value x, const Scale &scale, float limit) {
+  Value quotient = b.mulf(b.mulf(x, scale.raise), scale.inverse);
+  return b.greater(b.lesser(quotient, b.splat(limit)), b.splat(-limit));
 }
 
 /// The codes of one group: [begin, begin + count) of x, then zeros up to the padded size.
 static void quantizeGroup(LaneBuilder &b, QuantizeOp op, ValueRange row, Value group, Value begin, Value count,
-                          Value scale) {
-  b.write(scale, op.getScales(), with(row, {group}));
-  Value divisor = divisorOf(b, scale);
-  auto encode = [&](Value x) { return b.toInt(quotientOf(b, x, divisor, op.getLargestCode())); };
+                          const Scale &scale) {
+  b.write(scale.value, op.getScales(), with(row, {group}));
+  auto encode = [&](Value x) { return b.toInt(quotientOf(b, x, scale, op.getLargestCode())); };
   Value codes = op.getCodes();
   Type i8 = b.getI8Type();
   Value padded = b.dim(codes, rankOf(codes) - 1);
@@ -101,16 +112,16 @@ static void lower(LaneBuilder &b, QuantizeOp op) {
   Value k = b.dim(x, rows), groups = b.dim(op.getScales(), rows);
   std::optional<int64_t> knownK = getConstantIntValue(k);
   float limit = op.getLargestCode();
-  auto quantize = [&](ValueRange row, Value at, Value scale) {
+  auto quantize = [&](ValueRange row, Value at, std::optional<Scale> scale) {
     Value begin = b.mul(at, group);
     Value count = knownK && *knownK % group == 0 ? b.index(group) : b.min(b.index(group), b.sub(k, begin));
-    quantizeGroup(b, op, row, at, begin, count, scale ? scale : scaleOf(b, x, row, begin, count, limit));
+    quantizeGroup(b, op, row, at, begin, count, scale ? *scale : scaleOf(b, x, row, begin, count, limit));
   };
   if (!op.getPerRow())
     return b.loops(with(leadingSizes(b, x, rows), {groups}),
-                   [&](ValueRange at) { quantize(at.drop_back(), at.back(), nullptr); });
+                   [&](ValueRange at) { quantize(at.drop_back(), at.back(), std::nullopt); });
   b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
-    Value scale = scaleOf(b, x, row, b.index(0), k, limit);
+    Scale scale = scaleOf(b, x, row, b.index(0), k, limit);
     b.loop(b.index(0), groups, [&](Value at) { quantize(row, at, scale); });
   });
 }
@@ -155,11 +166,10 @@ static void lower(LaneBuilder &b, QuantizeFloatOp op) {
   Value k = b.dim(x, rows);
   constexpr float limit = QuantizeFloatOp::kLargest;
   b.loops(leadingSizes(b, x, rows), [&](ValueRange row) {
-    Value scale = scaleOf(b, x, row, b.index(0), k, limit);
-    b.write(scale, op.getScales(), row);
-    Value divisor = divisorOf(b, scale);
+    Scale scale = scaleOf(b, x, row, b.index(0), k, limit);
+    b.write(scale.value, op.getScales(), row);
     b.lanes(k, [&](Value at, Value mask) {
-      Value quotient = quotientOf(b, b.load(x, with(row, {at}), mask), divisor, limit);
+      Value quotient = quotientOf(b, b.load(x, with(row, {at}), mask), scale, limit);
       Value rounded = roundToFloat8(b, quotient);
       if (cast<ShapedType>(op.getNumbers().getType()).getElementTypeBitWidth() == 8)
         b.store(bytesOfFloat8(b, rounded), op.getNumbers(), with(row, {at}), mask);

@@ -55,6 +55,13 @@ template <typename T> struct SameBits {
 // ---------------------------------------------------------------------------------------------------- quantize
 
 namespace {
+/// x * (1 / scale), where both are raised if the inverse is not finite otherwise.
+float quotientOf(float x, float scale, float limit) {
+  float raise = scale < 0x1p-64f ? 0x1p100f : 1.0f;
+  float inverse = std::min(1.0f / (scale * raise), std::numeric_limits<float>::max());
+  return std::clamp(x * raise * inverse, -limit, limit);
+}
+
 void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::vector<float> x, bool dynamic = false,
                    int bits = 8, bool perRow = false) {
   int64_t groups = (k + group - 1) / group;
@@ -91,7 +98,7 @@ void checkQuantize(int64_t rows, int64_t k, int64_t group, int64_t padded, std::
         ASSERT_EQ(scales[r * groups + g], scale) << r << " " << g;
         int32_t sum = 0;
         for (int64_t i = 0; i < padded; ++i) {
-          int expected = i < length && scale != 0 ? int(std::nearbyint(std::clamp(from[i] / scale, -limit, limit))) : 0;
+          int expected = i < length ? int(std::nearbyint(quotientOf(from[i], scale, limit))) : 0;
           ASSERT_EQ(codes[(r * groups + g) * padded + i], expected) << r << " " << g << " " << i;
           sum += expected;
         }
@@ -163,7 +170,7 @@ void checkQuantizeFloat(int64_t rows, int64_t k, std::vector<float> x, bool dyna
         largest = std::max(largest, std::fabs(from[i]));
       ASSERT_EQ(scales[r], largest / 448.0f) << r;
       for (int64_t i = 0; i < k; ++i) {
-        float quotient = scales[r] ? std::clamp(from[i] / scales[r], -448.0f, 448.0f) : 0;
+        float quotient = quotientOf(from[i], scales[r], 448);
         ASSERT_EQ(whit::bfloatToFloat(numbers[r * k + i]), nearest(table, quotient))
             << r << " " << i << " " << quotient;
       }

@@ -39,13 +39,15 @@ func.func @layer_norm(%x: memref<2x5xf32>, %w: memref<5xf32>, %b: memref<5xf32>,
 
 // -----
 
-// The scale is a true quotient and so is each code; 1.5 * 2^23 rounds to nearest even without a library. Two groups of 32
-// divide 64, so nothing is masked.
+// The scale is a true quotient, codes are products with its inverse; 1.5 * 2^23 rounds to nearest even without a library. Two groups of
+// 32 divide 64, so nothing is masked.
 // CHECK-LABEL: @quantize
 // CHECK-DAG: %[[ROUNDER:.*]] = arith.constant dense<0x4B400000> : vector<16xf32>
 // CHECK: %[[SCALE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
+// CHECK: %[[INVERSE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
 // CHECK: memref.store %[[SCALE]]
-// CHECK: arith.divf %{{.*}} : vector<16xf32>
+// CHECK-NOT: arith.divf
+// CHECK: arith.mulf %{{.*}} : vector<16xf32>
 // CHECK: arith.addf %{{.*}}, %[[ROUNDER]]
 // CHECK: vector.store %{{.*}} : memref<?x2x32xi8>, vector<16xi8>
 // CHECK: memref.store %{{.*}} : memref<?x2xi32>
@@ -61,11 +63,11 @@ func.func @quantize(%x: memref<?x64xf32>, %codes: memref<?x2x32xi8>, %scales: me
 // CHECK-LABEL: @quantize_rows
 // CHECK: scf.for
 // CHECK: scf.for
-// CHECK: arith.maximumf {{.*}} : vector<16xf32>
+// CHECK: arith.maxui {{.*}} : vector<16xi32>
 // CHECK: %[[SCALE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
 // CHECK: scf.for
 // CHECK: memref.store %[[SCALE]]
-// CHECK-NOT: maximumf
+// CHECK-NOT: arith.maxui
 // CHECK: return
 func.func @quantize_rows(%x: memref<?x64xf32>, %codes: memref<?x2x32xi8>, %scales: memref<?x2xf32>, %sums: memref<?x2xi32>) {
   whit.quantize ins(%x : memref<?x64xf32>) outs(%codes, %scales, %sums : memref<?x2x32xi8>, memref<?x2xf32>, memref<?x2xi32>) group = 32 bits = 4 per_row
@@ -80,7 +82,7 @@ func.func @quantize_rows(%x: memref<?x64xf32>, %codes: memref<?x2x32xi8>, %scale
 // CHECK-DAG: %[[BASE:.*]] = arith.constant dense<2.457600e+04> : vector<16xf32>
 // CHECK: %[[SCALE:.*]] = arith.divf %{{.*}}, %{{.*}} : f32
 // CHECK: memref.store %[[SCALE]]
-// CHECK: arith.divf %{{.*}} : vector<16xf32>
+// CHECK: arith.mulf %{{.*}} : vector<16xf32>
 // CHECK: arith.addi %{{.*}}, %[[HALF]]
 // CHECK: arith.addf %{{.*}}, %[[BASE]]
 // CHECK: arith.select
