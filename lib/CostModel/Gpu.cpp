@@ -123,6 +123,8 @@ double GpuCostModel::kernelSeconds(const MatmulWork &work, const GpuTile &tile) 
   // Decoding and multiplying use other units, which a warp cannot keep busy at once; with more warps they overlap.
   double overlap = std::min(1.0, 0.25 * warps);
   double arithmetic = std::max(multiply, decode + flush) + (1 - overlap) * std::min(multiply, decode + flush);
+  if (tile.usesWarpgroups) // which multiply by themselves while their warps decode
+    arithmetic = std::max(multiply * hidden, decode + flush);
   arithmetic *= balance / hidden;
 
   // A block that ends makes room for the next one while its neighbours work.

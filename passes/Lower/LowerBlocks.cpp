@@ -188,6 +188,9 @@ private:
     share = work.shareOf(panels);
     work.splits = share.splits;
     work.room = room;
+    if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>();
+        ShapedType::isDynamic(columns) && !tile.empty() && tile.back())
+      panels = llvm::divideCeil(tile.back(), MatrixUnit::kRows);
     warpgroups = WarpgroupKernel::cutFor(op, facts, work, panels, whyNot);
     if (warpgroups)
       share.warps = warpgroups->warps;

@@ -13,10 +13,12 @@
 using namespace mlir;
 using namespace mlir::whit;
 
-/// Bytes of K of a turn, and tokens of a product at most.
-static constexpr int64_t kTurnBytes = 128, kMostTokens = 128;
+/// Bytes of K of a turn and its elements, and tokens of a product at most. Warps that share K share turns of so many elements (MatrixKernel).
+static constexpr int64_t kTurnBytes = 256, kTurn = 128, kMostTokens = 128;
 /// Warps of a block at most, and words of codes that a lane has on their way.
 static constexpr int64_t kMostWarps = 8, kMostLoaded = 16;
+/// Turns that codes are loaded ahead at most: what multiplying takes is a quarter of what memory takes to answer.
+static constexpr int64_t kAhead = 4;
 /// Turns of a group that are written one behind another; more are a loop.
 static constexpr int64_t kUnrolled = 4;
 /// Sums of a lane at most, in all the sets that it has of them: of a group, of a part of K, and of all of it.
@@ -35,6 +37,11 @@ static int64_t chunksOfGroup(const MatrixWork &work, const MatrixKernel::Cut &wa
   return llvm::divideCeil(elements, way.units * way.elements);
 }
 
+static StringRef modeOf(Operation *op) {
+  auto mode = op->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(kLargeM);
+  return mode ? mode.getValue() : "auto";
+}
+
 std::string WarpgroupKernel::Cut::text() const {
   int64_t count = warps / WarpgroupUnit::kWarps;
   return "wgmma m64n" + std::to_string(tokens) + "k" + std::to_string(unit->depth) + " (" + unit->types.str() +
@@ -46,14 +53,12 @@ std::string WarpgroupKernel::Cut::text() const {
 std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, const TargetFacts &facts,
                                                             const MatrixWork &work, int64_t panels, std::string &why) {
   auto floats = dyn_cast<MatmulOp>(matmul);
-  auto mode = matmul->getParentOfType<ModuleOp>()->getAttrOfType<StringAttr>(kLargeM);
-  bool isAsked = mode && mode == "wgmma", isRefused = mode && mode == "mma";
   auto refuse = [&](std::string reason) {
-    if (isAsked)
+    if (isAsked(matmul))
       why = std::move(reason);
     return std::nullopt;
   };
-  if (!facts.has("wgmma") || isRefused || (floats && !isAsked) || work.tokens < kLeastTokens ||
+  if (!facts.has("wgmma") || modeOf(matmul) == "mma" || (floats && !isAsked(matmul)) || work.tokens < kLeastTokens ||
       work.tokens == MatrixWork::kAnyTokens)
     return std::nullopt;
   int64_t parts = floats && cast<ShapedType>(floats.getX().getType()).getElementType().isF32() ? 3 : 1;
@@ -70,37 +75,46 @@ std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, c
   int64_t elements = way.units * way.elements, perGroup = chunksOfGroup(work, way), groups = groupsOf(work);
   int64_t bytes = elements * 4 / work.unit.perWord() * parts; // of a token, for a chunk
   // Several groups, or a part of one.
-  int64_t most = kTurnBytes * (parts > 1 ? 2 : 1);
-  bool isShort = groups > 1 && perGroup * bytes < most;
-  int64_t each = isShort ? perGroup : 1, of = isShort ? groups : perGroup;
-  cut.chunks = each;
-  for (int64_t count = 1; of % count == 0 && each * count * bytes <= most; count *= 2)
-    cut.chunks = each * count;
+  auto chunksOf = [&](int64_t most) {
+    auto fits = [&](int64_t chunks) { return chunks * bytes <= most && chunks * elements <= kTurn; };
+    bool isShort = groups > 1 && fits(2 * perGroup);
+    int64_t each = isShort ? perGroup : 1, of = isShort ? groups : perGroup, chunks = each;
+    for (int64_t count = 1; of % count == 0 && fits(each * count); count *= 2)
+      chunks = each * count;
+    return chunks;
+  };
   cut.warps = std::clamp<int64_t>(llvm::bit_ceil(uint64_t(panels)), WarpgroupUnit::kWarps, kMostWarps);
-  int64_t sets = 2 + (work.splits.value_or(1) > 1);
+  int64_t sets = 2 + (work.splits.value_or(1) > 1 && groups > 1);
   cut.tokens = llvm::bit_floor(uint64_t(std::min({work.tokens, kMostTokens, kMostSums * 2 / sets})));
-  int64_t factors = floats ? 0 : kFactors * 4 * std::max<int64_t>(1, cut.chunks / perGroup);
-  auto shared = [&] { return 2 * cut.tokens * (cut.chunks * bytes + factors); };
-  for (; shared() > work.room; cut.tokens /= 2)
-    if (cut.tokens == kTile)
+  auto shared = [&] {
+    int64_t factors = floats ? 0 : kFactors * 4 * std::max<int64_t>(1, cut.chunks / perGroup);
+    return 2 * cut.tokens * (cut.chunks * bytes + factors);
+  };
+  for (int64_t most = kTurnBytes * (parts > 1 ? 2 : 1);; most /= 2) {
+    cut.chunks = chunksOf(most);
+    if (shared() <= work.room)
+      break;
+    if (most < kTurnBytes / 2 && (cut.tokens /= 2) < kTile)
       return refuse("a tile of it leaves " + std::to_string(work.room) + " bytes of shared memory");
+  }
   cut.bytes = shared();
   return cut;
 }
 
-bool WarpgroupKernel::isFor(Operation *matmul, const TargetFacts &facts, int64_t rows, int64_t columns, int64_t splits,
-                            int64_t room) {
+std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, const TargetFacts &facts, int64_t rows,
+                                                            int64_t columns, int64_t splits, int64_t room) {
   auto place = matmul->getAttrOfType<PlaceAttr>("place");
   const MatrixUnit *unit = MatrixUnit::find(facts, MatrixUnit::operandsOf(matmul));
   if (!place || !unit)
-    return false;
+    return std::nullopt;
   ::whit::Encoding stored = place.getFormat().getEncoding(), encoding = readPart(stored);
   ::whit::Place read = readPart(stored, place.solve());
   std::string why;
   return cutFor(matmul, facts, {*unit, facts.warpSize(), encoding, read, splits, room, rows},
-                columns / MatrixUnit::kRows, why)
-      .has_value();
+                columns / MatrixUnit::kRows, why);
 }
+
+bool WarpgroupKernel::isAsked(Operation *matmul) { return modeOf(matmul) == "wgmma"; }
 
 // ---------------------------------------------------------------------------------------------------- the tile
 
@@ -124,6 +138,9 @@ WarpgroupKernel::WarpgroupKernel(MatrixKernel &kernel, const Cut &cut)
   codeWords = kernel.loadedWords(0, 1);
   if (cut.chunks * codeWords > kMostLoaded)
     codeWords = 0;
+  // Sums of many tokens leave registers for one turn.
+  if (codeWords)
+    ahead = cut.tokens < kMostTokens ? std::min(kAhead, kMostLoaded / (cut.chunks * codeWords)) : 1;
 }
 
 void WarpgroupKernel::emit() {
@@ -159,7 +176,9 @@ void WarpgroupKernel::block(Value panel, Value isMine, Value firstToken) {
   storeActivations(zero, loadActivations(at, zero));
   storeFactors(zero, loadFactors(at, zero));
   WarpgroupUnit::publish(b);
-  codes = loadCodes(at, zero);
+  codes.clear();
+  for (int64_t turn = 0; turn < ahead; ++turn)
+    codes.append(loadCodes(at, b.index(std::min(turn, turns - 1))));
   b.barrier();
 
   int64_t step = kernel.turnSize(), count = (isOnly ? perGroup : kernel.groups()) / step;
@@ -266,11 +285,13 @@ SmallVector<Value> WarpgroupKernel::addGroup(Position at, Value group, SmallVect
 // ---------------------------------------------------------------------------------------------------- a turn
 
 void WarpgroupKernel::overTurn(const Position &at, Value turn, function_ref<void(ValueRange)> multiply) {
-  Value next = b.min(b.add(turn, 1), b.index(turns - 1));
-  SmallVector<Value> here = std::move(codes);
+  Value last = b.index(turns - 1), next = b.min(b.add(turn, 1), last);
+  size_t count = cut.chunks * codeWords;
+  SmallVector<Value> here(ArrayRef(codes).take_front(count));
+  codes.erase(codes.begin(), codes.begin() + count);
   waiting = loadActivations(at, next);
   waitingFactors = kernel.groups() == 1 ? SmallVector<Value>() : loadFactors(at, next);
-  codes = loadCodes(at, next);
+  codes.append(loadCodes(at, b.min(b.add(turn, ahead), last)));
   multiply(here);
   b.barrier();
 }

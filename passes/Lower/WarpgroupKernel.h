@@ -3,7 +3,7 @@
 // A matmul for many rows by products of warpgroups (sm_90a). Four warps have 64 columns of the weight side by side; each decodes the fragments of
 // its 16 columns in registers, as for mma.sync (MatrixKernel.h). Activations go to shared memory, once for the whole block:
 //
-//   turn            64 or 128 elements of K for all tokens of the tile, twice: one is multiplied while the other is filled
+//   turn            up to 128 elements of K for all tokens of the tile, twice: one is multiplied while the other is filled
 //   shared memory   [2][parts][K / 16 bytes][tokens][16 bytes]
 //
 // A warp fills it with what it would load of its own fragments of B: the order of K within an instruction is that of the codes of a lane, and
@@ -40,9 +40,11 @@ public:
   /// The cut of a matmul for a tile of so many panels; none if its schedule asks for few rows, or for what `why` says.
   static std::optional<Cut> cutFor(Operation *matmul, const TargetFacts &facts, const MatrixWork &work, int64_t panels,
                                    std::string &why);
-  /// Whether a matmul takes it under a schedule of such blocks.
-  static bool isFor(Operation *matmul, const TargetFacts &facts, int64_t rows, int64_t columns, int64_t splits,
-                    int64_t room);
+  /// The same for a schedule that is considered.
+  static std::optional<Cut> cutFor(Operation *matmul, const TargetFacts &facts, int64_t rows, int64_t columns,
+                                   int64_t splits, int64_t room);
+  /// Whether it was asked for, whatever it costs.
+  static bool isAsked(Operation *matmul);
 
   WarpgroupKernel(MatrixKernel &kernel, const Cut &cut);
 
@@ -68,7 +70,7 @@ private:
   /// A loop that also carries codes.
   SmallVector<Value> loop(Value from, Value to, SmallVector<Value> values, Body body);
 
-  /// A turn: `multiply` gets its codes. Those of the next one and its activations are on their way meanwhile.
+  /// A turn: `multiply` gets its codes. Those of turns to come and the activations of the next one are on their way meanwhile.
   void overTurn(const Position &at, Value turn, function_ref<void(ValueRange)> multiply);
   /// The sums behind the products of `count` chunks of a turn, all of one group; the last ones of it if they end it.
   SmallVector<Value> addChunks(Position at, Value turn, int64_t first, int64_t count, ValueRange codes,
@@ -93,10 +95,10 @@ private:
   LaneBuilder &b;
   const MatrixUnit &unit;
   Cut cut;
-  int64_t tiles, parts, steps; ///< of 8 tokens; of an activation; of a chunk
-  int64_t perGroup, groups;    ///< chunks of a group; groups of a turn, 0 if it is a part of one
-  int64_t codeWords;           ///< that a lane loads ahead of a chunk
-  int64_t turns;               ///< of all of K
+  int64_t tiles, parts, steps;  ///< of 8 tokens; of an activation; of a chunk
+  int64_t perGroup, groups;     ///< chunks of a group; groups of a turn, 0 if it is a part of one
+  int64_t codeWords, ahead = 0; ///< that a lane loads ahead of a chunk, and how many turns ahead
+  int64_t turns;                ///< of all of K
   bool hasFactors;
   Value memory, address;    ///< of activations: i32 [2, rows of 16 bytes for each token, words], and where it lies
   SmallVector<Value> codes; ///< of the turn to come

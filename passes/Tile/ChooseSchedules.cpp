@@ -38,6 +38,8 @@ constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 /// On a GPU: rows of a tile that warps share; of a matmul's block its warps, elements of K that each has on
 /// their way in a stage, the registers of a thread, and shared memory.
 constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kPanelDepth = 128, kBlockRegisters = 128, kBlockShared = 48 << 10;
+/// Where warpgroups multiply: sums of 64 to 128 tokens, twice.
+constexpr int64_t kWarpgroupRegisters = 216;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -152,10 +154,10 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         block.sharedBytes = columns * buffers * tile * 4;
         if (block.sharedBytes > kBlockShared && !candidates.empty())
           continue;
-        block.usesWarpgroups = llvm::all_of(matmuls, [&](Operation *matmul) {
-          int64_t room = (kBlockShared - block.sharedBytes) / int64_t(matmuls.size());
-          return WarpgroupKernel::isFor(matmul, facts, tile, columns, 1, room);
-        });
+        if (takeWarpgroups(matmuls, block)) {
+          candidates.push_back({block, secondsOf(matmuls, rows, block)});
+          continue;
+        }
         // What is left holds a ring of stages for each warp, where the target fills it by itself.
         auto stage =
             int64_t(kBlockWarps * kPanelDepth * workOf(matmuls.front(), 1).bitsPerWeight * ::whit::kPanelColumns / 8);
@@ -165,13 +167,40 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
             block.stages = stages;
             block.sharedBytes += ring;
           }
-        double seconds = 0;
-        for (Operation *matmul : matmuls)
-          seconds += model->kernelSeconds(workOf(matmul, rows), block);
-        candidates.push_back({block, seconds});
+        candidates.push_back({block, secondsOf(matmuls, rows, block)});
       }
-    llvm::stable_sort(candidates, [](const Candidate &x, const Candidate &y) { return x.seconds < y.seconds; });
+    bool isAsked = WarpgroupKernel::isAsked(matmuls.front());
+    llvm::stable_sort(candidates, [&](const Candidate &x, const Candidate &y) {
+      if (isAsked && x.block.usesWarpgroups != y.block.usesWarpgroups)
+        return x.block.usesWarpgroups;
+      return x.seconds < y.seconds;
+    });
     return candidates;
+  }
+
+  double secondsOf(ArrayRef<Operation *> matmuls, int64_t rows, const ::whit::GpuTile &block) {
+    double seconds = 0;
+    for (Operation *matmul : matmuls)
+      seconds += model->kernelSeconds(workOf(matmul, rows), block);
+    return seconds;
+  }
+
+  /// Whether products of warpgroups compute all matmuls of such a block, and what it then takes.
+  bool takeWarpgroups(ArrayRef<Operation *> matmuls, ::whit::GpuTile &block) {
+    int64_t room = (kBlockShared - block.sharedBytes) / int64_t(matmuls.size()), bytes = 0, warps = 0;
+    for (Operation *matmul : matmuls) {
+      auto cut = WarpgroupKernel::cutFor(matmul, facts, block.rows, block.columns, 1, room);
+      if (!cut)
+        return false;
+      bytes += cut->bytes;
+      warps = std::max(warps, cut->warps);
+    }
+    block.usesWarpgroups = true;
+    block.warps = int32_t(warps);
+    block.registers = kWarpgroupRegisters;
+    block.sharedBytes += bytes;
+    block.stages = 2;
+    return true;
   }
 
   /// The first block whose cut (sizes and splits, as `cutOf` says) was not refused; but before it the first of those that are preferred.

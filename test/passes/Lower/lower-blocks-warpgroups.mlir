@@ -3,9 +3,9 @@
 // RUN: whit-opt %s -split-input-file -pass-pipeline='builtin.module(whit-lower-blocks)' -o /dev/null --remarks-filter="whit-lower-blocks" 2>&1 \
 // RUN:   | FileCheck %s --check-prefix=REMARK
 
-// Floats when they are asked for: two groups of 32 make a turn, and each group has two steps.
+// Floats when they are asked for: four groups of 32 make a turn, and each has two steps.
 // CHECK-LABEL: func.func @asked
-// CHECK: memref.alloc() : memref<2x8x256xi32>
+// CHECK: memref.alloc() : memref<2x16x256xi32>
 // CHECK: llvm.nvvm.fence.proxy.async.shared_cta
 // CHECK: gpu.barrier
 // CHECK: scf.for
@@ -18,7 +18,7 @@
 // CHECK: wgmma.wait_group.sync.aligned 0
 // CHECK: gpu.barrier
 // CHECK: } {whit.cut = {{.*}}, whit.threads = 128 : i64}
-// REMARK: [Passed] wgmma | Category:whit-lower-blocks{{.*}}wgmma m64n64k16 (f32.bf16.bf16): 1 warpgroup of 64 columns, 16384 bytes of activations in shared memory; the bits of a row may differ
+// REMARK: [Passed] wgmma | Category:whit-lower-blocks{{.*}}wgmma m64n64k16 (f32.bf16.bf16): 1 warpgroup of 64 columns, 32768 bytes of activations in shared memory; the bits of a row may differ
 module attributes {whit.large_m = "wgmma", whit.target = {cpu = "sm_90a", kind = "nvptx", machine = "h100", name = "sm_90a", features = "+sm_90a,+mma-bf16,+mma-s8,+wgmma"}} {
   func.func @asked(%x: memref<?x128xbf16>, %w: memref<4x1152xi8>, %y: memref<?x64xf32>, %n: index, %id: i32) attributes {whit.observed = 3 : i64} {
     scf.forall (%i) = (0) to (%n) step (64) {
