@@ -173,12 +173,12 @@ class Bundle:
             with np.load(found) as file:
                 return dict(file)
 
-    def product(self, name, form, activations, k, n, rows, timed):
-        """One kernel: its artifact and its checks. `timed`: weights repeat."""
+    def product(self, name, form, activations, k, n, rows, timed, large=None):
+        """One kernel: its artifact and its checks. `timed`: weights repeat; `large`: how many rows are multiplied, if not as usual."""
         element = "bf16" if activations == "bf16" else "f32"
         period = min(PERIOD, n) if timed else n
         weights = self.random.standard_normal((k, period)).astype(np.float32) / np.sqrt(k)
-        flags = [f"--weights={form}", f"--activations={activations}"]
+        flags = [f"--weights={form}", f"--activations={activations}", *([f"--large-m={large}"] if large else [])]
         repeat = -(-n // period)
 
         def whole(columns):
@@ -197,7 +197,7 @@ class Bundle:
                 elif element == "f32":
                     found["y.bound"] += np.spacing(np.abs(found["y"]))  # that y was rounded just now
                 checks.append({"name": kind, "inputs": file, "expected": self.save(f"{name}.{kind}.out", **found), "rows": rows, "rtol": 0, "atol": 0})
-        self.cases.append({"name": name, "kind": "kernel", "format": form, "activations": activations, "element": element, "k": k, "n": n,
+        self.cases.append({"name": name, "kind": "kernel", "format": f"{form} {large}" if large else form, "activations": activations, "element": element, "k": k, "n": n,
                            **compiled, "checks": checks, "times": [{"name": f"M={m}", "rows": m, "dims": {"tokens": m}} for m in rows if timed]})
 
     def model(self, name, path, feeds, times, *flags):
@@ -256,6 +256,11 @@ def add_cases(bundle, options, log):
             bundle.product(f"small-{form}-{activations}", form, activations, 416, 200, [1, 3, 17, 33], timed=False)
         bundle.product(f"timed-{form}", form, "bf16", 4096, 4096, ROWS, timed=True)
     bundle.product(f"timed-{formats[0]}-wide", formats[0], "bf16", 4096, 14336, ROWS, timed=True)
+    if any(target.startswith("sm_90a") for target in bundle.targets):
+        log(f"{formats[0]} by warpgroups")
+        for activations in ("bf16", "f32", "int8"):
+            bundle.product(f"wgmma-{formats[0]}-{activations}", formats[0], activations, 416, 200, [1, 9, 70, 130], timed=False, large="wgmma")
+        bundle.product(f"timed-{formats[0]}-wgmma", formats[0], "bf16", 4096, 4096, ROWS, timed=True, large="wgmma")
     if not options.no_models:
         add_models(bundle, log)
 
