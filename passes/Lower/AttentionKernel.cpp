@@ -18,6 +18,7 @@ using namespace mlir::whit;
 static constexpr int64_t kLanes = LaneBuilder::kLanes;
 /// Tokens of a block of keys.
 static constexpr int64_t kKeys = 64;
+static constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 static int64_t rankOf(Value memref) { return cast<MemRefType>(memref.getType()).getRank(); }
 static bool isPacked(Value cache) { return cast<MemRefType>(cache.getType()).getElementType().isInteger(8); }
@@ -67,6 +68,8 @@ private:
   Accumulators scoresOfBlocks(const Tile &tile, ArrayRef<Value> at);
   Accumulators scoresOfPanels(const Tile &tile, ArrayRef<Value> at);
   void softmax(const Tile &tile, Value from);
+  void maximum(const Tile &tile, Value from, Value row);
+  void exponentials(Value from, Value row);
   Value maskOf(const Tile &tile, Value row, Value token);
   Value foldScales(Value weight, Value seen, Value block, Value &offset);
   void output(const Tile &tile, Value from);
@@ -89,6 +92,7 @@ private:
   int64_t heads, positions; ///< of a full tile
   Value tokens;             ///< T, or T' if there is a mask
   Value queries, weights, sums, maxima, factors, outputs, keys;
+  Value bases; ///< of each row, what is subtracted from its scores
   /// Of caches in a format: the sum of each query, and of each row the weighted offsets of its values, in 16 lanes.
   Value querySums, offsets;
   PackedHead *keyHead = nullptr, *valueHead = nullptr;
@@ -109,9 +113,9 @@ void AttentionKernel::emit() {
   int64_t rows = maxTileRows(), padded = vectors * kLanes;
   Type f32 = b.getF32Type();
   auto buffer = [&](ArrayRef<int64_t> shape) { return MemRefType::get(shape, f32); };
-  SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}), buffer({rows, kLanes}),
-                                buffer({rows}),         buffer({rows}),        buffer({rows, padded}),
-                                buffer({rows}),         buffer({rows, kLanes})};
+  SmallVector<MemRefType> types{buffer({rows, padded}), buffer({rows, kKeys}),  buffer({rows, kLanes}),
+                                buffer({kLanes}),       buffer({kLanes}),       buffer({rows, padded}),
+                                buffer({rows}),         buffer({rows, kLanes}), buffer({kLanes})};
   if (!blockedKeys)
     types.push_back(buffer({kKeys / kLanes, padded, kLanes}));
   tokens = b.dim(op.getV(), 2);
@@ -122,9 +126,9 @@ void AttentionKernel::emit() {
   b.scratch(types, [&](ValueRange buffers) {
     queries = buffers[0], weights = buffers[1], sums = buffers[2];
     maxima = buffers[3], factors = buffers[4], outputs = buffers[5];
-    querySums = buffers[6], offsets = buffers[7];
+    querySums = buffers[6], offsets = buffers[7], bases = buffers[8];
     if (!blockedKeys)
-      keys = buffers[8];
+      keys = buffers[9];
     Value rowCount = b.dim(op.getQ(), 1);
     b.loops({b.dim(op.getQ(), 0), b.dim(op.getV(), 1)}, [&](ValueRange at) {
       std::optional<int64_t> known = getConstantIntValue(rowCount);
@@ -198,7 +202,7 @@ void AttentionKernel::loadQueries(const Tile &tile) {
       prepareQuery(row);
     if (valueHead && valueHead->hasOffsets())
       b.store(b.splat(0.0f), offsets, {row, b.index(0)}, nullptr);
-    b.write(b.f32(-std::numeric_limits<float>::infinity()), maxima, row);
+    b.write(b.f32(kNone), maxima, row);
     b.store(b.splat(0.0f), sums, {row, b.index(0)}, nullptr);
   }
 }
@@ -332,49 +336,62 @@ Value AttentionKernel::maskOf(const Tile &tile, Value row, Value token) {
 
 /// Scores of a block to weights, and the running maximum and sum of each row.
 void AttentionKernel::softmax(const Tile &tile, Value from) {
-  using Predicate = arith::CmpIPredicate;
-  constexpr float kNone = -std::numeric_limits<float>::infinity();
   Value zero = b.index(0);
-  b.loop(zero, b.index(tile.rows()), [&](Value row) {
-    Value position = b.add(tile.position, tile.positions == 1 ? zero : b.div(row, tile.heads));
-    Value low = lowOf(position), high = highOf(position);
-    SmallVector<Value> values, seen;
-    Value largest;
-    for (int64_t j = 0; j < kKeys / kLanes; ++j) {
-      Value score =
-          b.mulf(b.load(weights, {row, b.index(j * kLanes)}, nullptr), b.splat(op.getScale().convertToFloat()));
-      if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
-        score = b.mulf(b.tanh(b.divf(score, b.splat(cap))), b.splat(cap));
-      if (op.getMask())
-        score = b.addf(score, maskOf(tile, row, b.add(from, j * kLanes)));
-      Value lanes = arith::AddIOp::create(b, b.splat(b.toI32(b.add(from, j * kLanes))), b.iota());
-      seen.push_back(b.cmp(Predicate::slt, lanes, b.splat(b.toI32(high))));
-      if (op.getWindow())
-        seen.back() = arith::AndIOp::create(b, seen.back(), b.cmp(Predicate::sge, lanes, b.splat(b.toI32(low))));
-      values.push_back(b.select(seen.back(), score, b.splat(kNone)));
-      largest = largest ? b.greater(largest, values.back()) : values.back();
+  b.loop(zero, b.index(tile.rows()), [&](Value row) { maximum(tile, from, row); });
+  // The factors of all rows at once.
+  Value before = b.load(maxima, zero, nullptr), now = b.load(bases, zero, nullptr);
+  b.store(now, maxima, zero, nullptr);
+  // A row that has seen nothing yet subtracts 0, so that its weights are exp(-inf) = 0 and not NaN.
+  now = b.select(b.cmp(arith::CmpFPredicate::OEQ, now, b.splat(kNone)), b.splat(0.0f), now);
+  b.store(now, bases, zero, nullptr);
+  b.store(b.exp(b.subf(before, now)), factors, zero, nullptr);
+  b.loop(zero, b.index(tile.rows()), [&](Value row) { exponentials(from, row); });
+}
+
+/// The scores of a row that it sees, the others as -infinity, and their maximum with those before, to `bases`.
+void AttentionKernel::maximum(const Tile &tile, Value from, Value row) {
+  using Predicate = arith::CmpIPredicate;
+  Value position = b.add(tile.position, tile.positions == 1 ? b.index(0) : b.div(row, tile.heads));
+  Value low = lowOf(position), high = highOf(position), largest;
+  for (int64_t j = 0; j < kKeys / kLanes; ++j) {
+    SmallVector<Value> at{row, b.index(j * kLanes)};
+    Value score = b.mulf(b.load(weights, at, nullptr), b.splat(op.getScale().convertToFloat()));
+    if (float cap = op.getSoftcap().convertToFloat(); cap > 0)
+      score = b.mulf(b.tanh(b.divf(score, b.splat(cap))), b.splat(cap));
+    if (op.getMask())
+      score = b.addf(score, maskOf(tile, row, b.add(from, j * kLanes)));
+    Value lanes = arith::AddIOp::create(b, b.splat(b.toI32(b.add(from, j * kLanes))), b.iota());
+    Value seen = b.cmp(Predicate::slt, lanes, b.splat(b.toI32(high)));
+    if (op.getWindow())
+      seen = arith::AndIOp::create(b, seen, b.cmp(Predicate::sge, lanes, b.splat(b.toI32(low))));
+    score = b.select(seen, score, b.splat(kNone));
+    b.store(score, weights, at, nullptr);
+    largest = largest ? b.greater(largest, score) : score;
+  }
+  b.write(b.greater(b.read(maxima, row), b.reduce(largest, [&](Value a, Value c) { return b.greater(a, c); })), bases,
+          row);
+}
+
+/// Weights of a row from its scores; they are added to its sum.
+void AttentionKernel::exponentials(Value from, Value row) {
+  Value zero = b.index(0), factor = b.splat(b.read(factors, row)), base = b.splat(b.read(bases, row));
+  Value sum = b.mulf(b.load(sums, {row, zero}, nullptr), factor);
+  Value offset = valueHead && valueHead->hasOffsets() ? b.mulf(b.load(offsets, {row, zero}, nullptr), factor) : Value();
+  SmallVector<Value> values;
+  for (int64_t j = 0; j < kKeys / kLanes; ++j)
+    values.push_back(b.load(weights, {row, b.index(j * kLanes)}, nullptr));
+  for (auto [j, value] : llvm::enumerate(values)) {
+    Value weight = b.exp(b.subf(value, base));
+    sum = b.addf(sum, weight);
+    if (valueHead) {
+      Value seen = b.cmp(arith::CmpFPredicate::UNE, value, b.splat(kNone));
+      weight = foldScales(weight, seen, b.add(b.div(from, kLanes), j), offset);
     }
-    Value before = b.read(maxima, row);
-    Value now = b.greater(before, b.reduce(largest, [&](Value a, Value c) { return b.greater(a, c); }));
-    b.write(now, maxima, row);
-    // A row that has seen nothing yet subtracts 0, so that its weights are exp(-inf) = 0 and not NaN.
-    Value base = b.select(b.cmp(arith::CmpFPredicate::OEQ, now, b.f32(kNone)), b.f32(0.0f), now);
-    Value factor = b.exp(b.subf(before, base));
-    b.write(factor, factors, row);
-    Value sum = b.mulf(b.load(sums, {row, zero}, nullptr), b.splat(factor));
-    Value offset =
-        valueHead && valueHead->hasOffsets() ? b.mulf(b.load(offsets, {row, zero}, nullptr), b.splat(factor)) : Value();
-    for (auto [j, value] : llvm::enumerate(values)) {
-      Value weight = b.exp(b.subf(value, b.splat(base)));
-      sum = b.addf(sum, weight);
-      if (valueHead)
-        weight = foldScales(weight, seen[j], b.add(b.div(from, kLanes), j), offset);
-      b.store(weight, weights, {row, b.index(j * kLanes)}, nullptr);
-    }
-    b.store(sum, sums, {row, zero}, nullptr);
-    if (offset)
-      b.store(offset, offsets, {row, zero}, nullptr);
-  });
+    b.store(weight, weights, {row, b.index(j * kLanes)}, nullptr);
+  }
+  b.store(sum, sums, {row, zero}, nullptr);
+  if (offset)
+    b.store(offset, offsets, {row, zero}, nullptr);
 }
 
 /// The weights of a block of 16 tokens times the scales of their values; what the values have in common is added to `offset`.

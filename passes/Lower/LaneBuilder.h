@@ -159,6 +159,7 @@ private:
   Value likeInt(Value value, int64_t constant);
   Value convert(Value value, Type element);
   Value flip(Value condition);
+  Value timesPowerOfTwo(Value y, Value n);
   Value expOfReduced(Value r, Value shifted);
   Value magnitude(Value value);
   /// `value` with the sign of `sign`; both f32, `value` not negative.
