@@ -66,7 +66,8 @@ def _raise(exit_code: int, found: list[dict], text: list[str]) -> None:
     nodes = [[n for n in d.get("nodes") or [d.get("node") or d.get("tensor") or ""] if n] for d in errors]
     sentences = [_sentence(d, n) for d, n in zip(errors, nodes)] or text[-20:] or [f"whit-compile failed with status {exit_code}"]
     if exit_code == UnsupportedError.exit_code:
-        raise UnsupportedError(f"{len(sentences)} things are not supported", sentences, [n for names in nodes for n in names])
+        raise UnsupportedError(f"{len(sentences)} things are not supported", sentences, [n for names in nodes for n in names],
+                               [d.get("code", "") for d in errors])
     raise error_of(exit_code, "\n".join(sentences))
 
 

@@ -28,13 +28,14 @@ class UsageError(WhitError):
 
 
 class UnsupportedError(WhitError):
-    """The input is valid but cannot be handled; `reasons` has every one found, not only the first, and `nodes` the nodes' names."""
+    """The input is valid but cannot be handled; `reasons` has every one found, not only the first, `codes` what kind each is (E3001 ...)
+    and `nodes` the nodes' names."""
 
     exit_code = 3
 
-    def __init__(self, message: str, reasons: Sequence[str] = (), nodes: Sequence[str] = ()):
+    def __init__(self, message: str, reasons: Sequence[str] = (), nodes: Sequence[str] = (), codes: Sequence[str] = ()):
         super().__init__("\n  ".join([message, *reasons]))
-        self.reasons, self.nodes = list(reasons), list(nodes)
+        self.reasons, self.nodes, self.codes = list(reasons), list(nodes), list(codes)
 
 
 class FileError(WhitError, OSError):

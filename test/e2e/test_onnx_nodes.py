@@ -48,7 +48,14 @@ def test_node_tests_give_what_is_expected():
 
 def test_most_of_them_pass_and_none_is_a_crash():
     expected = json.loads(onnx_nodes.EXPECTED.read_text())
-    assert sum(result == "pass" for result in expected.values()) > 0.6 * len(expected)
+    assert sum(result == "pass" for result in expected.values()) > 0.92 * len(expected)
+    assert not [name for name, result in expected.items() if not result.startswith(("pass", "UnsupportedError: E3", "differs: other"))]
+    assert sum(result.startswith("differs") for result in expected.values()) <= 3  # noise of the suite's own sums in half precision
+
+
+def test_the_table_of_operators_is_up_to_date():
+    wanted = onnx_nodes.table(json.loads(onnx_nodes.EXPECTED.read_text()), onnx_nodes.cases())
+    assert onnx_nodes.TABLE.read_text() == wanted, "python test/e2e/onnx_nodes.py --table writes docs/onnx-operators.md"
 
 
 def test_a_wrong_result_is_seen():

@@ -222,6 +222,21 @@ static OpFoldResult foldSqrt(Folding &f, Scalars v) {
   return floatOf(cast<FloatType>(f.element), APFloat(std::sqrt(x->convertToDouble())));
 }
 
+/// Floats to whole numbers.
+template <APFloat::roundingMode mode> static OpFoldResult foldRound(Folding &f, Scalars v) {
+  auto x = floatOf(v[0]);
+  if (!x)
+    return {};
+  x->roundToIntegral(mode);
+  return FloatAttr::get(f.element, *x);
+}
+
+static OpFoldResult foldRelu(Folding &f, Scalars v) {
+  auto x = floatOf(v[0]);
+  return x ? OpFoldResult(FloatAttr::get(f.element, x->isNegative() ? APFloat::getZero(x->getSemantics()) : *x))
+           : OpFoldResult();
+}
+
 /// Exponents for which the power is exact or a correctly rounded operation.
 static OpFoldResult foldPow(Folding &f, Scalars v) {
   auto exponent = floatOf(v[1]);
@@ -553,6 +568,9 @@ static constexpr FoldRow kFolds[] = {
     {"Max", FoldRow::Elementwise, foldExtreme<true>, {}, nullptr},
     {"Sqrt", FoldRow::Elementwise, foldSqrt, {}, nullptr},
     {"Pow", FoldRow::Elementwise, foldPow, {}, nullptr},
+    {"Ceil", FoldRow::Elementwise, foldRound<APFloat::rmTowardPositive>, {}, nullptr},
+    {"Floor", FoldRow::Elementwise, foldRound<APFloat::rmTowardNegative>, {}, nullptr},
+    {"Relu", FoldRow::Elementwise, foldRelu, {}, nullptr},
     {"And", FoldRow::Compare, foldAnd, {}, nullptr},
     {"Or", FoldRow::Compare, foldOr, {}, nullptr},
     {"Xor", FoldRow::Compare, foldXor, {}, nullptr},

@@ -10,6 +10,7 @@ namespace whit {
 
 llvm::ArrayRef<Operator> channelOperators();
 llvm::ArrayRef<Operator> algebraOperators();
+llvm::ArrayRef<Operator> featureOperators();
 llvm::ArrayRef<Operator> flexAttentionOperators();
 llvm::ArrayRef<Operator> foldOperators();
 llvm::ArrayRef<Operator> generatorOperators();

@@ -84,7 +84,14 @@ def main(out):
     save("flex", "FlexAttention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, domain="ai.onnx.preview", score_mod=half)
     save("mod", "Mod", ["x", "y"], (["n", 4],), [x, value("y", ["n", 4])])
 
+    grams = {"mode": "TFIDF", "min_gram_length": 1, "max_gram_length": 2, "max_skip_count": 1, "ngram_counts": [0, 2], "ngram_indexes": [0, 1, 2],
+             "pool_int64s": [5, 6, 7, 8], "weights": [1.0, 2.0, 3.0]}
+    save("grams", "TfIdfVectorizer", ["x"], (["n", 3],), [value("x", ["n", "t"], I64)], **grams)
+    save("features", "ArrayFeatureExtractor", ["x", "y"], (["n", 2],), [x], [ints("y", 3, 0)], domain="ai.onnx.ml")
+    save("binarizer", "Binarizer", ["x"], (["n", 4],), [x], domain="ai.onnx.ml", threshold=0.5)
+
     # What is refused.
+    save("bad_grams", "TfIdfVectorizer", ["x"], (["n", 3],), [value("x", ["n", "t"], I64)], **{**grams, "ngram_counts": [0, 1]})
     save("bad_flex", "FlexAttention", ["q", "k", "v"], (["n", 2, "s", 8],), heads, domain="ai.onnx.preview", softmax_precision=7)
     save("scan8", "Scan", ["", "x0", "x"], ([3, 4],), [value("x", [3, 4])], [ones("x0", 4)], opset=8, body=running_sum(), num_scan_inputs=1)
     out.save("long_scan", model([node("Scan", ["x0", "x"], ["s", "z"], "/scan", body=running_sum(), num_scan_inputs=1)], [value("x", ["t", 4])],
