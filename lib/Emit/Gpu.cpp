@@ -457,6 +457,8 @@ Expected<GpuCode> generateDeviceCode(mlir::ModuleOp lowered, const Target &targe
       if (!cubin)
         return cubin.takeError();
       found = std::move(cubin->facts);
+      if (!cubin->losses.empty())
+        code.note = "kernels are slower than they could be: " + join(cubin->losses, "; ");
       *text = std::move(cubin->ptx);
       code.images.push_back({ImageKind::Cubin, target.cpu, std::move(cubin->bytes)});
     } else {

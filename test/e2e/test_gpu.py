@@ -70,6 +70,25 @@ def test_one_artifact_for_a_cpu_and_for_gpus(tools, compiled, tmp_path):
         np.testing.assert_allclose(tools.infer(mixed, feeds, f"--device=sim:{target}")["y"], expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("activations", ["bf16", "int8"])
+def test_prompts_by_warpgroups(tools, compiled, tmp_path, activations):
+    """Asked for, wgmma computes many rows; sums are formed in the order in which mma.sync and few rows have them."""
+    model, weight = tmp_path / "product.onnx", np.random.default_rng(5).normal(0, 0.1, (224, 136)).astype(np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "product",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 224])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 136])], [numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+    x, results = np.random.default_rng(6).normal(0, 1, (70, 224)).astype(np.float32), {}
+    for way in ("wgmma", "mma"):
+        flags = ["--target=sm_90a", "--simulation", "--weights=int4_g32", f"--activations={activations}", f"--large-m={way}"]
+        found, _ = compiled(model, *flags)
+        tools.run("whit-compile", model, "-o", tmp_path / "again.so", f"--explain={tmp_path / 'said'}", *flags)
+        assert ("wgmma m64n64" in (tmp_path / "said").read_text()) == (way == "wgmma")
+        results[way] = tools.infer(found, {"x": x}, "--device=sim:sm_90a")["y"]
+        assert np.array_equal(tools.infer(found, {"x": x[23:24]}, "--device=sim:sm_90a")["y"], results[way][23:24])
+    assert np.array_equal(results["wgmma"], results["mma"])
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_numbers_that_only_the_device_knows(tools, tmp_path, target):
     """The offset of a diagonal is an input, which lies in the device's memory."""
