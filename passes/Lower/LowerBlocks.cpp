@@ -187,6 +187,7 @@ private:
     int64_t panels = ShapedType::isDynamic(columns) ? kWarps : llvm::divideCeil(columns, MatrixUnit::kRows);
     share = work.shareOf(panels);
     work.splits = share.splits;
+    work.slices = share.slices;
     work.room = room;
     if (ArrayRef<int64_t> tile = schedule ? schedule.getTile() : ArrayRef<int64_t>();
         ShapedType::isDynamic(columns) && !tile.empty() && tile.back())
@@ -198,14 +199,98 @@ private:
 };
 } // namespace
 
-static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room, StringRef pass) {
+/// Tokens of a tile at most whose K blocks may share.
+static constexpr int64_t kMostSharedTokens = 16;
+
+/// Whether a loop in a branch for few rows has so few that one tile holds them.
+static bool isOneTile(scf::ForallOp loop, int64_t tokens) {
+  auto branch = dyn_cast<scf::IfOp>(loop->getParentOp());
+  auto compare = branch ? branch.getCondition().getDefiningOp<arith::CmpIOp>() : arith::CmpIOp();
+  if (!compare || loop->getBlock() != branch.thenBlock())
+    return false;
+  std::optional<int64_t> most = getConstantIntValue(compare.getRhs());
+  bool isLess = compare.getPredicate() == arith::CmpIPredicate::ult;
+  return most && (isLess || compare.getPredicate() == arith::CmpIPredicate::ule) && *most - isLess <= tokens;
+}
+
+/// How blocks share the K of the matmul with which the tiles of a loop begin, if they do.
+static std::optional<SlicedLoop> slicedLoop(scf::ForallOp loop, ArrayRef<Operation *> ops, const TargetFacts &facts) {
+  if (ops.empty() || llvm::count_if(ops, [](Operation *op) { return placeOf(op).has_value(); }) != 1 ||
+      !placeOf(ops.front()) || !whyNotByMatrixUnit(ops.front(), facts).empty())
+    return std::nullopt;
+  auto schedule = ops.front()->getAttrOfType<ScheduleAttr>("schedule");
+  auto result = cast<MemRefType>(resultOf(ops.front()).getType());
+  Matmul how(ops.front(), facts, kShared);
+  if (!schedule || result.getRank() != 2 || how.work.slices == 1 || how.work.tokens > kMostSharedTokens)
+    return std::nullopt;
+  int64_t columns = result.isDynamicDim(1) ? schedule.getTile().back() : result.getDimSize(1);
+  SlicedLoop sliced{how.work.slices,
+                    how.work.encoding.isPlain() || how.work.place.groups == 1 ? int64_t(how.work.encoding.terms.size())
+                                                                              : 1,
+                    how.work.tokens, int64_t(llvm::alignTo(columns, MatrixUnit::kRows)), 1};
+  int64_t rank = loop.getRank();
+  for (auto [i, lower, upper, step] :
+       llvm::enumerate(loop.getMixedLowerBound(), loop.getMixedUpperBound(), loop.getMixedStep())) {
+    auto from = getConstantIntValue(lower), to = getConstantIntValue(upper), by = getConstantIntValue(step);
+    if (from && to && by && *from == 0)
+      sliced.tiles *= llvm::divideCeil(*to, *by);
+    else if (int64_t(i) != rank - 2 || !isOneTile(loop, how.work.tokens))
+      return std::nullopt;
+  }
+  return sliced;
+}
+
+/// The same loop with one iteration more for each slice, next to each other; its number is the last index.
+static scf::ForallOp overSlices(scf::ForallOp loop, int64_t slices) {
+  OpBuilder b(loop);
+  auto lower = loop.getMixedLowerBound(), upper = loop.getMixedUpperBound(), step = loop.getMixedStep();
+  lower.push_back(b.getIndexAttr(0));
+  upper.push_back(b.getIndexAttr(slices));
+  step.push_back(b.getIndexAttr(1));
+  auto sliced = scf::ForallOp::create(b, loop.getLoc(), lower, upper, step, ValueRange(), std::nullopt);
+  for (auto [from, to] : llvm::zip(loop.getInductionVars(), sliced.getInductionVars()))
+    from.replaceAllUsesWith(to);
+  sliced.getBody()->getOperations().splice(sliced.getBody()->begin(), loop.getBody()->getOperations(),
+                                           loop.getBody()->begin(), std::prev(loop.getBody()->end()));
+  loop.erase();
+  return sliced;
+}
+
+/// The number of a tile, and its slice, by the indices of such a loop.
+static PartialSums partialSums(LaneBuilder &b, scf::ForallOp loop, const SlicedLoop &sliced, Value memory) {
+  Value tile = b.index(0);
+  SmallVector<Value> indices = llvm::to_vector_of<Value>(loop.getInductionVars());
+  for (auto [index, upper, step] :
+       llvm::zip(ArrayRef(indices).drop_back(), loop.getMixedUpperBound(), loop.getMixedStep()))
+    if (std::optional<int64_t> to = getConstantIntValue(upper)) { // of the others there is one
+      int64_t by = *getConstantIntValue(step);
+      tile = b.add(b.mul(tile, llvm::divideCeil(*to, by)), b.div(index, by));
+    }
+  return {indices.back(), memory, tile, sliced.terms, sliced.tokens, sliced.columns};
+}
+
+/// `counts`: if blocks share K, those that have come for each tile; what follows in the tile is then for the last one.
+static void lowerMatmul(LaneBuilder &b, Operation *op, int64_t room, StringRef pass,
+                        std::optional<PartialSums> partial = std::nullopt, Value counts = Value()) {
   Matmul how(op, b.facts, room);
+  how.work.partial = partial;
   auto options = remark::RemarkOpts::name("wgmma").category(pass);
   if (how.warpgroups)
     remark::passed(op->getLoc(), options) << how.warpgroups->text();
   else if (!how.whyNot.empty())
     remark::missed(op->getLoc(), options) << "mma.sync instead of wgmma: " + how.whyNot;
   auto emit = [&](MatrixKernel &&kernel) {
+    if (partial) {
+      kernel.emitSlice();
+      Value isLast = countIn(b, counts, partial->tile, how.work.slices);
+      auto rest = scf::IfOp::create(b, isLast, /*withElseRegion=*/false);
+      for (Operation *next = op->getNextNode(), *end = op->getBlock()->getTerminator(); next != end;) {
+        Operation *moved = std::exchange(next, next->getNextNode());
+        moved->moveBefore(rest.thenBlock()->getTerminator());
+      }
+      b.setInsertionPointToStart(rest.thenBlock());
+      return kernel.emitResult();
+    }
     how.warpgroups ? WarpgroupKernel(kernel, *how.warpgroups).emit() : kernel.emit();
   };
   KernelBuilder k(b, b.getLoc(), b.facts);
@@ -236,6 +321,13 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     TargetFacts facts = TargetFacts::of(getOperation());
     if (!facts.isGpu())
       return;
+    addPartialSums(getOperation(), [&](func::FuncOp region) {
+      SmallVector<SlicedLoop> sliced;
+      for (scf::ForallOp loop : loopsOf(region))
+        if (auto how = slicedLoop(loop, computedBy(loop), facts))
+          sliced.push_back(*how);
+      return sliced;
+    });
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
     for (func::FuncOp function : functions)
       if (!function->hasAttr("whit.observed")) {
@@ -322,6 +414,14 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
            isa<RowwiseOpInterface, linalg::LinalgOp, memref::CopyOp, scf::ForOp, scf::IfOp, memref::StoreOp>(op);
   }
 
+  static SmallVector<Operation *> computedBy(scf::ForallOp loop) {
+    SmallVector<Operation *> ops;
+    for (Operation &op : loop.getBody()->without_terminator())
+      if (computes(op))
+        ops.push_back(&op);
+    return ops;
+  }
+
   /// What stands outside of a parallel loop becomes the only tile of one. Operations that hand buffers on share a tile.
   void putInLoops(func::FuncOp region) {
     Block &body = region.getBody().front();
@@ -376,10 +476,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
   }
 
   LogicalResult lowerLoop(scf::ForallOp loop, const TargetFacts &facts) {
-    SmallVector<Operation *> ops;
-    for (Operation &op : loop.getBody()->without_terminator())
-      if (computes(op))
-        ops.push_back(&op);
+    SmallVector<Operation *> ops = computedBy(loop);
     int64_t warps = 0, matmuls = llvm::count_if(ops, [](Operation *op) { return placeOf(op).has_value(); });
     int64_t room = kShared;
     for (memref::AllocOp buffer : loop.getOps<memref::AllocOp>())
@@ -400,14 +497,40 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     for (Operation *op : ops)
       if (auto cut = op->getAttrOfType<ScheduleAttr>("schedule"))
         loop->setAttr("whit.cut", cut);
+    auto region = loop->getParentOfType<func::FuncOp>();
+    std::optional<PartialSums> partial;
+    Value counts = argument(region, kArrivals);
+    if (auto sliced = slicedLoop(loop, ops, facts); sliced && counts) {
+      Attribute cut = loop->getAttr("whit.cut"), count = loop->getAttr(kThreads);
+      loop = overSlices(loop, sliced->slices);
+      loop->setAttr("whit.cut", cut);
+      loop->setAttr(kThreads, count);
+      LaneBuilder b(ops.front());
+      partial = partialSums(b, loop, *sliced, argument(region, kPartialSums));
+      remark::passed(ops.front()->getLoc(), remark::RemarkOpts::name("slices").category(getArgument()))
+          << std::to_string(sliced->slices) + " blocks share the K of a tile";
+    }
     for (auto [i, op] : llvm::enumerate(ops)) {
       LaneBuilder b(op);
+      if (i == 0 && partial) {
+        lowerMatmul(b, op, room, getArgument(), partial, counts);
+        op->erase();
+        continue;
+      }
       if (i > 0)
         b.barrier();
       if (failed(lowerOp(b, op, room)))
         return failure();
     }
     return success();
+  }
+
+  /// The argument that has such a mark; null if there is none.
+  static Value argument(func::FuncOp region, StringRef mark) {
+    for (unsigned i = 0; i < region.getNumArguments(); ++i)
+      if (region.getArgAttr(i, mark))
+        return region.getArgument(i);
+    return Value();
   }
 
   static std::string whyNotShared(Operation *op, const TargetFacts &facts) {

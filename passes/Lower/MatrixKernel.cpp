@@ -17,8 +17,9 @@ using ::whit::ZeroKind;
 
 /// Elements of K that a warp decodes to shared memory at a time, times their parts.
 static constexpr int64_t kChunk = 128;
-/// Warps of a block.
-static constexpr int64_t kMostWarps = 8;
+static constexpr int64_t kMostWarps = MatrixWork::kMostWarps;
+/// Slices of K at most.
+static constexpr int64_t kMostSlices = 16;
 /// What a block may take for it; the rest of shared memory is for results that stay in the block.
 static constexpr int64_t kSharedBytes = 32 << 10;
 /// Tokens for which a piece of the weight is decoded once.
@@ -119,7 +120,7 @@ static int64_t mostSplits(const MatrixUnit &unit, int64_t warpSize, const ::whit
                           const ::whit::Place &place) {
   if (!encoding.isPlain() && place.groups > 1)
     return place.groups / groupsOfTurn(place);
-  int64_t turns = kMostWarps;
+  int64_t turns = kMostWarps * kMostSlices;
   for (size_t term = 0; term < encoding.terms.size(); ++term) {
     MatrixKernel::Cut way = cut(unit, warpSize, encoding, place, term);
     int64_t chunks = llvm::divideCeil(elementsOfGroup(encoding, place), way.units * way.elements);
@@ -134,8 +135,10 @@ MatrixWork::Share MatrixWork::shareOf(int64_t panels) const {
     most = std::clamp<int64_t>(llvm::bit_floor(uint64_t(kSharedBytes / (4 * MatrixUnit::kRows * words))), 1, most);
   int64_t all = std::min<int64_t>(llvm::bit_ceil(uint64_t(std::max<int64_t>(panels, 1))), most);
   int64_t useful = std::max<int64_t>(1, mostSplits(unit, warpSize, encoding, place));
-  int64_t split = std::min({splits.value_or(most / all), most, int64_t(llvm::bit_floor(uint64_t(useful)))});
-  return {std::min(most, all * split), split};
+  useful = llvm::bit_floor(uint64_t(useful));
+  int64_t parts = splits.value_or(most / all), split = std::min({parts, most, useful});
+  int64_t slices = std::clamp<int64_t>(std::min(parts / kMostWarps, useful / split), 1, kMostSlices);
+  return {std::min(most, all * split), split, int64_t(llvm::bit_floor(uint64_t(slices)))};
 }
 
 MatrixKernel::Cut MatrixKernel::cutOf(const MatrixWork &work, size_t term) {
@@ -146,7 +149,9 @@ MatrixKernel::Cut MatrixKernel::cutOf(const MatrixWork &work, size_t term) {
 
 MatrixKernel::MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y)
     : b(b), unit(work.unit), encoding(work.encoding), place(work.place), packed(packed), y(y), tokens(b.dim(y, 0)),
-      splits(splits), mostTokens(work.tokens), room(work.room) {
+      splits(splits), mostTokens(work.tokens), slices(work.slices), sliced(work.partial), room(work.room) {
+  if (sliced)
+    slice = sliced->slice;
   for (size_t term = 0; term < encoding.terms.size(); ++term)
     cuts.push_back(cut(unit, b.facts.warpSize(), encoding, place, term));
   Value lane = b.lane();
@@ -199,10 +204,12 @@ SmallVector<Value> MatrixKernel::ofSumColumns(const Position &at, function_ref<V
 }
 
 MatrixKernel::Span MatrixKernel::ofSplit(int64_t turns, int64_t step) {
-  if (splits == 1)
+  int64_t parts = slice ? slices * splits : splits;
+  if (parts == 1)
     return {b.index(0), b.index(turns * step)};
-  auto bound = [&](Value number) { return b.mul(b.div(b.mul(number, turns), splits), step); };
-  return {bound(split), bound(b.add(split, 1))};
+  Value part = slice ? b.add(b.mul(slice, splits), split) : split;
+  auto bound = [&](Value number) { return b.mul(b.div(b.mul(number, turns), parts), step); };
+  return {bound(part), bound(b.add(part, 1))};
 }
 
 int64_t MatrixKernel::turnSize() const {
@@ -210,8 +217,22 @@ int64_t MatrixKernel::turnSize() const {
 }
 
 void MatrixKernel::emit() {
+  prepare();
+  overPanels();
+}
+
+void MatrixKernel::emitSlice() {
+  prepare();
+  overPanels();
+}
+
+void MatrixKernel::emitResult() {
+  isResult = true;
+  overPanels();
+}
+
+void MatrixKernel::prepare() {
   int64_t warps = b.warps();
-  Value columns = b.dim(y, 1), panels = b.div(b.add(columns, MatrixUnit::kRows - 1), MatrixUnit::kRows);
   if (int64_t words = rowWordsOf(unit, b.facts.warpSize(), encoding, place))
     buffer = memref::AllocOp::create(b, MemRefType::get({warps, MatrixUnit::kRows, words}, b.getI32Type()));
   if (splits > 1)
@@ -226,10 +247,13 @@ void MatrixKernel::emit() {
     if (int64_t stages = PanelRing::stagesOf(b.facts, encoding, place, step, warps, room))
       ring.emplace(b, place, packed, step, stages);
   }
+}
 
+void MatrixKernel::overPanels() {
+  Value columns = b.dim(y, 1), panels = b.div(b.add(columns, MatrixUnit::kRows - 1), MatrixUnit::kRows);
   // All warps take part in the same number of sums, also those that have no panel of their own.
   Value slot = b.div(warp, splits), last = b.sub(panels, b.index(1));
-  int64_t slots = warps / splits;
+  int64_t slots = b.warps() / splits;
   b.loop(splits == 1 ? slot : b.index(0), panels, b.index(slots), {},
          [&](Value first, ValueRange) -> SmallVector<Value> {
            Value panel = first, isMine;
@@ -263,14 +287,73 @@ void MatrixKernel::overTokens(Value panel, Value isMine) {
 
 void MatrixKernel::block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull) {
   Position at{panel, b.index(0), 0, firstToken, tiles, isFull, false, {packed, &place, panel, b.index(0)}};
-  SmallVector<Value> totals(tiles * unit.sums.size(), b.f32(0.0f));
-  if (groups() > 1) {
-    totals = addSplits(addGroups(at, totals));
-  } else {
-    for (; at.term < encoding.terms.size(); ++at.term)
-      totals = addOnlyGroup(at, totals);
+  SmallVector<Value> zeros(tiles * unit.sums.size(), b.f32(0.0f));
+  auto sum = [&] {
+    return groups() == 1 ? sumOfTerm(at) : overSlices(zeros, [&] { return addSplits(addGroups(at, zeros)); });
+  };
+  size_t terms = groups() == 1 ? encoding.terms.size() : 1;
+  if (sliced && !isResult) {
+    for (; at.term < terms; ++at.term)
+      storeSlice(at, isMine, sum());
+    return;
   }
-  store(at, isMine, totals);
+  auto finish = [&](Value isMine) {
+    SmallVector<Value> totals = zeros;
+    for (; at.term < terms; ++at.term) {
+      SmallVector<Value> sums = isResult ? loadSlices(at, groups() == 1 ? zeroSum() : zeros.front()) : sum();
+      totals = groups() == 1 ? finishTerm(at, totals, sums) : sums;
+    }
+    store(at, isMine, totals);
+  };
+  if (isResult && isMine)
+    b.ifThen(isMine, [&] { finish(Value()); });
+  else
+    finish(isMine);
+}
+
+SmallVector<Value> MatrixKernel::overSlices(SmallVector<Value> zeros, function_ref<SmallVector<Value>()> sum) {
+  if (slices == 1 || sliced)
+    return sum();
+  SmallVector<Value> totals =
+      b.loop(b.index(0), b.index(slices), b.index(1), zeros, [&](Value number, ValueRange carried) {
+        slice = number;
+        SmallVector<Value> sums = sum();
+        for (auto [total, part] : llvm::zip_equal(carried, sums))
+          part = plus(total, part);
+        return sums;
+      });
+  slice = Value();
+  return totals;
+}
+
+void MatrixKernel::storeSlice(const Position &at, Value isMine, ArrayRef<Value> sums) {
+  Value first = b.mul(at.panel, MatrixUnit::kRows);
+  int64_t count = int64_t(unit.sums.size());
+  for (auto [i, sum] : llvm::enumerate(sums)) {
+    Value token = sumToken(at, int64_t(i) / count, int64_t(i) % count), column = b.add(first, sumColumn(i % count));
+    Value exists = at.isFull ? isMine : both(isMine, b.cmp(arith::CmpIPredicate::slt, token, tokens));
+    auto write = [&, sum = sum] {
+      Value word = isa<FloatType>(sum.getType()) ? Value(arith::BitcastOp::create(b, b.getI32Type(), sum)) : sum;
+      b.write(word, sliced->memory, sliced->place(b, slices, int64_t(at.term), slice, token, column));
+    };
+    exists ? b.ifThen(exists, write) : write();
+  }
+}
+
+SmallVector<Value> MatrixKernel::loadSlices(const Position &at, Value zero) {
+  Value first = b.mul(at.panel, MatrixUnit::kRows);
+  SmallVector<Value> sums(at.tiles * unit.sums.size(), zero);
+  int64_t count = int64_t(unit.sums.size());
+  for (int64_t number = 0; number < slices; ++number)
+    for (auto [i, sum] : llvm::enumerate(sums)) {
+      Value token = inside(at, sumToken(at, int64_t(i) / count, int64_t(i) % count)).first;
+      Value word = b.read(sliced->memory, sliced->place(b, slices, int64_t(at.term), b.index(number), token,
+                                                        b.add(first, sumColumn(i % count))));
+      if (isa<FloatType>(zero.getType()))
+        word = arith::BitcastOp::create(b, zero.getType(), word);
+      sum = plus(sum, word);
+    }
+  return sums;
 }
 
 SmallVector<Value> MatrixKernel::pipeline(Span span, int64_t step, SmallVector<Value> sums,
@@ -342,11 +425,11 @@ SmallVector<Value> MatrixKernel::addGroups(Position at, SmallVector<Value> total
   });
 }
 
-SmallVector<Value> MatrixKernel::addOnlyGroup(Position at, SmallVector<Value> totals) {
+SmallVector<Value> MatrixKernel::sumOfTerm(Position at) {
   const Cut &way = cuts[at.term];
   int64_t chunks = chunksOf(at.term), step = chunksOfTurn(way, chunks), words = loadedWords(at.term, 1);
-  bool isAhead = words * step <= kMostLoaded, addsToTotals = sumsAllGroups(at.term);
-  SmallVector<Value> sums(totals.size(), zeroSum());
+  bool isAhead = words * step <= kMostLoaded;
+  SmallVector<Value> zeros(at.tiles * unit.sums.size(), zeroSum());
   auto load = [&](Value chunk) {
     SmallVector<Value> loaded;
     for (int64_t i = 0; isAhead && i < step; ++i)
@@ -359,8 +442,13 @@ SmallVector<Value> MatrixKernel::addOnlyGroup(Position at, SmallVector<Value> to
       next = addChunk(at, b.add(chunk, i), isAhead ? loaded.slice(i * words, words) : ValueRange(), next);
     return next;
   };
-  sums = addSplits(pipeline(ofSplit(chunks / step, step), step, sums, load, add));
-  if (!addsToTotals)
+  auto sum = [&] { return addSplits(pipeline(ofSplit(chunks / step, step), step, zeros, load, add)); };
+  // Sums of integers are the same however K is cut.
+  return zeroSum().getType().isInteger() ? sum() : overSlices(zeros, sum);
+}
+
+SmallVector<Value> MatrixKernel::finishTerm(const Position &at, SmallVector<Value> totals, SmallVector<Value> sums) {
+  if (!sumsAllGroups(at.term))
     return flush(at, totals, sums);
   for (auto [total, sum] : llvm::zip_equal(totals, sums))
     sum = b.addf(total, sum);

@@ -5,14 +5,16 @@
 // four and so on, and activations are read in the same order, since a sum over K may be formed in any. Where a group does not have units
 // for all lanes, the warp decodes a piece of it to shared memory instead, from where lanes read their fragments.
 //
-// Warps that are left over share the K of a panel; their sums are added in the order of the warps. A sum is formed in the same order whatever
-// the tile, so a row's bits do not depend on its neighbours.
+// Warps that are left over share the K of a panel; their sums are added in the order of the warps. Where a schedule cuts K into more parts than a
+// block has warps, they share one slice of K after another, and the sums of slices are added in ascending order. Each slice may have a block of
+// its own (PartialSums.h); sums are the same. A sum is formed in one order whatever the tile, so a row's bits do not depend on its neighbours.
 
 #pragma once
 
 #include "Lower/DecodeCodes.h"
 #include "Lower/MatrixUnit.h"
 #include "Lower/PanelRing.h"
+#include "Lower/PartialSums.h"
 
 #include "runtime/encoding/Carrier.h"
 
@@ -26,14 +28,20 @@ struct MatrixWork {
   int64_t warpSize;
   const ::whit::Encoding &encoding;
   const ::whit::Place &place;
-  std::optional<int64_t> splits; ///< warps that should share a panel; as many as would be idle if it is not said
-  int64_t room = 0;              ///< bytes of shared memory that it may take
+  std::optional<int64_t>
+      splits;       ///< parts of K, of a slice; as many as there are warps without a panel if it is not said
+  int64_t room = 0; ///< bytes of shared memory that it may take
   static constexpr int64_t kAnyTokens = 1 << 20;
   int64_t tokens = kAnyTokens; ///< of a tile at most
+  int64_t slices = 1;
+  std::optional<PartialSums> partial = std::nullopt; ///< where the sums of slices go, if each has a block of its own
 
-  /// Warps of a block for which a tile of so many panels has work and shared memory room, and how many of them share a panel. Powers of 2.
+  /// Warps of a block: no schedule gets more of them.
+  static constexpr int64_t kMostWarps = 8;
+  /// Warps of a block for which a tile of so many panels has work and shared memory room, how many of them share a panel, and slices of K, in
+  /// each of which they do. Powers of 2. The last two follow from the schedule's parts of K, not from the tile.
   struct Share {
-    int64_t warps, splits;
+    int64_t warps, splits, slices;
   };
   Share shareOf(int64_t panels) const;
 };
@@ -60,6 +68,9 @@ public:
 
   /// y[tokens, columns] of the tile; `w` holds its panels.
   void emit();
+  /// The same in two steps: the sums of the block's slice go to memory; and y follows from those of all slices.
+  void emitSlice();
+  void emitResult();
 
 protected:
   MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y);
@@ -161,10 +172,22 @@ private:
   int64_t chunksOf(size_t term) const {
     return llvm::divideCeil(elementsOfGroup(), cuts[term].units * cuts[term].elements);
   }
+  void prepare();
+  void overPanels();
   void overTokens(Value panel, Value isMine);
   /// `isMine`: whether this warp stores the sums; null if it always does.
   void block(Value panel, Value isMine, Value firstToken, int64_t tiles, bool isFull);
-  SmallVector<Value> addOnlyGroup(Position at, SmallVector<Value> totals);
+  /// The sums of a term where there is one group, and the totals behind them.
+  SmallVector<Value> sumOfTerm(Position at);
+  SmallVector<Value> finishTerm(const Position &at, SmallVector<Value> totals, SmallVector<Value> sums);
+  /// Adds up what `sum` gives for each slice, from `zeros` on; that of the block's own slice if it has one.
+  SmallVector<Value> overSlices(SmallVector<Value> zeros, function_ref<SmallVector<Value>()> sum);
+  Value plus(Value x, Value y) {
+    return isa<FloatType>(x.getType()) ? b.addf(x, y) : Value(arith::AddIOp::create(b, x, y));
+  }
+  void storeSlice(const Position &at, Value isMine, ArrayRef<Value> sums);
+  /// The sums of all slices.
+  SmallVector<Value> loadSlices(const Position &at, Value zero);
   /// The loop over a span: what `load` gives for a turn is what `add` gets in it, loaded a turn ahead.
   SmallVector<Value> pipeline(Span span, int64_t step, SmallVector<Value> sums,
                               function_ref<SmallVector<Value>(Value)> load,
@@ -192,9 +215,13 @@ private:
   SmallVector<KernelBuilder, 2> sumReaders;
   std::optional<KernelBuilder> operandReader;
   Value warp, share;
-  int64_t shares;                ///< lanes that decode one column to shared memory
-  int64_t splits, mostTokens;    ///< warps that share a panel; tokens of the tile
-  Value split;                   ///< of this warp
+  int64_t shares;             ///< lanes that decode one column to shared memory
+  int64_t splits, mostTokens; ///< warps that share a panel; tokens of the tile
+  Value split;                ///< of this warp
+  int64_t slices;
+  std::optional<PartialSums> sliced;
+  Value slice;                   ///< the one that is being summed up, if there are several
+  bool isResult = false;         ///< all slices have been summed up
   Value buffer;                  ///< [warps, 16, words], the parts of a row one behind another
   Value partial;                 ///< [warps, sums, lanes]
   std::optional<PanelRing> ring; ///< what comes next of the panel, where it can be had

@@ -84,7 +84,7 @@ std::optional<WarpgroupKernel::Cut> WarpgroupKernel::cutFor(Operation *matmul, c
     return chunks;
   };
   cut.warps = std::clamp<int64_t>(llvm::bit_ceil(uint64_t(panels)), WarpgroupUnit::kWarps, kMostWarps);
-  int64_t sets = 2 + (work.splits.value_or(1) > 1 && groups > 1);
+  int64_t sets = 2 + (work.splits.value_or(1) > 1 && groups > 1) + (work.slices > 1 && groups > 1);
   cut.tokens = llvm::bit_floor(uint64_t(std::min({work.tokens, kMostTokens, kMostSums * 2 / sets})));
   auto shared = [&] {
     int64_t factors = floats ? 0 : kFactors * 4 * std::max<int64_t>(1, cut.chunks / perGroup);
@@ -183,16 +183,31 @@ void WarpgroupKernel::block(Value panel, Value isMine, Value firstToken) {
 
   int64_t step = kernel.turnSize(), count = (isOnly ? perGroup : kernel.groups()) / step;
   SmallVector<Value> totals;
-  if (kernel.splits == 1 || (isOnly && isExact)) { // sums of integers are the same however K is shared
-    totals = addSpan(at, {zero, b.index(count * step)});
-  } else {
+  auto add = [&](int64_t parts, function_ref<SmallVector<Value>(Value)> sum) {
     SmallVector<Value> none(tiles * unit.sums.size(), b.f32(0.0f));
-    totals = loop(zero, b.index(kernel.splits), none, [&](Value split, SmallVector<Value> all) {
-      kernel.split = split;
-      for (auto [total, part] : llvm::zip_equal(all, addSpan(at, kernel.ofSplit(count, step))))
+    return loop(zero, b.index(parts), none, [&](Value part, SmallVector<Value> all) {
+      for (auto [total, part] : llvm::zip_equal(all, sum(part)))
         total = b.addf(total, part);
       return all;
     });
+  };
+  auto addSplits = [&] {
+    if (kernel.splits == 1)
+      return addSpan(at, kernel.ofSplit(count, step));
+    return add(kernel.splits, [&](Value split) {
+      kernel.split = split;
+      return addSpan(at, kernel.ofSplit(count, step));
+    });
+  };
+  if ((kernel.splits == 1 && kernel.slices == 1) ||
+      (isOnly && isExact)) { // sums of integers are the same however K is shared
+    totals = addSpan(at, {zero, b.index(count * step)});
+  } else {
+    totals = kernel.slices == 1 ? addSplits() : add(kernel.slices, [&](Value slice) {
+      kernel.slice = slice;
+      return addSplits();
+    });
+    kernel.slice = Value();
   }
   kernel.copiedGroup = zero;
   if (isOnly && !kernel.sumsAllGroups(0))

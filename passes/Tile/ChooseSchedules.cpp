@@ -6,6 +6,8 @@
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
 
+#include "runtime/encoding/Place.h"
+
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/Remarks.h"
@@ -40,6 +42,8 @@ constexpr int64_t kContractionRows = 16, kContractionColumns = 64;
 constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kPanelDepth = 128, kBlockRegisters = 128, kBlockShared = 48 << 10;
 /// Where warpgroups multiply: sums of 64 to 128 tokens, twice.
 constexpr int64_t kWarpgroupRegisters = 216;
+/// Parts of K at most: a block has eight, the others have blocks of their own.
+constexpr int64_t kMostParts = 128;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -110,7 +114,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     ::whit::MatmulTile best;
     std::optional<ScheduleAttr> blocks;
     if (facts.isGpu() && !matmuls.empty()) {
-      blocks = scheduleOfBlocks(region, matmuls, root, countBuffers(ops));
+      blocks = scheduleOfBlocks(region, ops, matmuls, root);
     } else if (facts.isGpu() && !isa<linalg::LinalgOp>(root)) {
       tile = tileOfBlock(root, ops, loops);
     } else if (!matmuls.empty()) {
@@ -140,9 +144,10 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     double seconds;
   };
 
-  /// Blocks for so many rows, the least predicted time first; `buffers` tiles of results stay in shared memory.
+  /// Blocks for so many rows, the least predicted time first; `buffers` tiles of results stay in shared memory, and so many blocks at most may
+  /// share the K of a tile.
   SmallVector<Candidate> blocksFor(ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
-                                   int64_t buffers) {
+                                   int64_t buffers, int64_t mostSlices) {
     SmallVector<Candidate> candidates;
     for (int64_t columns : {16, 32, 64, 128})
       for (int64_t tile : tileRows) {
@@ -167,7 +172,11 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
             block.stages = stages;
             block.sharedBytes += ring;
           }
-        candidates.push_back({block, secondsOf(matmuls, rows, block)});
+        for (; block.splits <= mostSlices; block.splits *= 2) {
+          candidates.push_back({block, secondsOf(matmuls, rows, block)});
+          if (columns > ::whit::kPanelColumns) // more blocks are to be had by smaller tiles
+            break;
+        }
       }
     bool isAsked = WarpgroupKernel::isAsked(matmuls.front());
     llvm::stable_sort(candidates, [&](const Candidate &x, const Candidate &y) {
@@ -205,8 +214,9 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
 
   /// The first block whose cut (sizes and splits, as `cutOf` says) was not refused; but before it the first of those that are preferred.
   ::whit::GpuTile chooseBlock(RegionOp region, ArrayRef<Operation *> matmuls, ArrayRef<int64_t> tileRows, int64_t rows,
-                              int64_t buffers, llvm::function_ref<ScheduleAttr(const ::whit::GpuTile &)> cutOf) {
-    SmallVector<Candidate> candidates = blocksFor(matmuls, tileRows, rows, buffers);
+                              int64_t buffers, int64_t mostSlices,
+                              llvm::function_ref<ScheduleAttr(const ::whit::GpuTile &)> cutOf) {
+    SmallVector<Candidate> candidates = blocksFor(matmuls, tileRows, rows, buffers, mostSlices);
     auto isIn = [&](StringRef list, const Candidate &candidate) {
       auto cuts = region->getAttrOfType<ArrayAttr>(list);
       return cuts && llvm::is_contained(cuts, cutOf(candidate.block));
@@ -224,22 +234,47 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         best = candidates.begin();
     }
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("blocks of {0} rows x {1} columns{5}, predicted {2:f1} us for {3} {4}", best->block.rows,
+        << llvm::formatv("blocks of {0} rows x {1} columns{5}, predicted {2:f1} us for {3} {4}{6}", best->block.rows,
                          best->block.columns, best->seconds * 1e6, rows, rows == 1 ? "row" : "rows",
-                         best->block.usesWarpgroups ? " by warpgroups" : "")
+                         best->block.usesWarpgroups ? " by warpgroups" : "", alone(candidates, best->block))
                .str();
     return best->block;
   }
 
+  /// What is gained where blocks share K.
+  static std::string alone(ArrayRef<Candidate> candidates, const ::whit::GpuTile &best) {
+    if (best.splits == 1)
+      return "";
+    double seconds = std::numeric_limits<double>::infinity();
+    for (const Candidate &other : candidates)
+      if (other.block.splits == 1)
+        seconds = std::min(seconds, other.seconds);
+    return llvm::formatv(" (K of a tile shared by {0} blocks; {1:f1} us by one)", best.splits, seconds * 1e6).str();
+  }
+
+  /// Slices of K that blocks may have: there must be work for the warps of all, and nothing but the matmul before its sums are known.
+  int64_t mostSlicesOf(ArrayRef<Operation *> ops, ArrayRef<Operation *> matmuls, Operation *root) {
+    auto place = matmuls.front()->getAttrOfType<PlaceAttr>("place");
+    const MatrixUnit *unit = MatrixUnit::find(facts, MatrixUnit::operandsOf(matmuls.front()));
+    if (matmuls.size() > 1 || ops.front() != matmuls.front() || !place || !unit ||
+        cast<TilingInterface>(root).getLoopIteratorTypes().size() != 2)
+      return 1;
+    ::whit::Encoding encoding = readPart(place.getFormat().getEncoding());
+    ::whit::Place solved = readPart(place.getFormat().getEncoding(), place.solve());
+    return MatrixWork{*unit, facts.warpSize(), encoding, solved, kMostParts}.shareOf(1).slices;
+  }
+
   /// The schedule of matmuls: of its own for few rows, where their number is known only at run time. Both share K in the same way, since a
   /// row must not depend on how many there are. Warps that have no panel of their own share the K of one.
-  ScheduleAttr scheduleOfBlocks(RegionOp region, ArrayRef<Operation *> matmuls, Operation *root, int64_t buffers) {
+  ScheduleAttr scheduleOfBlocks(RegionOp region, ArrayRef<Operation *> ops, ArrayRef<Operation *> matmuls,
+                                Operation *root) {
+    int64_t buffers = countBuffers(ops), slices = mostSlicesOf(ops, matmuls, root);
     int64_t count = int64_t(cast<TilingInterface>(root).getLoopIteratorTypes().size()), few = facts.isNvidia() ? 8 : 16;
     ArrayRef<int64_t> shape = cast<ShapedType>(matmuls.front()->getOperands().back().getType()).getShape();
     int64_t known = count > 1 && shape.size() > 1 ? shape[shape.size() - 2] : 1;
     bool isDynamic = ShapedType::isDynamic(known);
     auto splitsOf = [](const ::whit::GpuTile &block) {
-      return std::max<int64_t>(1, kBlockWarps * ::whit::kPanelColumns / block.columns);
+      return std::max<int64_t>(1, kBlockWarps * ::whit::kPanelColumns / block.columns) * block.splits;
     };
     auto cutOf = [&](const ::whit::GpuTile &block, int64_t splits) {
       SmallVector<int64_t> tile(count, 0);
@@ -251,12 +286,13 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     auto cutOfItself = [&](const ::whit::GpuTile &block) { return cutOf(block, splitsOf(block)); };
     SmallVector<int64_t> many{32, 64, 128};
     if (!isDynamic)
-      return cutOfItself(
-          chooseBlock(region, matmuls, known <= few ? ArrayRef(few) : ArrayRef(many), known, buffers, cutOfItself));
-    ::whit::GpuTile small = chooseBlock(region, matmuls, few, ::whit::kNominalRows.front(), buffers, cutOfItself);
+      return cutOfItself(chooseBlock(region, matmuls, known <= few ? ArrayRef(few) : ArrayRef(many), known, buffers,
+                                     known <= few ? slices : 1, cutOfItself));
+    ::whit::GpuTile small =
+        chooseBlock(region, matmuls, few, ::whit::kNominalRows.front(), buffers, slices, cutOfItself);
     int64_t splits = splitsOf(small);
     auto cutOfMany = [&](const ::whit::GpuTile &block) { return cutOf(block, splits); };
-    ::whit::GpuTile large = chooseBlock(region, matmuls, many, ::whit::kNominalRows.back(), buffers, cutOfMany);
+    ::whit::GpuTile large = chooseBlock(region, matmuls, many, ::whit::kNominalRows.back(), buffers, 1, cutOfMany);
     return ScheduleAttr::get(&getContext(), cutOfMany(large).getTile(), 1, 1, cutOfItself(small).getTile(), splits);
   }
 
