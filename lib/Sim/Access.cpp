@@ -69,7 +69,7 @@ static Region &regionOf(Warp &warp, uint32_t lane, Place place, uint32_t bytes, 
   return *region;
 }
 
-/// No two blocks may touch a word that one of them writes: nothing orders them.
+/// No two blocks may touch a word that one of them writes, unless fences and atomic operations order them.
 static void checkBlocks(Warp &warp, uint32_t lane, Region &region, uint64_t offset, uint32_t bytes, bool writes) {
   Machine &machine = *warp.machine;
   uint64_t mine = uint64_t(machine.launchNumber) << 32 | (machine.linearBlock + 1);
@@ -81,13 +81,26 @@ static void checkBlocks(Warp &warp, uint32_t lane, Region &region, uint64_t offs
         continue;
       if (!writes && bytes < 4)
         continue;
-      throw Fault{lane, std::string("race in global memory: ") + (writes ? "writes" : "reads") + " byte " +
-                            std::to_string(offset) + " of an allocation of " + std::to_string(region.size) +
-                            ", which block " + std::to_string(uint32_t(writer) - 1) + " writes in the same launch"};
+      if (region.moments && machine.blockOrder.knows(lane, warp.index, uint32_t(writer) - 1, region.moments[word])) {
+        if (writes)
+          writer = mine;
+        continue;
+      }
+      throw Fault{lane,
+                  std::string("race in global memory: ") + (writes ? "writes" : "reads") + " byte " +
+                      std::to_string(offset) + " of an allocation of " + std::to_string(region.size) +
+                      ", which block " + std::to_string(uint32_t(writer) - 1) + " writes in the same launch" +
+                      (machine.ordersBlocks ? ", and no fences and atomic operation on one word order them" : "")};
     }
     if (writes)
       writer = mine;
   }
+  if (!writes || !machine.ordersBlocks)
+    return;
+  if (!region.moments)
+    region.moments = pages<uint64_t>(region.size / 4 + 1);
+  for (uint64_t word = offset / 4; word <= (offset + bytes - 1) / 4; ++word)
+    region.moments[word] = machine.blockOrder.writer(lane, warp.index);
 }
 
 static bool allWritten(const uint8_t *shadow, uint32_t bytes) {
@@ -133,7 +146,7 @@ void readMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_t
       throw Fault{lane, "uninitialised read: " + std::to_string(bytes) + " bytes of global memory, " +
                             std::to_string(at) + " bytes into an allocation of " + std::to_string(region.size) +
                             ", were not all written"};
-    if (region.launch == machine.launchNumber && machine.checkBlocks)
+    if (region.launch == machine.launchNumber)
       checkBlocks(warp, lane, region, at, bytes, false);
     std::memcpy(to, &region.data[at], bytes);
   }
@@ -166,8 +179,7 @@ void writeMemory(Warp &warp, uint32_t lane, Place place, uint32_t bytes, uint32_
       throw Fault{lane, "writes a constant of the module"};
     uint64_t at = place.offset - region.base;
     region.launch = machine.launchNumber;
-    if (machine.checkBlocks)
-      checkBlocks(warp, lane, region, at, bytes, true);
+    checkBlocks(warp, lane, region, at, bytes, true);
     region.markWritten(at, bytes);
     std::memcpy(&region.data[at], from, bytes);
   }
@@ -304,6 +316,7 @@ static uint8_t *atomicPlace(Warp &warp, const Inst &inst, uint32_t lane, Place p
   readMemory(warp, lane, place, bytes, bytes, line);
   Region &region = *machine.region(place.offset);
   region.launch = machine.launchNumber;
+  machine.blockOrder.change(warp.index, place.offset);
   return &region.data[place.offset - region.base];
 }
 
@@ -403,6 +416,8 @@ void compareExchangeLanes(Warp &warp, const Inst &inst) {
     warp.at<uint8_t>(success)[lane] = same;
   });
 }
+
+void fenceBlocks(Warp &warp, const Inst &) { warp.machine->blockOrder.fence(warp.index, warp.mask); }
 
 void copyLanes(Warp &warp, const Inst &inst) {
   uint32_t stamp = ++warp.machine->stamp;

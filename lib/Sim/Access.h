@@ -39,6 +39,8 @@ void storeLanes(Warp &warp, const Inst &inst);
 void atomicLanes(Warp &warp, const Inst &inst);
 /// b: expected, c: new; d: old, list: slot of the success.
 void compareExchangeLanes(Warp &warp, const Inst &inst);
+/// What this thread knows of other blocks, and they of it, counts from here on.
+void fenceBlocks(Warp &warp, const Inst &inst);
 /// a: to, b: from or value (1 byte), c: length in bytes of 8; aux: pointer bytes of a | b << 8; space; imm: space of b, 0xff: memset.
 void copyLanes(Warp &warp, const Inst &inst);
 

@@ -48,6 +48,11 @@ static bool reachesBeyondBlock(LLVMContext &context, SyncScope::ID scope) {
                                        .Default(false);
 }
 
+void Lowering::orderBlocks() {
+  program.ordersBlocks = true;
+  emit(fenceBlocks, Kind::Other);
+}
+
 void Lowering::lowerInstruction(Instruction &inst) {
   Type *type = inst.getType();
   switch (inst.getOpcode()) {
@@ -64,15 +69,15 @@ void Lowering::lowerInstruction(Instruction &inst) {
   }
   case Instruction::Load: {
     auto &access = cast<LoadInst>(inst);
-    if (access.isAtomic() && access.getOrdering() != AtomicOrdering::Unordered)
-      program.ordersBlocks = true;
+    if (isStrongerThan(access.getOrdering(), AtomicOrdering::Monotonic))
+      refuse("loads that order others are not simulated; a fence and an atomic operation are");
     load(inst, access.getPointerOperand(), access.getAlign().value());
     return;
   }
   case Instruction::Store: {
     auto &access = cast<StoreInst>(inst);
-    if (access.isAtomic() && access.getOrdering() != AtomicOrdering::Unordered)
-      program.ordersBlocks = true;
+    if (isStrongerThan(access.getOrdering(), AtomicOrdering::Monotonic))
+      refuse("stores that order others are not simulated; a fence and an atomic operation are");
     store(access.getValueOperand(), access.getPointerOperand(), access.getAlign().value());
     return;
   }
@@ -81,7 +86,8 @@ void Lowering::lowerInstruction(Instruction &inst) {
     lowerAtomic(inst);
     return;
   case Instruction::Fence:
-    program.ordersBlocks |= reachesBeyondBlock(inst.getContext(), cast<FenceInst>(inst).getSyncScopeID());
+    if (reachesBeyondBlock(inst.getContext(), cast<FenceInst>(inst).getSyncScopeID()))
+      orderBlocks();
     return;
   case Instruction::GetElementPtr:
     lowerAddress(cast<GetElementPtrInst>(inst));
@@ -360,7 +366,11 @@ void Lowering::lowerAtomic(Instruction &inst) {
   Slots targets = define(inst);
   Space space = spaceOf(pointer);
   // Within a block, too, an atomic operation may order what follows; only global ones order blocks.
+  AtomicOrdering ordering = change ? change->getOrdering() : exchange->getMergedOrdering();
+  bool isFence = space != Space::Shared && isStrongerThan(ordering, AtomicOrdering::Monotonic);
   program.ordersBlocks |= space != Space::Shared;
+  if (isFence)
+    orderBlocks();
   Inst &code = emit(change ? atomicLanes : compareExchangeLanes, Kind::Atomic);
   code.d = targets[0];
   code.a = address;
@@ -379,6 +389,8 @@ void Lowering::lowerAtomic(Instruction &inst) {
     code.c = operand;
     code.list = list({targets[1]});
   }
+  if (isFence)
+    orderBlocks();
 }
 
 } // namespace whit::sim

@@ -65,6 +65,8 @@ public:
     return layout.getPointerSize(pointer->getType()->getPointerAddressSpace());
   }
   Space spaceOf(const llvm::Value *pointer);
+  /// A fence that reaches beyond the block.
+  void orderBlocks();
   /// All threads of the block, or `count` of them, meet here.
   void barrier(const llvm::Value *id, const llvm::Value *count);
   /// Emits `handler` for each scalar of the result, with the same scalar of up to three operands.

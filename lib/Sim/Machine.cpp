@@ -32,7 +32,8 @@ std::string Machine::run(const Program &program, const LaunchShape &launch, cons
   threads = shape.block[0] * shape.block[1] * shape.block[2];
   ++launchNumber;
   ++counters.launches;
-  checkBlocks = !program.ordersBlocks;
+  ordersBlocks = program.ordersBlocks;
+  blockOrder.beginLaunch();
   uint32_t width = program.width, warpCount = (threads + width - 1) / width;
   if (loaded != &program || warps.size() != warpCount) {
     warps.assign(warpCount, Warp());
@@ -49,15 +50,19 @@ std::string Machine::run(const Program &program, const LaunchShape &launch, cons
     for (size_t argument = 0; argument < program.arguments.size(); ++argument)
       broadcast(warps[i].frame + program.arguments[argument], arguments[argument], 8, width);
   try {
-    linearBlock = 0;
-    for (blockIndex[2] = 0; blockIndex[2] < shape.grid[2]; ++blockIndex[2])
-      for (blockIndex[1] = 0; blockIndex[1] < shape.grid[1]; ++blockIndex[1])
-        for (blockIndex[0] = 0; blockIndex[0] < shape.grid[0]; ++blockIndex[0], ++linearBlock) {
-          running = nullptr;
-          startBlock(program, arguments);
-          runBlock(program);
-          ++counters.blocks;
-        }
+    uint32_t count = shape.grid[0] * shape.grid[1] * shape.grid[2];
+    // Nothing is promised about the order of blocks: where it may matter, every second launch begins with the last one.
+    bool isBackwards = ordersBlocks && launchNumber % 2 == 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      linearBlock = isBackwards ? count - 1 - i : i;
+      blockIndex[0] = linearBlock % shape.grid[0];
+      blockIndex[1] = linearBlock / shape.grid[0] % shape.grid[1];
+      blockIndex[2] = linearBlock / shape.grid[0] / shape.grid[1];
+      running = nullptr;
+      startBlock(program, arguments);
+      runBlock(program);
+      ++counters.blocks;
+    }
   } catch (const Fault &fault) {
     return describe(program, running ? *running : warps.front(), fault);
   }
@@ -67,6 +72,7 @@ std::string Machine::run(const Program &program, const LaunchShape &launch, cons
 void Machine::startBlock(const Program &program, const uint64_t *arguments) {
   uint32_t width = program.width;
   shared.reset(program.sharedBytes + shape.sharedBytes, uint32_t(warps.size()), architecture.nvidia);
+  blockOrder.beginBlock(linearBlock, uint32_t(warps.size()));
   mbarriers.clear();
   size_t privateOfWarp = size_t(program.privateBytes) * width;
   privateMemory.assign(2 * privateOfWarp * warps.size(), 0);

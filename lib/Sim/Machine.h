@@ -6,6 +6,7 @@
 #define SIM_MACHINE_H
 
 #include "Sim/Architecture.h"
+#include "Sim/BlockOrder.h"
 #include "Sim/Memory.h"
 #include "Sim/Program.h"
 #include "whit/Device.h"
@@ -140,8 +141,9 @@ public:
   Counters counters;
   LaunchShape shape;
   uint32_t blockIndex[3] = {}, linearBlock = 0, launchNumber = 0, threads = 0;
-  Region *lastRegion = nullptr;           ///< found by the last access: mostly the next one's too
-  bool checkBlocks = false;               ///< two blocks that touch a word race
+  Region *lastRegion = nullptr; ///< found by the last access: mostly the next one's too
+  bool ordersBlocks = false;    ///< the kernel has fences or atomics by which blocks may know of each other
+  BlockOrder blockOrder{shared};
   uint32_t stamp = 0;                     ///< another number for each memory instruction that is run
   std::map<uint32_t, Mbarrier> mbarriers; ///< by their offsets in shared memory
   uint64_t events = 0;                    ///< grows whenever something happens that a warp may wait for

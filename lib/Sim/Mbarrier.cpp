@@ -188,8 +188,8 @@ bool lowerMbarrier(Lowering &lowering, const CallInst &call, StringRef name) {
       return false;
     if (isInit || name.starts_with("proxy.async"))
       lowering.emit(fence, Kind::Other).imm = isInit;
-    else
-      lowering.program.ordersBlocks |= !name.ends_with(".cta");
+    else if (!name.ends_with(".cta"))
+      lowering.orderBlocks();
     return true;
   }
   if (!name.consume_front("mbarrier."))

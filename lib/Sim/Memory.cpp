@@ -43,6 +43,7 @@ bool GlobalMemory::free(uint64_t base) {
   region->data.reset();
   region->written.reset();
   region->writers.reset();
+  region->moments.reset();
   return true;
 }
 
@@ -144,6 +145,12 @@ void SharedMemory::acquire(uint32_t warp, uint64_t lanes, bool isWholeWarp, cons
   }
   for (uint64_t rest = lanes; rest; rest &= rest - 1)
     join(laneClocks[warp * 64 + uint32_t(__builtin_ctzll(rest))], clock);
+}
+
+Clock SharedMemory::pastOf(uint32_t warp) const {
+  Clock clock = known[warp];
+  clock[warp] = std::max(clock[warp], lanesPart ? meetings[warp] : time + 1);
+  return clock;
 }
 
 uint32_t SharedMemory::newAgent() {

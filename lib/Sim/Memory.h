@@ -42,6 +42,7 @@ struct Region {
   uint64_t base = 0, size = 0;
   Pages<uint8_t> data, written;
   Pages<uint64_t> writers; ///< of each 4-byte word: launch << 32 | block + 1
+  Pages<uint64_t> moments; ///< and when in its block (BlockOrder.h); none until a kernel that orders its blocks writes
   uint64_t unwritten = 0;  ///< bytes; 0: the shadow need not be read
   uint32_t launch = 0;     ///< the last that wrote
   bool readOnly = false;
@@ -93,6 +94,12 @@ public:
   /// What `lanes` did so far becomes part of what `clock` knows; and they know what it knows.
   void release(uint32_t warp, uint64_t lanes, Clock &clock);
   void acquire(uint32_t warp, uint64_t lanes, bool isWholeWarp, const Clock &clock);
+  /// What a lane of the warp may rely on: what the warp knows, and of itself what its lanes did before they met.
+  Clock pastOf(uint32_t warp) const;
+  /// Whether all lanes of `warp` know what `other` did at `when`.
+  bool hasMet(uint32_t warp, uint32_t other, uint32_t when) const {
+    return warp == other ? !lanesPart || meetings[warp] > when : known[warp][other] > when;
+  }
   /// Someone beside the warps who writes; and he has written all that he will until now.
   uint32_t newAgent();
   void release(uint32_t agent, Clock &clock);
@@ -109,6 +116,7 @@ public:
 
   /// Now, later than all that was so far; and whether bytes were written, or begun to be, since then.
   uint32_t now() { return ++time; }
+  uint32_t moment() const { return time; }
   bool changedSince(uint32_t offset, uint32_t bytes, uint32_t when);
 
   std::vector<uint8_t> data, written;

@@ -295,7 +295,8 @@ bool lowerNvidiaCall(Lowering &lowering, const CallInst &call, StringRef name) {
     return true;
   }
   if (name.starts_with("membar.")) {
-    lowering.program.ordersBlocks |= !name.ends_with(".cta");
+    if (!name.ends_with(".cta"))
+      lowering.orderBlocks();
     return true;
   }
   if (name.consume_front("shfl.sync."))

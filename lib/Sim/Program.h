@@ -139,7 +139,7 @@ struct Program {
   std::array<uint32_t, 3> requiredBlock = {0, 0, 0}; ///< 0: any
   uint32_t maxThreads = 0;                           ///< 0: any
   uint32_t frameBytes = 0, privateBytes = 0, sharedBytes = 0;
-  /// The kernel orders its blocks by atomics or fences; whether two blocks race for a word cannot be told by looking at one access.
+  /// The kernel has atomics or fences by which its blocks may know of each other (BlockOrder.h).
   bool ordersBlocks = false;
 };
 
