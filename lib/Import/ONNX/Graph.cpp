@@ -361,6 +361,10 @@ void Graph::addNodes(const ::onnx::GraphProto &graph, ImplicitLocOpBuilder &b) {
 }
 
 FailureOr<SmallVector<GraphValue>> Graph::importBranch(Node &node, const ::onnx::GraphProto &branch) {
+  bodyNodes += branch.node_size() + 1;
+  if (bodyNodes > kMaxBodyNodes)
+    return LogicalResult(node.report(code::Limit, "the graphs of nodes have more than " + Twine(kMaxBodyNodes) +
+                                                      " nodes at all their steps together"));
   std::vector<std::string> names, *outer = std::exchange(inBranch, &names);
   for (const auto &input : branch.input()) // which the node has defined, and are not seen outside either
     names.push_back(input.name());

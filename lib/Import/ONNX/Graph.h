@@ -16,6 +16,8 @@ namespace whit {
 
 /// More dimensions than this are refused.
 inline constexpr int64_t kMaxTensorRank = 8;
+/// Nodes of bodies are imported at each step; all steps together may have this many.
+inline constexpr int64_t kMaxBodyNodes = 1 << 18;
 /// Integer constants with more elements are not made part of the program.
 inline constexpr int64_t kMaxConstantIntegers = 65536;
 
@@ -95,6 +97,7 @@ private:
   Bindings &bindings;
   mlir::func::FuncOp function;
   llvm::StringMap<GraphValue> values;
+  int64_t bodyNodes = 0;                                        ///< that importBranch has seen
   std::vector<std::string> *inBranch = nullptr;                 ///< names that the branch being imported has defined
   llvm::MapVector<llvm::StringRef, mlir::OpFoldResult> symbols; ///< in the order of the inputs
   llvm::SmallVector<llvm::StringRef> sumsOfDims;                ///< names of symbols "a + b"

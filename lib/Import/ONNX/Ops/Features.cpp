@@ -74,6 +74,9 @@ static LogicalResult importTfIdfVectorizer(Node &node) {
   if (failed(grams))
     return failure();
   FailureOr<SmallVector<int64_t>> listed = node.integerList("ngram_indexes");
+  int64_t longest = 1;
+  for (const Gram &gram : *grams)
+    longest = std::max<int64_t>(longest, gram.items.size());
   int64_t columns = *llvm::max_element(*listed) + 1, count = int64_t(grams->size());
   if (!count)
     return node.unsupported("no n-gram has a length from " + Twine(*least) + " to " + Twine(*most));
@@ -82,12 +85,12 @@ static LogicalResult importTfIdfVectorizer(Node &node) {
   // Shorter n-grams are filled up with what is not compared.
   SmallVector<int64_t> items, lengths, places;
   for (const Gram &gram : *grams) {
-    for (int64_t i = 0; i < *most; ++i)
+    for (int64_t i = 0; i < longest; ++i)
       items.push_back(i < int64_t(gram.items.size()) ? gram.items[i] : 0);
     lengths.push_back(gram.items.size());
     places.push_back(gram.column);
   }
-  Tensor item = integers(b, items, {count, *most}), length = integers(b, lengths, count),
+  Tensor item = integers(b, items, {count, longest}), length = integers(b, lengths, count),
          place = integers(b, places, count);
   bool isBatch = x->rank() == 2;
   OpFoldResult width = x->sizes.back();
@@ -107,7 +110,7 @@ static LogicalResult importTfIdfVectorizer(Node &node) {
         Value isLong = compare(at, Compare::Greater, size, indexConstant(at, 1));
         Value isFirst = compare(at, Compare::Equal, l[rank + 1], indexConstant(at, 0));
         isHere = both(at, isHere, arith::OrIOp::create(at, isLong, isFirst));
-        for (int64_t k = 0; k < *most; ++k) {
+        for (int64_t k = 0; k < longest; ++k) {
           Value where = plus(at, start, times(at, distance, indexConstant(at, k)));
           SmallVector<Value> from;
           if (isBatch)

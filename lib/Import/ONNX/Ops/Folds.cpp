@@ -90,7 +90,9 @@ static LogicalResult importCol2Im(Node &node) {
   if (failed(strides) || failed(dilations) || failed(pads))
     return failure();
   auto isBad = [](int64_t n) { return n < 1 || n > (int64_t(1) << 31); };
-  if (!count || block->size() != count || llvm::any_of(*image, isBad) || llvm::any_of(*block, isBad))
+  std::optional<int64_t> elements = countOf(*block);
+  if (!count || block->size() != count || !elements || *elements > (int64_t(1) << 31) || llvm::any_of(*image, isBad) ||
+      llvm::any_of(*block, isBad))
     return node.badOperand("inputs image_shape and block_shape must have as many positive numbers");
   ImplicitLocOpBuilder &b = node.b;
   SmallVector<Along> sides;
@@ -246,6 +248,9 @@ static LogicalResult importMaxUnpool(Node &node) {
     if (given->size() != sizes.size())
       return node.badOperand("input output_shape has " + Twine(given->size()) + " numbers; it must have " +
                              Twine(sizes.size()));
+    for (OpFoldResult size : *given)
+      if (!node.graph.algebra.isNonNegative(size))
+        return node.badOperand("input output_shape has a number that is negative or may be");
     sizes = *given;
     sizes[0] = pooled[0];
     sizes[1] = pooled[1];

@@ -206,6 +206,9 @@ static LogicalResult importAffineGrid(Node &node) {
   int64_t count = int64_t(size->size()) - 2;
   if (count != 2 && count != 3)
     return node.badOperand("input size has " + Twine(size->size()) + " numbers; it must have 4 or 5");
+  for (OpFoldResult number : *size)
+    if (!node.graph.algebra.isNonNegative(number))
+      return node.badOperand("input size has a number that is negative or may be");
   if (theta->rank() != 3 || !isConstantIntValue(theta->sizes[1], count) ||
       !isConstantIntValue(theta->sizes[2], count + 1) || !node.graph.unify(theta->sizes[0], (*size)[0]))
     return node.badOperand("input theta must be [N, " + Twine(count) + ", " + Twine(count + 1) + "]");
@@ -257,9 +260,10 @@ static LogicalResult importRoiAlign(Node &node) {
                              "'; it must be half_pixel or output_half_pixel");
   if (*mode != "avg" && *mode != "max")
     return node.badAttribute("attribute 'mode' is '" + shown(*mode) + "'; it must be avg or max");
-  if (*ratio < 0 || *height < 1 || *width < 1)
-    return node.badAttribute("attributes 'output_height' and 'output_width' must be positive, 'sampling_ratio' not "
-                             "negative");
+  if (*ratio < 0 || *ratio > 65536 || *height < 1 || *width < 1)
+    return node.badAttribute(
+        "attributes 'output_height' and 'output_width' must be positive, 'sampling_ratio' from 0 to "
+        "65536");
   if (*ratio == 0)
     return node.unsupported("attribute 'sampling_ratio' is 0; the number of samples would depend on data",
                             "export the model with a fixed sampling_ratio");
@@ -313,7 +317,7 @@ static LogicalResult importRoiAlign(Node &node) {
         }
     }
     sample = c.choose(isSeen, sample, c.number(0));
-    return isMean ? c.plus(soFar, c.times(sample, c.number(1.0 / double(*ratio * *ratio))))
+    return isMean ? c.plus(soFar, c.times(sample, c.number(1.0 / (double(*ratio) * double(*ratio)))))
                   : maximum(at, soFar, sample);
   });
   return node.set(0, convert(b, y, type));

@@ -96,6 +96,17 @@ def main(out):
     save("scan8", "Scan", ["", "x0", "x"], ([3, 4],), [value("x", [3, 4])], [ones("x0", 4)], opset=8, body=running_sum(), num_scan_inputs=1)
     out.save("long_scan", model([node("Scan", ["x0", "x"], ["s", "z"], "/scan", body=running_sum(), num_scan_inputs=1)], [value("x", ["t", 4])],
                                 [value("s", [4]), value("z", ["t", 4])], [ones("x0", 4)]))
+    # Each of four loops, one in another, makes a hundred steps.
+    inner = None
+    for depth in range(4):
+        info = onnx.helper.make_tensor_value_info
+        last = node("Identity" if inner is None else "Loop", *([[f"s{depth}"], [f"r{depth}"], f"/body{depth}"] if inner is None else
+                                                               [["m", "", f"s{depth}"], [f"r{depth}"], f"/loop{depth}"]),
+                    **({} if inner is None else {"body": inner}))
+        inner = onnx.helper.make_graph([node("Identity", [f"c{depth}"], [f"d{depth}"], f"/go{depth}"), last], f"body{depth}",
+                                       [info(f"i{depth}", I64, []), info(f"c{depth}", BOOL, []), info(f"s{depth}", F32, [4])],
+                                       [info(f"d{depth}", BOOL, []), info(f"r{depth}", F32, [4])])
+    out.save("bomb", model([node("Loop", ["m", "", "x"], ["z"], "/bomb", body=inner)], [value("x", [4])], [value("z", [4])], [constant("m", np.int64(100))]))
     stops = [node("ReduceSum", ["s2"], ["all"], "/all", keepdims=0), node("Cast", ["all"], ["c2"], "/c", to=BOOL)]
     out.save("data_loop", model([node("Loop", ["m", "", "x"], ["z"], "/loop", body=counted(stops))], [value("x", [4])], [value("z", [4])], [constant("m", np.int64(3))]))
     save("bad_activation", "RNN", ["x", "w", "r"], ([3, 1, "n", 5],), [steps], [ones("w", 1, 5, 4), ones("r", 1, 5, 5)], hidden_size=5, activations=["Elu"])
