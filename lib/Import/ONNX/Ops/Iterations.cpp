@@ -29,9 +29,11 @@ Tensor pick(ImplicitLocOpBuilder &b, const Tensor &x, int64_t axis, int64_t plac
   Sizes offsets(x.rank(), b.getIndexAttr(0)), sizes = x.sizes;
   offsets[axis] = b.getIndexAttr(place);
   sizes[axis] = b.getIndexAttr(1);
-  Tensor part = slice(b, x, offsets, sizes, SmallVector<int64_t>(x.rank(), 1));
-  sizes.erase(sizes.begin() + axis);
-  return reshape(b, part, sizes);
+  Sizes strides(x.rank(), b.getIndexAttr(1)), rest = sizes;
+  rest.erase(rest.begin() + axis);
+  // A view, where a slice that is reshaped would be copied.
+  auto type = RankedTensorType::get(shapeOf(rest), x.element());
+  return {tensor::ExtractSliceOp::create(b, type, x.value, offsets, sizes, strides), rest, x.meaning};
 }
 
 Tensor stack(ImplicitLocOpBuilder &b, ArrayRef<Tensor> parts, int64_t axis) {

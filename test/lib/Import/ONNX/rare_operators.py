@@ -47,7 +47,8 @@ def main(out):
     out.save("scan", model([node("Scan", ["x0", "x"], ["s", "z"], "/scan", body=running_sum(), num_scan_inputs=1)], [value("x", [3, 4])],
                            [value("s", [4]), value("z", [3, 4])], [ones("x0", 4)]))
     goes = [node("Identity", ["c"], ["c2"], "/c")]
-    out.save("loop", model([node("Loop", ["m", "", "x"], ["z"], "/loop", body=counted(goes))], [value("x", [4])], [value("z", [4])], [constant("m", np.int64(3))]))
+    out.save("loop", model([node("Loop", ["m", "go", "x"], ["z"], "/loop", body=counted(goes))], [value("x", [4])], [value("z", [4])],
+                           [constant("m", np.int64(3)), constant("go", np.bool_(True))]))
     save("rnn", "RNN", ["x", "w", "r"], ([3, 1, "n", 5],), [steps], [ones("w", 1, 5, 4), ones("r", 1, 5, 5)], hidden_size=5)
     save("gru", "GRU", ["x", "w", "r", "b", "l"], ([3, 2, "n", 5],), [steps, value("l", ["n"], I32)],
          [ones("w", 2, 15, 4), ones("r", 2, 15, 5), ones("b", 2, 30)], hidden_size=5, direction="bidirectional", linear_before_reset=1)
