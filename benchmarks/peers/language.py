@@ -236,23 +236,27 @@ def openvino_int4(options):
 
 # ---------------------------------------------------------------------------------------------------------------- Whit
 
-def whit_seconds(artifact, options):
-    def seconds_of(length, tokens):
-        found = whit_run(artifact, options, f"--generate={tokens + 1}", f"--prompt-ids={','.join(map(str, prompt_ids(length)))}")
-        return length / found["prefill_tps"], tokens / found["decode_tps"] if tokens else 0
-    return seconds_of
+def whit_results(artifact, options, decode_row=DECODE, prompts=PROMPTS):
+    """Prompts by runs after a warm-up, as the others are measured; tokens as whit-run generates them, each time in a process of its own."""
+    if decode_row == DECODE:
+        for length in prompts:
+            sizes = {"batch_size": 1, "sequence_length": length, "total_sequence_length": length, "past_sequence_length": 0, "whit.last_rows": 1}
+            found = whit_run(artifact, options, f"--benchmark={2 * REPEATS}", *(f"--dim={name}={size}" for name, size in sizes.items()))
+            yield PROMPT.format(length), 1e3 * length / found["ms_min"]
+    ids = ",".join(map(str, prompt_ids(PROMPTS[0])))
+    yield decode_row, max(whit_run(artifact, options, f"--generate={GENERATE + 1}", f"--prompt-ids={ids}")["decode_tps"] for _ in range(REPEATS))
 
 
 def whit(options):
     artifact = compiled(options, "smollm2", options.models / "smollm2_genai_int4.onnx", "--activations=int8", "--context=8192")
     yield None
-    yield from results(whit_seconds(artifact, options))
+    yield from whit_results(artifact, options)
 
 
 def whit_large(options):
     artifact = compiled(options, "large", large_onnx(options), "--activations=int8")
     yield None
-    yield from results(whit_seconds(artifact, options), LARGE_DECODE, PROMPTS[:1])
+    yield from whit_results(artifact, options, LARGE_DECODE, PROMPTS[:1])
 
 
 CACHES = ("f16", "int8", "int4")
