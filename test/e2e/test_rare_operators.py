@@ -51,3 +51,24 @@ def test_operator(tools, folder, tmp_path, name):
     np.savez(tmp_path / "in.npz", **feeds)
     done = tools.run("whit-check", folder / f"{name}.onnx", tmp_path / "model.so", "--inputs", tmp_path / "in.npz")
     assert "within their bounds" in done.out
+
+
+def test_exponentials_and_logarithms_of_f64(tools, tmp_path):
+    """All exponents of f64, numbers without full precision among them, and what is no number."""
+    kind, info = onnx.TensorProto.DOUBLE, onnx.helper.make_tensor_value_info
+    nodes = [onnx.helper.make_node(op, [name], [op]) for op, name in (("Exp", "x"), ("Log", "y"))]
+    graph = onnx.helper.make_graph(nodes, "g", [info(name, kind, ["n"]) for name in "xy"], [info(op, kind, ["n"]) for op in ("Exp", "Log")])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)]), tmp_path / "model.onnx")
+    tools.run("whit-compile", tmp_path / "model.onnx", "-o", tmp_path / "model.so", "--quiet")
+    random = np.random.default_rng(11)
+    ends = [0.0, -0.0, 1.0, np.inf, -np.inf, np.nan, 709.78, 709.79, -744.4, -745.2, 1e-300, -1e-17]
+    x = np.concatenate([random.uniform(-746, 710, 4000), random.standard_normal(4000), ends])
+    y = np.concatenate([np.ldexp(random.uniform(0.5, 1, 4000), random.integers(-1073, 1025, 4000)), random.uniform(0.5, 2, 4000), ends])
+    found = tools.infer(tmp_path / "model.so", {"x": x, "y": y})
+    with np.errstate(all="ignore"):
+        wanted = {"Exp": np.exp(x), "Log": np.log(y)}
+    for name, values in wanted.items():
+        assert np.array_equal(np.isnan(found[name]), np.isnan(values)) and np.array_equal(np.isinf(found[name]), np.isinf(values)), name
+        finite = np.isfinite(values)
+        steps = np.abs(found[name][finite] - values[finite]) / np.spacing(np.abs(values[finite]))
+        assert steps.max() <= 4, (name, steps.max())
