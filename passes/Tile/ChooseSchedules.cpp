@@ -44,6 +44,8 @@ constexpr int64_t kWarpRows = 4, kBlockWarps = 8, kPanelDepth = 128, kBlockRegis
 constexpr int64_t kWarpgroupRegisters = 216;
 /// Parts of K at most: a block has eight, the others have blocks of their own.
 constexpr int64_t kMostParts = 128;
+/// Tiles that may spill until K is cut in another way.
+constexpr size_t kMostRefusals = 2;
 
 /// What a tile of a linalg operation is: whole inner loops as long as there is work for more than one chunk, then a part
 /// of one, and single iterations of those around it. Sums are never cut.
@@ -290,10 +292,36 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
                                      known <= few ? slices : 1, cutOfItself));
     ::whit::GpuTile small =
         chooseBlock(region, matmuls, few, ::whit::kNominalRows.front(), buffers, slices, cutOfItself);
-    int64_t splits = splitsOf(small);
+    int64_t splits = splitsFor(region, splitsOf(small));
     auto cutOfMany = [&](const ::whit::GpuTile &block) { return cutOf(block, splits); };
     ::whit::GpuTile large = chooseBlock(region, matmuls, many, ::whit::kNominalRows.back(), buffers, 1, cutOfMany);
     return ScheduleAttr::get(&getContext(), cutOfMany(large).getTile(), 1, 1, cutOfItself(small).getTile(), splits);
+  }
+
+  /// Into how many parts K is cut: `wanted`, or half as many as soon as some tiles have spilled with it, and so on: what a sum over parts needs
+  /// registers for does not depend on the tile. At the end the number with which least was spilled.
+  static int64_t splitsFor(RegionOp region, int64_t wanted) {
+    auto cutsIn = [&](StringRef list, int64_t splits) {
+      SmallVector<int64_t> places;
+      if (auto cuts = region->getAttrOfType<ArrayAttr>(list))
+        for (auto [i, cut] : llvm::enumerate(cuts))
+          if (cast<ScheduleAttr>(cut).getSplits() == splits)
+            places.push_back(int64_t(i));
+      return places;
+    };
+    std::optional<std::pair<int64_t, int64_t>> best;
+    for (int64_t splits = wanted; splits >= 1; splits /= 2) {
+      SmallVector<int64_t> refused = cutsIn("whit.refused", splits); // those that spilled least are first
+      if (!region->hasAttr("whit.preferred")) {
+        if (refused.size() < kMostRefusals)
+          return splits;
+        continue;
+      }
+      int64_t rank = refused.empty() ? -1 : refused.front();
+      if (!cutsIn("whit.preferred", splits).empty() && (!best || rank < best->first))
+        best = {rank, splits};
+    }
+    return best ? best->second : wanted;
   }
 
   /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.

@@ -92,3 +92,22 @@ def test_registers_of_sixteen_rows_on_hopper(tools, tmp_path):
         kernels, _, _ = trials(tools, tmp_path, model, "--weights=int4_g128", f"--activations={activations}", "--target=sm_90a", "--dim", "rows=16")
         (kernel,) = kernels
         assert kernel["registers"] <= 168 and kernel["block"][0] <= 384 and kernel["spilled"] == 0, kernel
+
+
+def test_k_is_cut_into_fewer_parts_where_all_tiles_spill(tools, tmp_path):
+    """What a sum over parts of K needs registers for is the same in all tiles."""
+    random = np.random.default_rng(4)
+    weights = {"w": random.normal(0, 0.05, (1536, 384)).astype(np.float32), "b": random.normal(0, 1, 384).astype(np.float32)}
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "b"], ["s"]), helper.make_node("Add", ["s", "r"], ["y"])]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 1536]), helper.make_tensor_value_info("r", TensorProto.FLOAT, ["rows", 384])]
+    graph = helper.make_graph(nodes, "residual", given, [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 384])],
+                              [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    model = tmp_path / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+    kernels, said, remarks = trials(tools, tmp_path, model, "--weights=int4_g128", "--activations=bf16", "--target=gfx1100", "--most-registers=240")
+    eight = [kernel for kernel in kernels if kernel["splits"] == 8]
+    assert len({tuple(kernel["tile"]) for kernel in eight if kernel["spilled"]}) == 2
+    final = [kernel for kernel in kernels if kernel["is_final"]]
+    assert len(final) == 2 and {kernel["splits"] for kernel in final} == {4}  # of few rows as well: a row has the same bits in both
+    assert all(kernel["spilled"] == 0 for kernel in final) and "want of registers" not in said
+    assert "in 8 splits spill" in remarks and "in 4 splits take their place" in remarks
