@@ -10,6 +10,8 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <limits>
+
 using namespace mlir;
 using namespace mlir::whit;
 
@@ -65,6 +67,19 @@ Value KernelBuilder::bitcast(Value x, VectorType type) { return vector::BitCastO
 Value KernelBuilder::toFloat(Value ints) { return arith::SIToFPOp::create(b, loc, floats(), ints); }
 
 Value KernelBuilder::widen(Value scalar) {
+  if (scalar.getType().getIntOrFloatBitWidth() == 8) {
+    // Exponent and fraction of an e4m3 are those of an f32 2^120 times as small, of subnormal ones too; all bits set are NaN.
+    Value code =
+        arith::ExtUIOp::create(b, loc, b.getI32Type(), arith::BitcastOp::create(b, loc, b.getI8Type(), scalar));
+    Value above = arith::AndIOp::create(b, loc, code, this->scalar(0x7f));
+    Value sign = arith::ShLIOp::create(b, loc, arith::XOrIOp::create(b, loc, code, above), this->scalar(24));
+    Value small = arith::OrIOp::create(b, loc, sign, arith::ShLIOp::create(b, loc, above, this->scalar(20)));
+    auto constant = [&](float value) -> Value { return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(value)); };
+    Value number =
+        arith::MulFOp::create(b, loc, arith::BitcastOp::create(b, loc, b.getF32Type(), small), constant(0x1p120f));
+    Value isNumber = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, above, this->scalar(0x7f));
+    return arith::SelectOp::create(b, loc, isNumber, number, constant(std::numeric_limits<float>::quiet_NaN()));
+  }
   Value bits = arith::ExtUIOp::create(b, loc, b.getI32Type(), arith::BitcastOp::create(b, loc, b.getI16Type(), scalar));
   return arith::BitcastOp::create(b, loc, b.getF32Type(), arith::ShLIOp::create(b, loc, bits, this->scalar(16)));
 }

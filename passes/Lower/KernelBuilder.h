@@ -64,7 +64,7 @@ public:
   Value bitcast(Value x, VectorType type);
   Value toFloat(Value ints);
 
-  /// A bf16 number as f32.
+  /// A number of bf16 or e4m3 as f32.
   Value widen(Value scalar);
   /// Two bf16 numbers of a row as the 32 bits that whit.dot takes; with a count of 1, only the first is read and the other 0.
   Value loadPair(Value memref, ValueRange indices, int64_t count);

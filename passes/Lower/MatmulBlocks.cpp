@@ -180,7 +180,7 @@ int64_t FloatBlocks::accumulators() const {
 void FloatBlocks::addElement(Value at, ArrayRef<Value> weights, SmallVector<Value> &acc) {
   for (size_t r = 0; r < rowIndices.size(); ++r) {
     Value activation = k.load(x, {rowIndices[r], at});
-    if (activation.getType().isBF16())
+    if (!activation.getType().isF32())
       activation = k.widen(activation);
     activation = k.broadcast(activation);
     for (size_t p = 0; p < weights.size(); ++p) {

@@ -118,3 +118,23 @@ def test_floats_of_8_bits(tools, compiled, tmp_path, target, weights):
     for name, x in on_host.items():
         x, y = x.astype(np.float64).ravel(), on_device[name].astype(np.float64).ravel()
         assert 1 - x @ y / np.linalg.norm(x) / np.linalg.norm(y) < ACTIVATIONS_COSINE["fp8_token"]
+
+
+def test_a_processor_reads_floats_of_8_bits_that_a_device_wants(tools, tmp_path):
+    """One artifact for both has activations as bytes; a processor has no such products and widens them."""
+    random = np.random.default_rng(0)
+    model, n, k = tmp_path / "product.onnx", 48, 96
+    weight = numpy_helper.from_array(random.standard_normal((k, n), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "part", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["m", k])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m", n])], [weight])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), model)
+    flags = ["--weights=int4_g32", "--activations=fp8_token", "--target=x86-64-v3"]
+    tools.run("whit-compile", model, "-o", tmp_path / "both.so", *flags, "--target=sm_90a")
+    tools.run("whit-compile", model, "-o", tmp_path / "alone.so", *flags)
+    x = random.standard_normal((5, k), np.float32)
+    x[2] *= np.exp2(-random.integers(0, 20, k))  # numbers below the least normal one
+    both, alone = (tools.infer(tmp_path / name, {"x": x})["y"] for name in ("both.so", "alone.so"))
+    # The same numbers, multiplied exactly; K of them are added in two orders.
+    magnitude = np.abs(x) @ np.abs(numpy_helper.to_array(weight)) * 1.25  # an int4 or e4m3 is at most an eighth larger
+    assert np.all(np.abs(both - alone) <= k * 2.0**-24 * 2 * magnitude)
+    assert not np.array_equal(both[2], np.zeros(n))
