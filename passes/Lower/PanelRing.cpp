@@ -40,9 +40,8 @@ PanelRing::PanelRing(LaneBuilder &b, const ::whit::Place &place, Value packed, i
   int64_t rows = b.warps() * stages;
   ring = memref::AllocOp::create(b, MemRefType::get({rows, bytes()}, b.getI8Type()));
   firstRow = b.mul(b.warp(), stages);
-  if (!b.facts.has("tma"))
-    return;
-  arrived = memref::AllocOp::create(b, MemRefType::get({rows, 1}, b.getI64Type()));
+  if (b.facts.has("tma"))
+    arrived = memref::AllocOp::create(b, MemRefType::get({rows, 1}, b.getI64Type()));
   policy = InlineForm::get(InlineFormName::EvictFirst).emit(b, b.getI64Type(), {}).front();
 }
 
@@ -83,9 +82,10 @@ void PanelRing::copy(Value panel, Value group, Value to, Value row) {
     for (int64_t first = 0, pieces = bytes() / kPiece; first < pieces; first += b.facts.warpSize()) {
       Value piece = b.add(lane, first), at = b.mul(piece, kPiece);
       auto copyPiece = [&] {
-        NVVM::CpAsyncOp::create(b, pointer(ring, row, at, bytes(), kShared),
-                                pointer(packed, panel, b.add(from, at), whole.panelBytes, kGlobal), int32_t(kPiece),
-                                NVVM::LoadCacheModifierKind::CG, Value());
+        auto address = [&](Value pointer) -> Value { return LLVM::PtrToIntOp::create(b, b.getI64Type(), pointer); };
+        Value stage = address(pointer(ring, row, at, bytes(), kShared)),
+              source = address(pointer(packed, panel, b.add(from, at), whole.panelBytes, kGlobal));
+        InlineForm::get(InlineFormName::CopyFourWords).emit(b, TypeRange(), {stage, source, policy});
       };
       if (first + b.facts.warpSize() <= pieces)
         copyPiece();

@@ -4,9 +4,9 @@
 // of stages in shared memory while the warp works on the oldest one. No other warp takes part. Two engines do it:
 //
 //   cp.async                 each lane copies 16 bytes at a time and waits for its own copies
-//   cp.async.bulk (sm_90)    one lane asks for a whole stage, an mbarrier counts its bytes, and the second-level cache is told that they
-//                            will not be needed again
+//   cp.async.bulk (sm_90)    one lane asks for a whole stage, an mbarrier counts its bytes
 //
+// The second-level cache is told that these bytes will not be needed again.
 // A stage is a small packed matrix of its own: the blocks of some groups of one panel, without a header.
 
 #pragma once

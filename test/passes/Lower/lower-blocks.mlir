@@ -102,7 +102,7 @@ module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100
 // The blocks of the next groups are copied to shared memory, by each lane 16 bytes at a time.
 // CHECK-LABEL: func.func @region_copies
 // CHECK: memref.alloc() : memref<16x1152xi8>
-// CHECK: nvvm.cp.async.shared.global
+// CHECK: llvm.inline_asm {{.*}}"cp.async.cg.shared.global.L2::cache_hint
 // CHECK: nvvm.cp.async.commit.group
 // CHECK: scf.for {{.*}} iter_args
 // CHECK: nvvm.cp.async.wait.group 3
