@@ -8,6 +8,7 @@
 #include "runtime/encoding/CodeBook.h"
 #include "runtime/encoding/Place.h"
 
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
@@ -25,6 +26,9 @@ static constexpr int64_t kLanes = LaneBuilder::kLanes;
 
 // ---------------------------------------------------------------------------------------------------- small things
 
+/// Features of a row that one value holds: a vector, or one in each lane of a warp.
+static int64_t featuresOf(LaneBuilder &b) { return b.threads ? b.facts.warpSize() : kLanes; }
+
 static Value shuffle(LaneBuilder &b, Value x, ArrayRef<int64_t> lanes) {
   return vector::ShuffleOp::create(b, x, x, lanes);
 }
@@ -41,7 +45,9 @@ static Value shiftRight(LaneBuilder &b, Value x, Value by) { return arith::ShRUI
 static Value shiftLeft(LaneBuilder &b, Value x, Value by) { return arith::ShLIOp::create(b, x, by); }
 static Value bitOr(LaneBuilder &b, Value x, Value y) { return arith::OrIOp::create(b, x, y); }
 static Value bitAnd(LaneBuilder &b, Value x, int64_t mask) {
-  auto type = cast<VectorType>(x.getType());
+  auto type = dyn_cast<VectorType>(x.getType());
+  if (!type)
+    return arith::AndIOp::create(b, x, arith::ConstantOp::create(b, b.getIntegerAttr(x.getType(), mask)));
   return arith::AndIOp::create(b, x, b.splatInt(mask, type.getElementType(), type.getNumElements()));
 }
 
@@ -51,16 +57,30 @@ static Type typeOf(LaneBuilder &b, ::whit::ScaleType scale) {
                                            : Type(b.getBF16Type());
 }
 
+/// The sum with the feature `distance` on, or in its place the difference, where features are those of lanes of a warp.
+static Value butterfly(LaneBuilder &b, Value x, int64_t distance) {
+  Value other = gpu::ShuffleOp::create(b, x, int32_t(distance), int32_t(b.facts.warpSize()), gpu::ShuffleMode::XOR)
+                    .getShuffleResult();
+  Value isLow = b.cmp(arith::CmpIPredicate::eq, b.rem(b.div(b.lane(), distance), 2), b.index(0));
+  return b.select(isLow, b.addf(x, other), b.subf(other, x));
+}
+
 void mlir::whit::emitHadamard(LaneBuilder &b, SmallVectorImpl<Value> &row, int64_t depth) {
+  int64_t width = featuresOf(b);
   for (int64_t distance = 1; distance < depth; distance *= 2) {
-    if (distance >= kLanes) {
-      int64_t step = distance / kLanes;
+    if (distance >= width) {
+      int64_t step = distance / width;
       for (int64_t i = 0, n = row.size(); i < n; ++i)
         if (!(i & step)) {
           Value x = row[i], y = row[i + step];
           row[i] = b.addf(x, y);
           row[i + step] = b.subf(x, y);
         }
+      continue;
+    }
+    if (b.threads) {
+      for (Value &x : row)
+        x = butterfly(b, x, distance);
       continue;
     }
     SmallVector<int64_t> low, high;
@@ -90,8 +110,9 @@ public:
 
   /// Scale, zero and codes of `row`, vectors of 16 features.
   void quantize(ArrayRef<Value> row);
-  /// Writes them as token `token` of a block; `at` are the batch, the head and the block.
-  void write(Value cache, ArrayRef<Value> at, Value token);
+  /// Writes them as token `token` of a block; `at` are the batch, the head and the block. Lanes of a warp exchange codes by `shared`, a
+  /// row of bytes for each warp.
+  void write(Value cache, ArrayRef<Value> at, Value token, Value shared);
 
 private:
   float half() const { return float(1 << (block.encoding.bits() - 1)); }
@@ -105,7 +126,14 @@ private:
   Value nearestCode(Value quotient);
   void writePanel(Value cache, ArrayRef<Value> at, Value token);
   void writeRow(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token);
+  void writeNumbers(Value cache, ArrayRef<Value> at, Value token);
   void writeNumber(Value number, int64_t offset, Value cache, ArrayRef<Value> at, Value token);
+  void shareCodes(Value shared);
+  void writePanelByLanes(Value cache, ArrayRef<Value> at, Value token, Value shared);
+  void writeRowByLanes(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token, Value shared);
+  /// Bits of a code that was shared, at their place in a byte.
+  Value sharedField(Value shared, Value feature, int64_t shift, int64_t bits, Value at);
+  int64_t padded() const { return llvm::alignTo(block.depth, kLanes); }
   Value fields(Value codes, const RowPlane &plane) {
     return bitAnd(b, shiftRight(b, codes, b.splatInt(plane.shift, b.getI32Type())), (1 << plane.bits) - 1);
   }
@@ -136,7 +164,8 @@ Value RowQuantizer::extremeOf(ArrayRef<Value> row) {
   Value none = b.splatInt(std::numeric_limits<int32_t>::max(), b.getI32Type()), first = none;
   SmallVector<Value> places;
   for (auto [i, magnitude] : llvm::enumerate(magnitudes)) {
-    places.push_back(laneInts(b, kLanes, [&](int64_t lane) { return i * kLanes + lane; }));
+    places.push_back(b.threads ? b.toI32(b.add(b.lane(), int64_t(i) * featuresOf(b)))
+                               : laneInts(b, kLanes, [&](int64_t lane) { return i * kLanes + lane; }));
     Value is = b.cmp(arith::CmpFPredicate::OEQ, magnitude, b.splat(most));
     first = least(first, b.select(is, places[i], none));
   }
@@ -184,7 +213,11 @@ Value RowQuantizer::nearestCode(Value quotient) {
     SmallVector<float> table(numbers);
     table.resize(llvm::PowerOf2Ceil(table.size()), std::numeric_limits<float>::infinity());
     auto type = RankedTensorType::get({int64_t(table.size())}, b.getF32Type());
-    return LookupOp::create(b, b.vectorOf(b.getF32Type()), at, DenseElementsAttr::get(type, ArrayRef<float>(table)));
+    auto values = DenseElementsAttr::get(type, ArrayRef<float>(table));
+    if (!b.threads)
+      return LookupOp::create(b, b.vectorOf(b.getF32Type()), at, values);
+    Value one = LookupOp::create(b, b.vectorOf(b.getF32Type(), 1), b.splat(at, 1), values);
+    return vector::ExtractOp::create(b, one, 0);
   };
   Type i32 = b.getI32Type();
   Value at = b.splatInt(0, i32);
@@ -306,11 +339,80 @@ void RowQuantizer::writeNumber(Value number, int64_t offset, Value cache, ArrayR
   b.store(raw, cache, to, nullptr);
 }
 
-void RowQuantizer::write(Value cache, ArrayRef<Value> at, Value token) {
+/// Codes of the row, one byte each, where all lanes of the warp find them. Those past the last feature are codes of 0.
+void RowQuantizer::shareCodes(Value shared) {
+  Value warp = b.warp(), lane = b.lane();
+  for (auto [i, code] : llvm::enumerate(codes)) {
+    Value feature = b.add(lane, int64_t(i) * featuresOf(b));
+    b.ifThen(b.cmp(arith::CmpIPredicate::slt, feature, b.index(padded())),
+             [&] { b.write(arith::TruncIOp::create(b, b.getI8Type(), code), shared, {warp, feature}); });
+  }
+  b.warpSync();
+}
+
+Value RowQuantizer::sharedField(Value shared, Value feature, int64_t shift, int64_t bits, Value at) {
+  Value code = arith::ExtUIOp::create(b, b.getI32Type(), b.read(shared, {b.warp(), feature}));
+  code = bitAnd(b, shiftRight(b, code, b.i32(shift)), (int64_t(1) << bits) - 1);
+  return shiftLeft(b, code, at);
+}
+
+/// A lane makes whole bytes: of the quads whose fields they hold, the element that stands in its byte.
+void RowQuantizer::writePanelByLanes(Value cache, ArrayRef<Value> at, Value token, Value shared) {
+  ::whit::Place place = ::whit::solvePlace(block.encoding, ::whit::kBlockTokens, block.depth);
+  const ::whit::TermPlace &term = place.terms.front();
+  int64_t units = llvm::divideCeil(block.depth, term.unit.elements());
+  b.forLanes(b.index(4 * units), [&](Value i) {
+    Value unit = b.div(i, 4), column = b.add(b.mul(token, 4), b.rem(i, 4));
+    for (int64_t line = 0; line < term.unit.lines; ++line) {
+      Value byte = b.i32(0);
+      for (const ::whit::Field &field : term.unit.fields) {
+        if (field.line != line)
+          continue;
+        Value feature = b.add(b.mul(b.add(b.mul(unit, term.unit.quads), field.quad), 4), b.rem(i, 4));
+        Value exists = b.cmp(arith::CmpIPredicate::slt, feature, b.index(padded()));
+        Value bits =
+            sharedField(shared, b.min(feature, b.index(padded() - 1)), field.shift, field.bits, b.i32(field.at));
+        byte = bitOr(b, byte, b.select(exists, bits, b.i32(0)));
+      }
+      SmallVector<Value> to(at);
+      to.push_back(b.add(b.add(column, b.mul(unit, term.unit.bytes())), term.offset + line * ::whit::kLineBytes));
+      b.write(arith::TruncIOp::create(b, b.getI8Type(), byte), cache, to);
+    }
+  });
+}
+
+void RowQuantizer::writeRowByLanes(const RowPlane &plane, Value cache, ArrayRef<Value> at, Value token, Value shared) {
+  int64_t each = 8 / plane.bits; // codes of a byte
+  b.forLanes(b.index(padded() / each), [&](Value i) {
+    Value byte = b.i32(0);
+    for (int64_t part = 0; part < each; ++part)
+      byte = bitOr(b, byte,
+                   sharedField(shared, b.add(b.mul(i, each), part), plane.shift, plane.bits, b.i32(part * plane.bits)));
+    SmallVector<Value> to(at);
+    to.push_back(b.add(b.add(b.mul(token, block.rowBytes), plane.offset), i));
+    b.write(arith::TruncIOp::create(b, b.getI8Type(), byte), cache, to);
+  });
+}
+
+void RowQuantizer::write(Value cache, ArrayRef<Value> at, Value token, Value shared) {
+  if (!b.threads) {
+    if (block.order == CacheOrder::Panel)
+      writePanel(cache, at, token);
+    for (const RowPlane &plane : block.planes)
+      writeRow(plane, cache, at, token);
+    return writeNumbers(cache, at, token);
+  }
+  shareCodes(shared);
   if (block.order == CacheOrder::Panel)
-    writePanel(cache, at, token);
+    writePanelByLanes(cache, at, token, shared);
   for (const RowPlane &plane : block.planes)
-    writeRow(plane, cache, at, token);
+    writeRowByLanes(plane, cache, at, token, shared);
+  b.ifThen(b.cmp(arith::CmpIPredicate::eq, b.lane(), b.index(0)), [&] { writeNumbers(cache, at, token); });
+  b.warpSync(); // the next row takes its place
+}
+
+/// The scale of the token, and its zero or minimum.
+void RowQuantizer::writeNumbers(Value cache, ArrayRef<Value> at, Value token) {
   writeNumber(b.narrow(scale, typeOf(b, block.scaleType)), block.scaleOffset, cache, at, token);
   if (block.encoding.zero == ZeroKind::Integer)
     writeNumber(arith::TruncIOp::create(b, b.getI8Type(), b.toInt(zero)), block.zeroOffset, cache, at, token);
@@ -323,21 +425,36 @@ void mlir::whit::emitPackedAppend(LaneBuilder &b, CacheAppendOp op) {
   int64_t depth = cast<MemRefType>(fresh.getType()).getDimSize(3);
   CacheOrder order = op.getPanels() ? CacheOrder::Panel : CacheOrder::Rows;
   RowQuantizer quantizer(b, CacheBlock(op.getFormatAttr().getEncoding(), order, depth));
+  auto append = [&](Value batch, Value head, Value s, Value token, Value shared) {
+    SmallVector<Value> row;
+    for (int64_t d = 0; d < depth; d += featuresOf(b)) {
+      bool isWhole = d + featuresOf(b) <= depth;
+      Value feature = b.threads ? b.add(b.lane(), d) : b.index(d), mask;
+      if (!isWhole)
+        mask = b.threads ? b.cmp(arith::CmpIPredicate::slt, feature, b.index(depth)) : b.maskOf(b.index(depth - d));
+      row.push_back(b.load(fresh, {batch, s, head, feature}, mask));
+    }
+    if (op.getHadamard())
+      emitHadamard(b, row, depth);
+    quantizer.quantize(row);
+    quantizer.write(cache, {batch, head, b.div(token, kLanes)}, b.rem(token, kLanes), shared);
+  };
+  if (b.threads) { // a warp for each row
+    auto codes = MemRefType::get({b.warps(), int64_t(llvm::alignTo(depth, kLanes))}, b.getI8Type());
+    Value shared = memref::AllocOp::create(b, codes);
+    b.loops({b.dim(fresh, 0), count, b.dim(fresh, 2)}, [&](ValueRange at) {
+      Value token = b.add(b.toIndex(b.read(op.getStart(), at[0])), at[1]);
+      // Also of one that is negative.
+      Value exists = b.cmp(arith::CmpIPredicate::ult, token, b.mul(b.dim(cache, 2), kLanes));
+      b.ifThen(exists, [&] { append(at[0], at[2], at[1], token, shared); });
+    });
+    return;
+  }
   b.loops({b.dim(fresh, 0), b.dim(fresh, 2)}, [&](ValueRange at) {
     Value batch = at[0], head = at[1], start = b.toIndex(b.read(op.getStart(), batch));
     Value first = b.max(b.index(0), b.sub(b.index(0), start));
     Value last = b.min(count, b.sub(b.mul(b.dim(cache, 2), kLanes), start));
-    b.loop(first, last, [&](Value s) {
-      SmallVector<Value> row;
-      for (int64_t d = 0; d < depth; d += kLanes)
-        row.push_back(
-            b.load(fresh, {batch, s, head, b.index(d)}, d + kLanes <= depth ? Value() : b.maskOf(b.index(depth - d))));
-      if (op.getHadamard())
-        emitHadamard(b, row, depth);
-      quantizer.quantize(row);
-      Value token = b.add(start, s);
-      quantizer.write(cache, {batch, head, b.div(token, kLanes)}, b.rem(token, kLanes));
-    });
+    b.loop(first, last, [&](Value s) { append(batch, head, s, b.add(start, s), nullptr); });
   });
 }
 

@@ -11,7 +11,7 @@
 
 namespace mlir::whit {
 
-/// Multiplies a row, given as vectors of 16 features (zero past the last), by the normalized Hadamard matrix of size `depth`, a
+/// Multiplies a row, given as vectors of 16 features (zero past the last) or as those of a warp's lanes, by the normalized Hadamard matrix of size `depth`, a
 /// power of two, in place and in the order of `multiplyByHadamard`.
 void emitHadamard(LaneBuilder &b, SmallVectorImpl<Value> &row, int64_t depth);
 

@@ -541,7 +541,7 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       return "";
     if (auto attention = dyn_cast<AttentionOp>(op))
       return whyNotInBlock(attention);
-    if (auto append = dyn_cast<CacheAppendOp>(op); append && !append.getPast() && !append.getFormat())
+    if (auto append = dyn_cast<CacheAppendOp>(op); append && !append.getPast())
       return "";
     if (auto linalgOp = dyn_cast<linalg::LinalgOp>(op); linalgOp && linalgOp.hasPureBufferSemantics())
       return "";

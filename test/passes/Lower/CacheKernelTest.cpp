@@ -145,8 +145,9 @@ void checkAppend(Kernel &kernel, const std::string &format, CacheOrder order, in
   }
 }
 
-void checkAppends(const std::vector<std::string> &formats, int64_t depth, bool hadamard) {
-  for (const Machine &machine : machines(formats.size())) {
+void checkAppends(const std::vector<std::string> &formats, int64_t depth, bool hadamard,
+                  const std::vector<Machine> &all) {
+  for (const Machine &machine : all) {
     SCOPED_TRACE(machine.name);
     std::string text;
     for (const std::string &format : formats)
@@ -158,6 +159,10 @@ void checkAppends(const std::vector<std::string> &formats, int64_t depth, bool h
       for (CacheOrder order : {CacheOrder::Panel, CacheOrder::Rows})
         ASSERT_NO_FATAL_FAILURE(checkAppend(*kernel, format, order, depth, hadamard));
   }
+}
+
+void checkAppends(const std::vector<std::string> &formats, int64_t depth, bool hadamard) {
+  checkAppends(formats, depth, hadamard, machines(formats.size()));
 }
 
 // ---------------------------------------------------------------------------------------------------- attending
@@ -357,6 +362,15 @@ TEST(CacheKernel, AppendsOnPlainMachines) {
 }
 TEST(CacheKernel, AppendsOddHeads) { checkAppends({"int8_channel", "uint3_channel_min", "uint7_channel"}, 20, false); }
 TEST(CacheKernel, AppendsShortHeads) { checkAppends({"int5_channel", "uint2_channel_float"}, 8, false); }
+/// By the lanes of a warp: heads as long as one, shorter, and longer than those of 32 and of 64 lanes.
+TEST(CacheKernel, AppendsOnDevices) {
+  checkAppends(allFormats(), 32, false, {simulatedMachines().front()});
+  for (int64_t depth : {8, 20, 64, 80})
+    checkAppends({"int8_channel", "uint3_channel_min", "uint4_channel", "nf4_channel"}, depth, false,
+                 simulatedMachines());
+  for (int64_t depth : {16, 128})
+    checkAppends({"int4_channel", "uint4_channel_min"}, depth, true, simulatedMachines());
+}
 TEST(CacheKernel, AppendsRotatedKeys) {
   for (int64_t depth : {8, 64})
     checkAppends({"int4_channel", "uint4_channel_min"}, depth, true);

@@ -169,7 +169,26 @@ module attributes {whit.target = {cpu = "gfx942", kind = "amdgpu", machine = "mi
 // CHECK-LABEL: func.func @region_3
 // CHECK-NOT: whit.threads
 module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
-  func.func @region_3(%x: memref<1x?x1x16xf32>, %start: memref<1xi32>, %y: memref<1x1x?x160xi8>, %id: i32) attributes {whit.observed = 3 : i64} {
+  func.func @region_3(%x: memref<1x?x1x16xf32>, %past: memref<1x1x?x16xf32>, %start: memref<1xi32>, %y: memref<1x1x?x16xf32>, %id: i32) attributes {whit.observed = 3 : i64} {
+    scf.forall (%i) = (0) to (1) step (1) {
+      whit.cache_append ins(%x after %past : memref<1x?x1x16xf32>, memref<1x1x?x16xf32>) from %start : memref<1xi32> outs(%y : memref<1x1x?x16xf32>)
+    }
+    return
+  }
+}
+
+// -----
+
+// A row that is written in a format is a warp's: lanes find its scale together, exchange codes, and write bytes.
+// CHECK-LABEL: func.func @region_5
+// CHECK: %[[CODES:.*]] = memref.alloc() : memref<4x16xi8>
+// CHECK: gpu.shuffle xor
+// CHECK: memref.store %{{.*}}, %[[CODES]]
+// CHECK: llvm.call_intrinsic "llvm.nvvm.bar.warp.sync"
+// CHECK: memref.load %[[CODES]]
+// CHECK: } {whit.threads = 128 : i64}
+module attributes {whit.target = {cpu = "sm_80", kind = "nvptx", machine = "a100", name = "sm_80", features = "+sm_80,+mma-bf16,+mma-s8"}} {
+  func.func @region_5(%x: memref<1x?x1x16xf32>, %start: memref<1xi32>, %y: memref<1x1x?x160xi8>, %id: i32) attributes {whit.observed = 3 : i64} {
     scf.forall (%i) = (0) to (1) step (1) {
       whit.cache_append ins(%x : memref<1x?x1x16xf32>) from %start : memref<1xi32> outs(%y : memref<1x1x?x160xi8>) as <int4_channel> panels
     }
