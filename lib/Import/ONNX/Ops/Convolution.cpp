@@ -7,6 +7,7 @@
 #include "Import/ONNX/Ops/Constants.h"
 #include "Import/ONNX/Ops/Elementwise.h"
 #include "Import/ONNX/Ops/Products.h"
+#include "Import/ONNX/Ops/SpatialAttributes.h"
 #include "Import/Semantics/Transformer.h"
 
 using namespace mlir;
@@ -23,24 +24,11 @@ struct Move {
 };
 } // namespace
 
-/// One number for each spatial dimension, all at least `least`.
-static FailureOr<SmallVector<int64_t>> listOf(Node &node, StringRef name, size_t count, int64_t byDefault,
-                                              int64_t least) {
-  if (!node.hasAttribute(name))
-    return SmallVector<int64_t>(count, byDefault);
-  FailureOr<SmallVector<int64_t>> list = node.integerList(name);
-  if (failed(list))
-    return failure();
-  if (list->size() != count || llvm::any_of(*list, [&](int64_t n) { return n < least || n > (int64_t(1) << 31); }))
-    return LogicalResult(node.badAttribute("attribute '" + name + "' must have " + Twine(count) +
-                                           " numbers of at least " + Twine(least)));
-  return list;
-}
-
 static FailureOr<SmallVector<Move>> movesOf(Node &node, const Tensor &x, ArrayRef<int64_t> kernel) {
   size_t count = kernel.size();
-  auto strides = listOf(node, "strides", count, 1, 1), dilations = listOf(node, "dilations", count, 1, 1),
-       pads = listOf(node, "pads", 2 * count, 0, 0), shape = listOf(node, "kernel_shape", count, 0, 1);
+  auto strides = spatialNumbers(node, "strides", count, 1, 1),
+       dilations = spatialNumbers(node, "dilations", count, 1, 1), pads = spatialNumbers(node, "pads", 2 * count, 0, 0),
+       shape = spatialNumbers(node, "kernel_shape", count, 0, 1);
   FailureOr<std::string> automatic = node.text("auto_pad", "NOTSET");
   if (failed(strides) || failed(dilations) || failed(pads) || failed(shape) || failed(automatic))
     return failure();

@@ -5,6 +5,7 @@
 
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/ONNX/Ops/SpatialAttributes.h"
 #include "Import/ONNX/Ops/Tables.h"
 #include "Import/Semantics/Loops.h"
 
@@ -21,19 +22,6 @@ struct Along {
   OpFoldResult windows, image;
 };
 } // namespace
-
-static FailureOr<SmallVector<int64_t>> listOf(Node &node, StringRef name, size_t count, int64_t byDefault,
-                                              int64_t least) {
-  if (!node.hasAttribute(name))
-    return SmallVector<int64_t>(count, byDefault);
-  FailureOr<SmallVector<int64_t>> list = node.integerList(name);
-  if (failed(list))
-    return failure();
-  if (list->size() != count || llvm::any_of(*list, [&](int64_t n) { return n < least || n > (int64_t(1) << 31); }))
-    return LogicalResult(node.badAttribute("attribute '" + name + "' must have " + Twine(count) +
-                                           " numbers of at least " + Twine(least)));
-  return list;
-}
 
 /// The sum of what windows have at each element: result[n, c, i...] of `element(n, c, place in the window, windows)`.
 static Tensor
@@ -85,8 +73,8 @@ static LogicalResult importCol2Im(Node &node) {
   if (failed(x) || failed(image) || failed(block) || failed(requireElements(node, *x, "input", Elements::Numbers)))
     return failure();
   size_t count = image->size();
-  auto strides = listOf(node, "strides", count, 1, 1), dilations = listOf(node, "dilations", count, 1, 1),
-       pads = listOf(node, "pads", 2 * count, 0, 0);
+  auto strides = spatialNumbers(node, "strides", count, 1, 1),
+       dilations = spatialNumbers(node, "dilations", count, 1, 1), pads = spatialNumbers(node, "pads", 2 * count, 0, 0);
   if (failed(strides) || failed(dilations) || failed(pads))
     return failure();
   auto isBad = [](int64_t n) { return n < 1 || n > (int64_t(1) << 31); };
@@ -135,9 +123,11 @@ static LogicalResult importConvTranspose(Node &node) {
     return node.unsupported("inputs X and W have ranks " + Twine(x.rank()) + " and " + Twine(w.rank()) +
                             "; both must be 3, 4 or 5");
   size_t count = x.rank() - 2;
-  auto strides = listOf(node, "strides", count, 1, 1), dilations = listOf(node, "dilations", count, 1, 1),
-       pads = listOf(node, "pads", 2 * count, 0, 0), more = listOf(node, "output_padding", count, 0, 0),
-       shape = listOf(node, "kernel_shape", count, 0, 1), wanted = listOf(node, "output_shape", count, 0, 1);
+  auto strides = spatialNumbers(node, "strides", count, 1, 1),
+       dilations = spatialNumbers(node, "dilations", count, 1, 1), pads = spatialNumbers(node, "pads", 2 * count, 0, 0),
+       more = spatialNumbers(node, "output_padding", count, 0, 0),
+       shape = spatialNumbers(node, "kernel_shape", count, 0, 1),
+       wanted = spatialNumbers(node, "output_shape", count, 0, 1);
   if (failed(strides) || failed(dilations) || failed(pads) || failed(more) || failed(shape) || failed(wanted))
     return failure();
   SmallVector<int64_t> kernel = shapeOf(w.sizes);
@@ -229,8 +219,8 @@ static LogicalResult importMaxUnpool(Node &node) {
   size_t count = x->rank() - 2;
   if (!node.hasAttribute("kernel_shape"))
     return node.badAttribute("attribute 'kernel_shape' is missing");
-  auto kernel = listOf(node, "kernel_shape", count, 1, 1), strides = listOf(node, "strides", count, 1, 1),
-       pads = listOf(node, "pads", 2 * count, 0, 0);
+  auto kernel = spatialNumbers(node, "kernel_shape", count, 1, 1),
+       strides = spatialNumbers(node, "strides", count, 1, 1), pads = spatialNumbers(node, "pads", 2 * count, 0, 0);
   if (failed(kernel) || failed(strides) || failed(pads))
     return failure();
   ImplicitLocOpBuilder &b = node.b;

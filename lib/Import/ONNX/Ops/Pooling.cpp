@@ -4,6 +4,7 @@
 
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/ONNX/Ops/SpatialAttributes.h"
 #include "Import/Semantics/Loops.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -27,19 +28,6 @@ struct Windows {
   Sizes result, spatial, kernel; ///< [N, C, outputs...], [outputs...], [kernel...]
 };
 } // namespace
-
-static FailureOr<SmallVector<int64_t>> numbersOf(Node &node, StringRef name, size_t count, int64_t byDefault,
-                                                 int64_t least) {
-  if (!node.hasAttribute(name))
-    return SmallVector<int64_t>(count, byDefault);
-  FailureOr<SmallVector<int64_t>> list = node.integerList(name);
-  if (failed(list))
-    return failure();
-  if (list->size() != count || llvm::any_of(*list, [&](int64_t n) { return n < least || n > (int64_t(1) << 31); }))
-    return LogicalResult(node.badAttribute("attribute '" + name + "' must have " + Twine(count) +
-                                           " numbers of at least " + Twine(least)));
-  return list;
-}
 
 /// How many steps fit; with `ceil` also one that begins within the input or the padding before it, and ends outside.
 static OpFoldResult stepsOf(Node &node, const Side &side, bool ceil) {
@@ -66,8 +54,9 @@ static FailureOr<Windows> windowsOf(Node &node, Elements allowed) {
   size_t count = x->rank() - 2;
   if (!node.hasAttribute("kernel_shape"))
     return LogicalResult(node.badAttribute("attribute 'kernel_shape' is missing"));
-  auto kernel = numbersOf(node, "kernel_shape", count, 1, 1), strides = numbersOf(node, "strides", count, 1, 1),
-       dilations = numbersOf(node, "dilations", count, 1, 1), pads = numbersOf(node, "pads", 2 * count, 0, 0);
+  auto kernel = spatialNumbers(node, "kernel_shape", count, 1, 1),
+       strides = spatialNumbers(node, "strides", count, 1, 1),
+       dilations = spatialNumbers(node, "dilations", count, 1, 1), pads = spatialNumbers(node, "pads", 2 * count, 0, 0);
   FailureOr<std::string> automatic = node.text("auto_pad", "NOTSET");
   FailureOr<int64_t> ceil = node.integer("ceil_mode", 0);
   if (failed(kernel) || failed(strides) || failed(dilations) || failed(pads) || failed(automatic) || failed(ceil))

@@ -5,6 +5,7 @@
 
 #include "Import/ONNX/Graph.h"
 #include "Import/ONNX/Ops/Elementwise.h"
+#include "Import/ONNX/Ops/SpatialAttributes.h"
 #include "Import/ONNX/Ops/Tables.h"
 #include "Import/Semantics/Loops.h"
 
@@ -323,25 +324,12 @@ static LogicalResult importRoiAlign(Node &node) {
   return node.set(0, convert(b, y, type));
 }
 
-static FailureOr<SmallVector<int64_t>> pairOf(Node &node, StringRef name, size_t count, int64_t byDefault,
-                                              int64_t least) {
-  if (!node.hasAttribute(name))
-    return SmallVector<int64_t>(count, byDefault);
-  FailureOr<SmallVector<int64_t>> list = node.integerList(name);
-  if (failed(list))
-    return failure();
-  if (list->size() != count || llvm::any_of(*list, [&](int64_t n) { return n < least || n > (int64_t(1) << 31); }))
-    return LogicalResult(node.badAttribute("attribute '" + name + "' must have " + Twine(count) +
-                                           " numbers of at least " + Twine(least)));
-  return list;
-}
-
 /// A convolution whose kernel sees each element at an offset of its own, and as much of it as a mask says.
 static LogicalResult importDeformConv(Node &node) {
   auto operands = operandsOf(node, {"X", "W", "offset"}, Elements::Floats);
   FailureOr<int64_t> group = node.integer("group", 1), share = node.integer("offset_group", 1);
-  auto strides = pairOf(node, "strides", 2, 1, 1), dilations = pairOf(node, "dilations", 2, 1, 1),
-       pads = pairOf(node, "pads", 4, 0, 0), shape = pairOf(node, "kernel_shape", 2, 0, 1);
+  auto strides = spatialNumbers(node, "strides", 2, 1, 1), dilations = spatialNumbers(node, "dilations", 2, 1, 1),
+       pads = spatialNumbers(node, "pads", 4, 0, 0), shape = spatialNumbers(node, "kernel_shape", 2, 0, 1);
   if (failed(operands) || failed(group) || failed(share) || failed(strides) || failed(dilations) || failed(pads) ||
       failed(shape))
     return failure();
