@@ -2,7 +2,8 @@
 //
 // The warps of a block share the tokens that a row sees, a warp's worth at a time: each lane scores a token, then each lane adds up features of
 // all of them. Maximum and sum are kept online ("FlashAttention", 2022), and what the warps found is put together at the end, in the order
-// of the warps ("Flash-Decoding", 2023).
+// of the warps. Tokens of a cache are dealt out to slices ("Flash-Decoding", 2023), which a block has one after another, or, where there are
+// few rows, blocks of their own: the last one to come puts slices together, in ascending order (PartialSums.h).
 
 #include "Lower/AttentionBlock.h"
 
@@ -13,6 +14,8 @@
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -23,6 +26,9 @@ static constexpr float kNone = -std::numeric_limits<float>::infinity();
 /// Features of a head that lanes hold in registers.
 static constexpr int64_t kMostFeatures = 8;
 
+/// Slices of a cache, as far as it has a turn of tokens for each: rows of 2 key heads then are 32 blocks.
+static constexpr int64_t kMostSlices = 16;
+
 static MemRefType typeOf(Value memref) { return cast<MemRefType>(memref.getType()); }
 
 std::string mlir::whit::whyNotInBlock(AttentionOp op) {
@@ -32,10 +38,25 @@ std::string mlir::whit::whyNotInBlock(AttentionOp op) {
   return "";
 }
 
+int64_t mlir::whit::attentionWords(AttentionOp op) { return typeOf(op.getQ()).getDimSize(3) + 2; }
+
+int64_t mlir::whit::attentionSlices(AttentionOp op, const TargetFacts &facts) {
+  if (op.getBidirectional())
+    return 1; // as many rows as tokens
+  MemRefType keys = typeOf(op.getK());
+  bool inBlocks = keys.getRank() == 5 || op.getKeyFormat();
+  if (keys.isDynamicDim(2))
+    return kMostSlices;
+  int64_t tokens = keys.getDimSize(2) * (inBlocks ? LaneBuilder::kLanes : 1);
+  return std::clamp<int64_t>(tokens / (kAttentionWarps * facts.warpSize()), 1, kMostSlices);
+}
+
 namespace {
 class AttentionBlock {
 public:
-  AttentionBlock(LaneBuilder &b, AttentionOp op) : b(b), op(op), depth(typeOf(op.getQ()).getDimSize(3)) {
+  AttentionBlock(LaneBuilder &b, AttentionOp op, std::optional<PartialSums> partial, Value counts)
+      : b(b), op(op), partial(partial), counts(counts), depth(typeOf(op.getQ()).getDimSize(3)),
+        slices(attentionSlices(op, b.facts)) {
     features = llvm::divideCeil(depth, b.facts.warpSize());
     isBlocked = typeOf(op.getK()).getRank() == 5;
   }
@@ -46,15 +67,56 @@ public:
     parts = memref::AllocOp::create(b, MemRefType::get({b.warps(), depth}, f32));
     maxima = memref::AllocOp::create(b, MemRefType::get({b.warps()}, f32));
     sums = memref::AllocOp::create(b, MemRefType::get({b.warps()}, f32));
-    Value q = op.getQ();
-    // All threads work on every row.
-    b.loop(b.index(0), b.dim(q, 0), [&](Value batch) {
-      b.loop(b.index(0), b.dim(q, 1),
-             [&](Value row) { b.loop(b.index(0), b.dim(q, 2), [&](Value head) { emitRow(batch, row, head); }); });
+    if (!partial && slices > 1)
+      found = memref::AllocOp::create(b, MemRefType::get({slices, attentionWords(op)}, f32));
+    forRows([&](Value batch, Value row, Value head) { emitRow(batch, row, head); });
+    if (!partial)
+      return;
+    b.ifThen(countIn(b, counts, partial->tile, slices), [&] {
+      forRows([&](Value batch, Value row, Value head) {
+        Value used = usedSlices(rangeOf(batch, row).second);
+        b.forThreads(b.index(depth), [&](Value d) { joinSlices(batch, row, head, used, d); });
+      });
     });
   }
 
 private:
+  /// All threads work on every row.
+  void forRows(function_ref<void(Value batch, Value row, Value head)> body) {
+    Value q = op.getQ(), zero = b.index(0);
+    b.loop(zero, b.dim(q, 0), [&](Value batch) {
+      b.loop(zero, b.dim(q, 1),
+             [&](Value row) { b.loop(zero, b.dim(q, 2), [&](Value head) { body(batch, row, head); }); });
+    });
+  }
+
+  int64_t turn() const { return b.warps() * b.facts.warpSize(); }
+
+  /// The first slices, behind which no slice has a token before `high`.
+  Value usedSlices(Value high) {
+    Value turns = b.div(b.add(b.max(high, b.index(0)), turn() - 1), turn());
+    return b.min(turns, b.index(slices));
+  }
+
+  /// The tokens that a row sees.
+  std::pair<Value, Value> rangeOf(Value batch, Value row) {
+    Value start = b.toIndex(b.read(op.getStart(), {batch}));
+    Value position = b.add(b.add(start, op.getFirst()), row);
+    auto tokensOf = [&](Value cache, bool inBlocks) {
+      return inBlocks ? b.mul(b.dim(cache, 2), LaneBuilder::kLanes) : b.dim(cache, 2);
+    };
+    Value high =
+        b.min(tokensOf(op.getK(), isBlocked || op.getKeyFormat()), tokensOf(op.getV(), bool(op.getValueFormat())));
+    if (op.getMask())
+      high = b.min(high, b.dim(op.getMask(), 3));
+    if (!op.getBidirectional())
+      high = b.min(high, b.add(position, 1));
+    Value low = b.index(0);
+    if (op.getWindow())
+      low = b.max(low, b.sub(b.add(position, 1), b.index(op.getWindow())));
+    return {low, high};
+  }
+
   void emitRow(Value batch, Value row, Value head) {
     int64_t shared = typeOf(op.getQ()).getDimSize(2), kvHeads = typeOf(op.getV()).getDimSize(1);
     // A tile of one head has the keys that belong to it.
@@ -67,25 +129,39 @@ private:
     if (op.getHadamard())
       rotateQuery();
 
-    Value start = b.toIndex(b.read(op.getStart(), {batch}));
-    Value position = b.add(b.add(start, op.getFirst()), row);
-    auto tokensOf = [&](Value cache, bool inBlocks) {
-      return inBlocks ? b.mul(b.dim(cache, 2), LaneBuilder::kLanes) : b.dim(cache, 2);
+    auto [low, high] = rangeOf(batch, row);
+    if (slices == 1) {
+      addSlice(batch, row, head, kvHead, b.index(0), low, high);
+      b.forThreads(b.index(depth), [&](Value d) { join(batch, row, head, d); });
+      return;
+    }
+    Value used = usedSlices(high);
+    auto addAndKeep = [&, low = low, high = high](Value slice) {
+      addSlice(batch, row, head, kvHead, slice, low, high);
+      b.forThreads(b.index(depth), [&](Value d) { keep(head, slice, d); });
     };
-    Value high =
-        b.min(tokensOf(op.getK(), isBlocked || op.getKeyFormat()), tokensOf(op.getV(), bool(op.getValueFormat())));
-    if (op.getMask())
-      high = b.min(high, b.dim(op.getMask(), 3));
-    if (!op.getBidirectional())
-      high = b.min(high, b.add(position, 1));
-    int64_t warpSize = b.facts.warpSize();
-    Value low = b.index(0);
-    if (op.getWindow())
-      low = b.max(low, b.sub(b.add(position, 1), b.index(op.getWindow())));
-    Value from = b.add(b.mul(b.div(low, warpSize), warpSize), b.mul(b.warp(), warpSize));
+    if (partial) {
+      b.ifThen(b.cmp(arith::CmpIPredicate::slt, partial->slice, used), [&] { addAndKeep(partial->slice); });
+      return;
+    }
+    b.loop(b.index(0), used, b.index(1), {}, [&](Value slice, ValueRange) -> SmallVector<Value> {
+      addAndKeep(slice);
+      b.barrier();
+      return {};
+    });
+    b.forThreads(b.index(depth), [&](Value d) { joinSlices(batch, row, head, used, d); });
+  }
+
+  /// What the warps find in the tokens of a slice, in shared memory, behind a barrier.
+  void addSlice(Value batch, Value row, Value head, Value kvHead, Value slice, Value low, Value high) {
+    // Turn i of the warps belongs to slice i % slices; the first of them that is not in front of the turn of the first token is where to begin.
+    int64_t warpSize = b.facts.warpSize(), round = slices * turn();
+    Value first = b.div(low, turn());
+    Value behind = b.rem(b.sub(b.add(slice, slices), b.rem(first, slices)), slices);
+    Value from = b.add(b.mul(b.add(first, behind), turn()), b.mul(b.warp(), warpSize));
     SmallVector<Value> state{b.f32(kNone), b.f32(0.0f)};
     state.append(features, b.f32(0.0f));
-    state = b.loop(from, high, b.index(b.warps() * warpSize), state, [&](Value first, ValueRange carried) {
+    state = b.loop(from, high, b.index(round), state, [&](Value first, ValueRange carried) {
       return addTokens(batch, row, head, kvHead, first, low, high, carried);
     });
     Value warp = b.warp();
@@ -95,7 +171,6 @@ private:
     });
     forFeatures([&](Value d, int64_t i) { b.write(state[2 + i], parts, {warp, d}); });
     b.barrier();
-    b.forThreads(b.index(depth), [&](Value d) { join(batch, row, head, d); });
   }
 
   /// The query times the normalized Hadamard matrix, in the shared buffer: butterflies of all distances one after another.
@@ -225,8 +300,8 @@ private:
     return next;
   }
 
-  /// A feature of the row, of what all warps found.
-  void join(Value batch, Value row, Value head, Value d) {
+  /// Maximum, sum and a feature, of what all warps found.
+  std::array<Value, 3> joinWarps(Value d) {
     Value largest = b.f32(kNone), sum = b.f32(0.0f), total = b.f32(0.0f);
     for (int64_t warp = 0; warp < b.warps(); ++warp)
       largest = b.greater(b.read(maxima, {b.index(warp)}), largest);
@@ -236,6 +311,53 @@ private:
       sum = b.fma(b.read(sums, {at}), factor, sum);
       total = b.fma(b.read(parts, {at, d}), factor, total);
     }
+    return {largest, sum, total};
+  }
+
+  void join(Value batch, Value row, Value head, Value d) {
+    auto [largest, sum, total] = joinWarps(d);
+    finish(batch, row, head, d, sum, total);
+  }
+
+  /// Leaves a feature of a slice for those who add up; the first thread leaves maximum and sum.
+  void keep(Value head, Value slice, Value d) {
+    auto [largest, sum, total] = joinWarps(d);
+    b.ifThen(b.cmp(arith::CmpIPredicate::eq, d, b.index(0)), [&, largest = largest, sum = sum] {
+      leave(largest, head, slice, b.index(0));
+      leave(sum, head, slice, b.index(1));
+    });
+    leave(total, head, slice, b.add(d, 2));
+  }
+  void leave(Value value, Value head, Value slice, Value word) {
+    if (!partial)
+      return b.write(value, found, {slice, word});
+    b.write(arith::BitcastOp::create(b, b.getI32Type(), value), partial->memory, {placeOf(head, slice, word)});
+  }
+  Value left(Value head, Value slice, Value word) {
+    if (!partial)
+      return b.read(found, {slice, word});
+    return arith::BitcastOp::create(b, b.getF32Type(), b.read(partial->memory, {placeOf(head, slice, word)}));
+  }
+  /// Heads are the rows of what is shared.
+  Value placeOf(Value head, Value slice, Value word) { return partial->place(b, slices, 0, slice, head, word); }
+
+  /// A feature of the row, of what was left of slices [0, used).
+  void joinSlices(Value batch, Value row, Value head, Value used, Value d) {
+    Value zero = b.index(0), one = b.index(1);
+    Value largest = b.loop(zero, used, one, {b.f32(kNone)}, [&](Value slice, ValueRange carried) -> SmallVector<Value> {
+      return {b.greater(left(head, slice, zero), carried[0])};
+    })[0];
+    Value base = b.select(b.cmp(arith::CmpFPredicate::OEQ, largest, b.f32(kNone)), b.f32(0.0f), largest);
+    SmallVector<Value> none{b.f32(0.0f), b.f32(0.0f)};
+    SmallVector<Value> sums = b.loop(zero, used, one, none, [&](Value slice, ValueRange carried) -> SmallVector<Value> {
+      Value factor = b.exp(b.subf(left(head, slice, zero), base));
+      return {b.fma(left(head, slice, one), factor, carried[0]),
+              b.fma(left(head, slice, b.add(d, 2)), factor, carried[1])};
+    });
+    finish(batch, row, head, d, sums[0], sums[1]);
+  }
+
+  void finish(Value batch, Value row, Value head, Value d, Value sum, Value total) {
     // A row that has seen nothing gives 0.
     Value nothing = b.cmp(arith::CmpFPredicate::OEQ, sum, b.f32(0.0f));
     b.write(b.select(nothing, b.f32(0.0f), b.divf(total, sum)), op.getY(), {batch, row, head, d});
@@ -243,10 +365,15 @@ private:
 
   LaneBuilder &b;
   AttentionOp op;
-  int64_t depth, features;
+  std::optional<PartialSums> partial; ///< where blocks share tokens
+  Value counts;
+  int64_t depth, features, slices;
   bool isBlocked;
   Value query, parts, maxima, sums;
+  Value found; ///< of slices, where a block has all of them
 };
 } // namespace
 
-void mlir::whit::emitAttentionBlock(LaneBuilder &b, AttentionOp op) { AttentionBlock(b, op).emit(); }
+void mlir::whit::emitAttentionBlock(LaneBuilder &b, AttentionOp op, std::optional<PartialSums> partial, Value counts) {
+  AttentionBlock(b, op, partial, counts).emit();
+}

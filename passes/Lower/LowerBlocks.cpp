@@ -36,7 +36,7 @@ using namespace mlir;
 using namespace mlir::whit;
 
 /// Warps of a block that has no panels to share out.
-static constexpr int64_t kWarps = 4;
+static constexpr int64_t kWarps = kAttentionWarps;
 /// Bytes of shared memory of a block.
 static constexpr int64_t kShared = 47 << 10;
 
@@ -240,6 +240,44 @@ static std::optional<SlicedLoop> slicedLoop(scf::ForallOp loop, ArrayRef<Operati
   return sliced;
 }
 
+/// Whether an operation of a tile writes to memory of the tile alone.
+static bool staysInTile(Operation *op, scf::ForallOp loop) {
+  auto writer = dyn_cast<DestinationStyleOpInterface>(op);
+  return writer && llvm::all_of(writer.getDpsInits(), [&](Value init) {
+           while (auto view = init.getDefiningOp<ViewLikeOpInterface>())
+             init = view.getViewSource();
+           auto buffer = init.getDefiningOp<memref::AllocOp>();
+           return buffer && loop->isProperAncestor(buffer);
+         });
+}
+
+/// How blocks share the tokens of the attention that a loop's tiles end with (each block has what precedes it for itself), where the loop has few tiles: at most `tiles`, half as many as
+/// the machine has units. Nothing if they never do.
+static std::optional<SlicedLoop> slicedAttention(scf::ForallOp loop, ArrayRef<Operation *> ops,
+                                                 const TargetFacts &facts) {
+  auto attention = ops.empty() ? AttentionOp() : dyn_cast<AttentionOp>(ops.back());
+  if (!attention || !whyNotInBlock(attention).empty() ||
+      !llvm::all_of(ops.drop_back(), [&](Operation *op) { return staysInTile(op, loop) && !placeOf(op); }))
+    return std::nullopt;
+  auto query = cast<MemRefType>(attention.getQ().getType());
+  int64_t slices = attentionSlices(attention, facts);
+  if (slices == 1 || query.getDimSize(0) != 1 || query.getDimSize(1) != 1 || query.isDynamicDim(2) ||
+      !llvm::all_of(loop.getMixedLowerBound(), isZeroInteger) ||
+      !llvm::all_of(loop.getMixedStep(), [](OpFoldResult step) { return getConstantIntValue(step).has_value(); }))
+    return std::nullopt;
+  return SlicedLoop{slices, 1, query.getDimSize(2), attentionWords(attention), facts.getMachine().units / 2};
+}
+
+/// The tiles of each dimension of a loop from 0 on.
+static SmallVector<Value> countTiles(OpBuilder &b, scf::ForallOp loop) {
+  Location loc = loop.getLoc();
+  SmallVector<Value> tiles;
+  for (auto [upper, step] : llvm::zip(loop.getMixedUpperBound(), loop.getMixedStep()))
+    tiles.push_back(b.createOrFold<arith::CeilDivUIOp>(loc, getValueOrCreateConstantIndexOp(b, loc, upper),
+                                                       getValueOrCreateConstantIndexOp(b, loc, step)));
+  return tiles;
+}
+
 /// The same loop with one iteration more for each slice, next to each other; its number is the last index.
 static scf::ForallOp overSlices(scf::ForallOp loop, int64_t slices) {
   OpBuilder b(loop);
@@ -326,6 +364,8 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
       for (scf::ForallOp loop : loopsOf(region))
         if (auto how = slicedLoop(loop, computedBy(loop), facts))
           sliced.push_back(*how);
+        else if (auto how = slicedAttention(loop, computedBy(loop), facts))
+          sliced.push_back(*how);
       return sliced;
     });
     SmallVector<func::FuncOp> functions(getOperation().getOps<func::FuncOp>());
@@ -403,9 +443,54 @@ struct LowerBlocksPass : mlir::whit::impl::LowerBlocksPassBase<LowerBlocksPass> 
     putInLoops(region);
     if (failed(readInLoops(region)))
       return failure();
-    for (scf::ForallOp loop : loopsOf(region))
-      if (failed(lowerLoop(loop, facts)))
+    for (scf::ForallOp loop : loopsOf(region)) {
+      if (failed(shareTokens(loop, facts)) || failed(lowerLoop(loop, facts)))
         return failure();
+    }
+    return success();
+  }
+
+  /// Puts a branch in front of attention, for so few tiles that blocks share the tokens of each; the loop itself becomes the other branch.
+  LogicalResult shareTokens(scf::ForallOp loop, const TargetFacts &facts) {
+    SmallVector<Operation *> ops = computedBy(loop);
+    auto region = loop->getParentOfType<func::FuncOp>();
+    Value counts = argument(region, kArrivals), memory = argument(region, kPartialSums);
+    std::optional<SlicedLoop> how = slicedAttention(loop, ops, facts);
+    if (!how || !counts || llvm::any_of(ops, [&](Operation *op) { return !whyNotShared(op, facts).empty(); }))
+      return success();
+    OpBuilder b(loop);
+    Location loc = loop.getLoc();
+    Value most = arith::ConstantIndexOp::create(b, loc, how->tiles);
+    SmallVector<Value> tiles = countTiles(b, loop);
+    Value all = arith::ConstantIndexOp::create(b, loc, 1);
+    for (Value each : tiles)
+      all = b.createOrFold<arith::MulIOp>(loc, all, each);
+    Value isFew = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ule, all, most);
+    auto branch = scf::IfOp::create(b, loc, isFew, /*withElseRegion=*/true);
+    b.setInsertionPointToStart(branch.thenBlock());
+    auto few = cast<scf::ForallOp>(b.clone(*loop));
+    loop->moveBefore(branch.elseBlock(), branch.elseBlock()->begin());
+    few = overSlices(few, how->slices);
+    few->setAttr(kThreads, IntegerAttr::get(IntegerType::get(&getContext(), 64), kWarps * facts.warpSize()));
+    ops = computedBy(few);
+    for (Operation *op : ArrayRef(ops).drop_back()) {
+      LaneBuilder lanes(op);
+      if (op != ops.front())
+        lanes.barrier();
+      if (failed(lowerOp(lanes, op, /*room=*/0)))
+        return failure();
+    }
+    auto attention = cast<AttentionOp>(ops.back());
+    LaneBuilder lanes(attention);
+    Value tile = lanes.index(0);
+    for (auto [index, step, each] : llvm::zip(few.getInductionVars(), few.getMixedStep(), tiles))
+      tile = lanes.add(lanes.mul(tile, each), lanes.div(index, *getConstantIntValue(step)));
+    PartialSums partial{few.getInductionVars().back(), memory, tile, how->terms, how->tokens, how->columns};
+    emitAttentionBlock(lanes, attention, partial, counts);
+    attention.erase();
+    remark::passed(loc, remark::RemarkOpts::name("slices").category(getArgument()))
+        << std::to_string(how->slices) + " blocks share the tokens of a row where there are at most " +
+               std::to_string(how->tiles) + " tiles";
     return success();
   }
 

@@ -322,8 +322,8 @@ struct Problem {
   std::vector<double> keys, values; ///< decoded, [heads][blocks * 16][depth]
 };
 
-void checkProblems(std::vector<Problem> problems) {
-  for (const Machine &machine : machines(problems.size())) {
+void checkProblems(std::vector<Problem> problems, const std::vector<Machine> &devices = {}) {
+  for (const Machine &machine : devices.empty() ? machines(problems.size()) : devices) {
     SCOPED_TRACE(machine.name);
     std::map<std::string, std::string> functions; // problems of one kind share one
     for (const Problem &problem : problems)
@@ -348,11 +348,12 @@ void checkProblems(std::vector<Problem> problems) {
   }
 }
 
-void checkFormats(const Shape &shape, const std::vector<std::string> &formats) {
+void checkFormats(const Shape &shape, const std::vector<std::string> &formats,
+                  const std::vector<Machine> &devices = {}) {
   std::vector<Problem> problems;
   for (const std::string &format : formats)
     problems.emplace_back(shape, format, format);
-  checkProblems(std::move(problems));
+  checkProblems(std::move(problems), devices);
 }
 } // namespace
 
@@ -392,6 +393,11 @@ TEST(CacheKernel, AttendsInEveryFormatAndAddsSmallIntegersExactly) {
 }
 TEST(CacheKernel, AttendsToManyRows) {
   checkFormats({7, 9, 3, 64, 160, 90}, {"int8_channel", "uint4_channel_min", "fp8_e4m3_channel", "nf4_channel"});
+}
+/// Tokens in several slices of a row.
+TEST(CacheKernel, AttendsOnDevices) {
+  checkFormats({2, 4, 2, 80, 320, 299}, {"int8_channel", "uint4_channel_min"},
+               {simulatedMachines().front(), simulatedMachines()[2]});
 }
 TEST(CacheKernel, AttendsWithOddHeads) {
   checkFormats({7, 2, 1, 20, 75, 60}, {"int8_channel", "int7_channel", "uint3_channel"});

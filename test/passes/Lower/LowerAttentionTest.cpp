@@ -135,8 +135,39 @@ struct Problem {
            " : f32, window = " + std::to_string(shape.window) + " : i64}\n  return\n}\n";
   }
 
-  /// Rows [begin, begin + count) of batches [batch, batch + batches).
-  std::vector<float> run(Kernel &kernel, int64_t begin, int64_t count, int64_t batch, int64_t batches) {
+  /// A tile for each row, as regions have it: blocks of a GPU then share the tokens of few rows. One batch, one head of keys.
+  std::string tiledText() const {
+    std::string text = this->text(), row = std::to_string(shape.queryHeads * shape.depth),
+                depth = std::to_string(shape.depth);
+    std::string sizes = std::to_string(shape.queryHeads) + "x" + depth + "xf32", query = "memref<?x?x" + sizes + ">";
+    std::string one = "memref<1x1x" + sizes + ", strided<[?, " + row + ", " + depth + ", 1], offset: ?>>";
+    auto view = [&](std::string name) {
+      return "    " + name + "s = memref.subview " + name + "[0, %s, 0, 0] [1, 1, " + std::to_string(shape.queryHeads) +
+             ", " + depth + "] [1, 1, 1, 1] : " + query + " to " + one + "\n";
+    };
+    auto replace = [&](std::string from, std::string to, size_t after) {
+      size_t at = text.find(from, after);
+      ASSERT_NE(at, std::string::npos) << from;
+      text.replace(at, from.size(), to);
+    };
+    replace(") attributes", ", %id: memref<1xi32>) attributes", 0);
+    replace("  whit.attention",
+            "  %c1 = arith.constant 1 : index\n  %rows = memref.dim %q, %c1 : " + query +
+                "\n  scf.forall (%s) = (0) to (%rows) step (1) {\n" + view("%q") + view("%y") +
+                "    %position = arith.addi %first, %s : index\n  whit.attention",
+            0);
+    size_t op = text.find("  whit.attention");
+    replace("%q", "%qs", op);
+    replace(": " + query, ": " + one, op);
+    replace("+ %first", "+ %position", op);
+    replace("%y : " + query, "%ys : " + one, op);
+    replace("\n  return", "\n  }\n  return", op);
+    return text;
+  }
+
+  /// Rows [begin, begin + count) of batches [batch, batch + batches). Kernels of `tiledText` have memory for what blocks hand each other.
+  std::vector<float> run(Kernel &kernel, int64_t begin, int64_t count, int64_t batch, int64_t batches,
+                         std::vector<int32_t> *memory = nullptr) {
     std::vector<float> y(q.size(), 7);
     int64_t at = shape.first + begin, row = shape.queryHeads * shape.depth;
     auto rows = [&](std::vector<float> &data) {
@@ -154,9 +185,20 @@ struct Problem {
           MemRef(mask.data() + maskAt(batch, 0, begin), {m[0] == 1 ? 1 : batches, m[1], m[2] == 1 ? 1 : count, m[3]},
                  {m[1] * m[2] * m[3], m[2] * m[3], m[3], 1});
     }
-    kernel.call("f", {rows(q), MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes).of(k.size()),
-                      MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes).of(v.size()),
-                      MemRef(shape.start.data() + batch, {batches}), MemRef(&at, {1}), hidden, rows(y)});
+    std::vector<MemRef> arguments{rows(q),
+                                  MemRef(k.bytes.data() + keyAt(batch, 0, 0, 0) * k.size(), keySizes).of(k.size()),
+                                  MemRef(v.bytes.data() + valueAt(batch, 0, 0, 0) * v.size(), valueSizes).of(v.size()),
+                                  MemRef(shape.start.data() + batch, {batches}),
+                                  MemRef(&at, {1}),
+                                  hidden,
+                                  rows(y)};
+    int32_t id = 0;
+    if (memory) {
+      arguments.push_back(MemRef(memory->data() + kTiles, {int64_t(memory->size()) - kTiles}));
+      arguments.push_back(MemRef(memory->data(), {kTiles}));
+      arguments.push_back(MemRef(&id, {1}));
+    }
+    kernel.call("f", std::move(arguments));
     return y;
   }
 
@@ -214,10 +256,36 @@ struct Problem {
     }
   }
 
+  /// More than those of which blocks share the tokens, on any machine.
+  static constexpr int64_t kTiles = 512;
+
   Shape shape;
   std::vector<float> q, mask;
   Buffer k, v;
 };
+
+/// Blocks that share the tokens of a row give the bits of one that has all of them, alone and beside other rows.
+void checkShared(const Shape &shape, std::vector<int64_t> counts) {
+  for (const char *name : {"sm_80", "gfx942"}) {
+    SCOPED_TRACE(name + (" of " + std::to_string(shape.tokens)) + " tokens");
+    Problem problem(shape);
+    std::string tiled = problem.tiledText();
+    auto whole = Kernel::compile(problem.text(), "func.func(whit-lower-attention)", {name, ""});
+    auto shared = Kernel::compile(tiled, "func.func(whit-lower-attention)", {name, ""});
+    ASSERT_TRUE(whole && shared);
+    std::vector<int32_t> memory(Problem::kTiles * (1 + 16 * shape.queryHeads * (shape.depth + 2)));
+    for (int64_t count : counts) {
+      std::vector<float> expected = problem.run(*whole, 0, count, 0, 1);
+      for (int turn = 0; turn < 2; ++turn) { // counts are 0 again
+        std::vector<float> y = problem.run(*shared, 0, count, 0, 1, &memory);
+        ASSERT_EQ(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)), 0) << count << " rows";
+      }
+      for (int64_t s = 0; s < count; s += 7)
+        for (int64_t head = 0; head < shape.queryHeads; ++head)
+          ASSERT_NO_FATAL_FAILURE(problem.check(expected, 0, s, head));
+    }
+  }
+}
 
 void check(const Shape &shape) {
   for (const Machine &machine : machinesWithoutByteDots()) {
@@ -279,6 +347,12 @@ TEST(LowerAttention, MaskAndWindow) {
 }
 TEST(LowerAttention, MaskOfNothing) { check({1, 7, 6, 3, 20, 70, {30}, 0, 0, 0, true, "f32", true, {1, 1, 7, 0}}); }
 TEST(LowerAttention, WindowBehindTheCache) { check({1, 7, 3, 1, 20, 40, {45}, 0, 8}); }
+
+// More turns of tokens than slices, fewer, one; a window that leaves slices out; more rows than blocks are shared for.
+TEST(LowerAttention, BlocksShareTokens) { checkShared({1, 2, 3, 1, 8, 2500, {2440}}, {1, 2}); }
+TEST(LowerAttention, BlocksShareTokensOfRows) { checkShared({1, 160, 2, 1, 4, 500, {290}}, {1, 5, 60, 160}); }
+TEST(LowerAttention, BlocksShareTokensOfAWindow) { checkShared({1, 2, 2, 1, 20, 2500, {2300}, 0, 700}, {2}); }
+TEST(LowerAttention, BlocksShareFewTokens) { checkShared({1, 3, 2, 1, 36, 90, {-1}, 0, 0, 3.0f, false, "bf16"}, {3}); }
 
 // ---------------------------------------------------------------------------------------------------- cache_append
 
