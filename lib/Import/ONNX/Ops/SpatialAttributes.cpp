@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Reads numbers of spatial dimensions, and says at the node what is wrong with them.
 
 #include "Import/ONNX/Ops/SpatialAttributes.h"
 
