@@ -127,19 +127,19 @@ def ort_genai(options):
 
 
 def large_onnx(options):
-    return options.cached("large-onnx", lambda folder: write_onnx(folder / "model.onnx")) / "model.onnx"
+    """A folder with the large model as it is, whole.onnx, and as ONNX Runtime GenAI runs it; both have their weights in one file."""
+    def make(folder):
+        import onnx
+        write_onnx(folder / "whole.onnx")
+        model = onnx.load(folder / "whole.onnx", load_external_data=False)
+        cut_to_last_token(model)
+        onnx.save(model, folder / "model.onnx")
+        (folder / "genai_config.json").write_text(json.dumps(genai_config(LARGE)))
+    return options.cached("large-models", make)
 
 
 def ort_genai_large(options):
-    def make(folder):
-        import onnx
-        source = large_onnx(options)
-        model = onnx.load(source, load_external_data=False)
-        cut_to_last_token(model)
-        onnx.save(model, folder / "model.onnx")
-        (folder / "model.onnx.data").hardlink_to(source.with_name("model.onnx.data"))
-        (folder / "genai_config.json").write_text(json.dumps(genai_config(LARGE)))
-    folder = options.cached("large-ort-genai", make)
+    folder = large_onnx(options)
     yield None
     yield from results(genai_seconds(folder, options.threads), LARGE_DECODE, PROMPTS[:1])
 
@@ -254,7 +254,7 @@ def whit(options):
 
 
 def whit_large(options):
-    artifact = compiled(options, "large", large_onnx(options), "--activations=int8")
+    artifact = compiled(options, "large", large_onnx(options) / "whole.onnx", "--activations=int8")
     yield None
     yield from whit_results(artifact, options, LARGE_DECODE, PROMPTS[:1])
 
