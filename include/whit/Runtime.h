@@ -206,7 +206,9 @@ WHIT_API whit_status whit_session_import(whit_session *session, const whit_tenso
 
 /* Appends tokens (batch 1) to the caches and gives the logits after the last one: *logits points at *size floats that
  * the session owns until the next call. The mask and positions are filled in. Allocates when it must; to keep that out
- * of a loop reserve once with the longest sequence. WHIT_UNSUPPORTED if the model is not a language model with caches,
+ * of a loop reserve once with the longest sequence. With logits and size NULL they stay where they are: a model compiled
+ * with --choose-tokens has the output "whit.next_tokens" ([batch, rows] of i64, -1 where a logit is NaN), and a device
+ * then sends that alone. WHIT_UNSUPPORTED if the model is not a language model with caches,
  * WHIT_LIMIT when the context is full. */
 WHIT_API whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count,
                                          const float **logits, int64_t *size);

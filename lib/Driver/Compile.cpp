@@ -18,6 +18,7 @@
 #include "Emit/Link.h"
 #include "Emit/OutputFile.h"
 #include "Emit/TargetNames.h"
+#include "Encode/ChooseTokens.h"
 #include "Encode/FormatRules.h"
 #include "Lower/WarpgroupKernel.h"
 #include "Pipeline.h"
@@ -171,6 +172,8 @@ bool Compiler::runPasses(mlir::ModuleOp module, size_t stage) {
   choices.isGpu = getTarget(module).isGpu();
   if (options.largeM != "auto")
     module->setAttr(mlir::whit::kLargeM, mlir::StringAttr::get(context.get(), options.largeM));
+  if (options.chooseTokens)
+    module->setAttr(mlir::whit::kChooseTokens, mlir::UnitAttr::get(context.get()));
   mlir::PassManager passes(context.get());
   mlir::whit::buildStage(passes, stageNames()[stage], choices);
   if (mlir::failed(passes.run(module)))

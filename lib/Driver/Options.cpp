@@ -55,6 +55,7 @@ constexpr StringLiteral kHelpAll = R"(
 More about formats:
   --formats-file=FILE      formats with names of your own, NAME = "FORMULA" in each line
   --kv-hadamard            spread each key over all its features before it is quantized
+  --choose-tokens          the most probable next token is an output too, so that no logits leave a device
   --requantize             --weights and --format-map also for tensors that their .gguf file has quantized
   --param-names=FILE       for .gguf: a JSON object from weights of the model to tensors of the file
 
@@ -237,6 +238,8 @@ std::vector<std::string> meaningOf(const CompileOptions &options) {
   add("--kv", options.kv);
   if (options.kvHadamard)
     flags.push_back("--kv-hadamard");
+  if (options.chooseTokens)
+    flags.push_back("--choose-tokens");
   add("--context", std::to_string(options.context));
   for (const DimBound &bound : options.dims)
     add("--dim", bound.name + "=" + std::to_string(bound.low) + ".." + std::to_string(bound.high));
@@ -284,6 +287,7 @@ Expected<ParsedOptions> parseOptions(std::vector<std::string> arguments) {
   app.add_option("--large-m", options.largeM)->check(CLI::IsMember({"auto", "wgmma", "mma"}));
   app.add_option("--kv", options.kv);
   app.add_flag("--kv-hadamard", options.kvHadamard);
+  app.add_flag("--choose-tokens", options.chooseTokens);
   app.add_option("--context", options.context)->check(CLI::Range(int64_t(1), int64_t(1) << 30));
   app.add_option("--dim", dims)->allow_extra_args(false);
   app.add_option("--params", options.params);

@@ -36,6 +36,7 @@ struct CompileOptions {
   std::string report, facts;
   std::string largeM = "auto"; ///< which ways matmuls of many rows may take on a GPU
   int64_t mostRegisters = 0;   ///< of a thread of a GPU; 0: as many as there are
+  bool chooseTokens = false; ///< the next token is an output beside the logits
   bool jsonDiagnostics = false;
   bool quiet = false;
 };

@@ -3,6 +3,7 @@
 // whit-add-destinations: outputs become arguments. Shapes of outputs are then facts of the call, which is what lets a caller
 // ask for fewer rows of logits than the sequence has.
 
+#include "Encode/ChooseTokens.h"
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -34,6 +35,7 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
     if (auto roles = module->getAttrOfType<DictionaryAttr>("whit.roles"))
       if (auto name = roles.getAs<StringAttr>("logits"))
         logits = name.getValue();
+    Scored scored;
     auto ret = cast<func::ReturnOp>(func.getBody().front().getTerminator());
     for (OpOperand &result : ret->getOpOperands()) {
       unsigned index = result.getOperandNumber();
@@ -58,7 +60,36 @@ struct AddDestinationsPass : mlir::whit::impl::AddDestinationsPassBase<AddDestin
       Value destination = func.getArgument(argument);
       OpBuilder b(ret);
       result.set(lastRows ? onLastRows(matmul, destination) : copyTo(b, result.get(), destination));
+      if (name.getValue() == logits)
+        scored = {result.get(), dims};
     }
+    return module->hasAttr(kChooseTokens) ? addTokens(func, ret, scored) : success();
+  }
+
+  /// What the logits are, and the dimensions that callers know them by.
+  struct Scored {
+    Value logits;
+    ArrayAttr dims;
+  };
+
+  /// One output more: the most probable token of each row of logits.
+  LogicalResult addTokens(func::FuncOp func, func::ReturnOp ret, Scored scored) {
+    auto type = scored.logits ? cast<RankedTensorType>(scored.logits.getType()) : RankedTensorType();
+    if (!type || type.getRank() != 3 || type.isDynamicDim(2) || !type.getElementType().isF32() || !scored.dims)
+      return func.emitError(
+                 "tokens are chosen from an output [batch, rows, vocabulary] of f32 that has the role of logits; '")
+             << func.getName() << "' has none; compile without --choose-tokens";
+    OpBuilder b(ret);
+    Value tokens = mostProbableTokens(b, scored.logits.getLoc(), scored.logits);
+    NamedAttrList described({named("whit.name", b.getStringAttr(kNextTokens)),
+                             named("whit.dims", b.getArrayAttr(scored.dims.getValue().drop_back())),
+                             named("whit.output", UnitAttr::get(&getContext()))});
+    unsigned argument = func.getNumArguments();
+    if (failed(
+            func.insertArgument(argument, tokens.getType(), described.getDictionary(&getContext()), tokens.getLoc())) ||
+        failed(func.insertResult(func.getNumResults(), tokens.getType(), {})))
+      return failure();
+    ret.getOperandsMutable().append(copyTo(b, tokens, func.getArgument(argument)));
     return success();
   }
 

@@ -19,7 +19,10 @@ def AddDestinationsPass : Pass<"whit-add-destinations", "mlir::ModuleOp"> {
       %last = tensor.extract_slice %h[0, sequence - last_rows, 0] ...
       %y = whit.matmul ins(%last, %w : tensor<?x?x64xf32>, ...) outs(%out : tensor<?x?x1000xf32>) -> tensor<?x?x1000xf32>
     ```
+
+    A module with the attribute `whit.choose_tokens` (`--choose-tokens`) gets one output more, `whit.next_tokens` [batch, rows] of i64:
+    the place of the largest logit of each row, the first of several, -1 where a logit is NaN.
   }];
-  let dependentDialects = ["mlir::tensor::TensorDialect", "mlir::affine::AffineDialect", "mlir::bufferization::BufferizationDialect"];
+  let dependentDialects = ["mlir::tensor::TensorDialect", "mlir::linalg::LinalgDialect", "mlir::arith::ArithDialect", "mlir::affine::AffineDialect", "mlir::bufferization::BufferizationDialect"];
 }
 #endif

@@ -200,6 +200,12 @@ struct Session {
     return copyOf({"logits", WHIT_F32, 1, &size, const_cast<float *>(logits)});
   }
 
+  /// Without giving logits.
+  void advance(const std::vector<int64_t> &tokens) {
+    nb::gil_scoped_release unlocked;
+    check(whit_session_append(handle, tokens.data(), int64_t(tokens.size()), nullptr, nullptr));
+  }
+
   whit_module *module; // which its owner in Python keeps
   whit_session *handle = nullptr;
 };
@@ -262,6 +268,7 @@ NB_MODULE(_runtime, m) {
           "name"_a, "value"_a)
       .def("output", &Session::output, "name"_a)
       .def("append", &Session::append, "tokens"_a)
+      .def("advance", &Session::advance, "tokens"_a)
       .def_prop_ro("length", [](const Session &self) { return whit_session_length(self.handle); })
       .def(
           "truncate", [](Session &self, int64_t length) { check(whit_session_truncate(self.handle, length)); },

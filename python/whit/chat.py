@@ -63,8 +63,7 @@ class Conversation:
         stream, answer, self.speed = Stream(self.tokens), "", Speed(prompt_tokens=len(step))
         while self.speed.tokens < limit and len(self.read) + len(step) <= context:
             start = time.perf_counter()
-            logits = self.session.append(step)
-            token = int(logits.argmax())
+            token = self.session.choose(step)
             self.read += step
             elapsed = time.perf_counter() - start
             if self.speed.tokens:

@@ -71,6 +71,16 @@ def _weights(manifest: dict) -> list[Weight]:
                    math.prod(a["shape"]) * _numpy_dtype(a["dtype"]).itemsize) for a in manifest["arguments"] if a["kind"] == "constant"]
 
 
+_NEXT_TOKENS = "whit.next_tokens"
+
+
+def _step(tokens: Iterable[int]) -> list[int]:
+    step = [int(t) for t in tokens]
+    if not step:
+        raise UsageError("no tokens are given; at least one is required")
+    return step
+
+
 def _array(value: Value, given):
     """`given` as something the native part can borrow: contiguous, in memory, numbers and lists in the model's own type."""
     if isinstance(given, np.ndarray):
@@ -226,10 +236,22 @@ class Session:
 
     def append(self, tokens: Iterable[int]) -> np.ndarray:
         """Add tokens to the caches of a language model; returns the logits after the last one."""
-        step = [int(t) for t in tokens]
-        if not step:
-            raise UsageError("no tokens are given; at least one is required")
-        return self._handle.append(step)
+        return self._handle.append(_step(tokens))
+
+    def choose(self, tokens: Iterable[int]) -> int:
+        """Add tokens to the caches of a language model; returns the most probable one after the last, the first of equals.
+
+        A model compiled with `--choose-tokens` chooses it where the logits are, so that these need not leave a device.
+        """
+        if _NEXT_TOKENS not in (value.name for value in self.module.outputs):
+            logits = self.append(tokens)
+            token = -1 if np.isnan(logits).any() else int(logits.argmax())
+        else:
+            self._handle.advance(_step(tokens))
+            token = int(self._handle.output(_NEXT_TOKENS)[-1, -1])
+        if token < 0:
+            raise InvalidInputError("a logit after the last token is NaN")
+        return token
 
     def generate(self, prompt_ids: Iterable[int], max_new_tokens: int, stop: Iterable[int] = ()) -> Iterator[int]:
         """Yields the best next token, one after another, after the tokens that the caches hold and then `prompt_ids`.
@@ -241,7 +263,7 @@ class Session:
         for _ in range(max_new_tokens):
             if self.length + len(step) > self.module.context and self.length:
                 return
-            token = int(self.append(step).argmax())
+            token = self.choose(step)
             if token in stop:
                 return
             yield token

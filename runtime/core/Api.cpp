@@ -225,7 +225,7 @@ whit_status whit_session_import(whit_session *session, const whit_tensor *pasts,
 
 whit_status whit_session_append(whit_session *session, const int64_t *tokens, int64_t count, const float **logits,
                                 int64_t *size) {
-  if (!tokens || !logits || !size)
+  if (!tokens || !logits != !size)
     return nullArgument(__func__);
   return inSession(session, __func__, [&](Session &s) { return s.append(tokens, count, logits, size); });
 }

@@ -427,7 +427,7 @@ whit_status Session::append(const int64_t *tokens, int64_t count, const float **
   whit_status status = run(&input, 1);
   if (rows >= 0)
     binding.overrideDim(rows, before);
-  if (status)
+  if (status || !logits)
     return status;
   Slot &slot = slots[module.logits];
   if (whit_status fetched = fetch(slot))

@@ -24,6 +24,35 @@ whit_status largest(const float *logits, int64_t size, int64_t &index) {
   return size > 0 ? WHIT_OK : fail(WHIT_INVALID, "the logits have no values");
 }
 
+/// The output of models that choose tokens themselves (passes/Encode/ChooseTokens.h).
+constexpr char kNextTokens[] = "whit.next_tokens";
+
+bool choosesTokens(const Running &running) {
+  const std::vector<Argument> &arguments = running.manifest.arguments;
+  return std::any_of(arguments.begin(), arguments.end(), [](const Argument &argument) {
+    return argument.kind == ArgumentKind::Output && argument.type == ElementType::I64 && argument.name == kNextTokens;
+  });
+}
+
+/// Appends tokens and gives the one after the last of them. Logits leave the device only if the model does not choose.
+whit_status next(Running &running, const int64_t *tokens, int64_t count, int64_t &token) {
+  if (!choosesTokens(running)) {
+    const float *logits;
+    int64_t size;
+    whit_status status = whit_session_append(running.session, tokens, count, &logits, &size);
+    return status ? status : largest(logits, size, token);
+  }
+  whit_tensor chosen;
+  if (whit_status status = whit_session_append(running.session, tokens, count, nullptr, nullptr))
+    return status;
+  if (whit_status status = whit_session_output(running.session, kNextTokens, &chosen))
+    return status;
+  if (chosen.rank != 2 || chosen.dims[0] < 1 || chosen.dims[1] < 1)
+    return fail(WHIT_INVALID, "output '%s' has no token", kNextTokens);
+  token = static_cast<const int64_t *>(chosen.data)[chosen.dims[1] - 1];
+  return token >= 0 ? WHIT_OK : fail(WHIT_INVALID, "a logit of the last row is NaN");
+}
+
 /// Takes all memory before the clock starts, and checks that the tokens fit.
 whit_status reserveFor(Running &running, int64_t prompt, int64_t total) {
   int64_t context = whit_module_context(running.module);
@@ -58,12 +87,9 @@ whit_status generate(Running &running) {
     return status;
 
   std::vector<int64_t> tokens;
-  const float *logits;
-  int64_t size, token;
+  int64_t token;
   double start = seconds(), prefilled = 0;
-  if (whit_status status = whit_session_append(running.session, options.promptIds.data(), prompt, &logits, &size))
-    return status;
-  if (whit_status status = largest(logits, size, token))
+  if (whit_status status = next(running, options.promptIds.data(), prompt, token))
     return status;
   prefilled = seconds();
   for (;;) {
@@ -71,9 +97,8 @@ whit_status generate(Running &running) {
     bool stop = std::find(options.stopIds.begin(), options.stopIds.end(), token) != options.stopIds.end();
     if (stop || int64_t(tokens.size()) == options.generate)
       break;
-    if (whit_status status = whit_session_append(running.session, &token, 1, &logits, &size))
-      return status;
-    if (whit_status status = largest(logits, size, token))
+    int64_t last = token;
+    if (whit_status status = next(running, &last, 1, token))
       return status;
   }
   double end = seconds();

@@ -83,6 +83,21 @@ def test_generate(module, tiny_gguf):
     assert len(list(module.session().generate(IDS, 1000))) == module.context - len(IDS) + 1
 
 
+def test_tokens_that_the_model_chooses(module, tiny_onnx, own_home, tmp_path):
+    import whit
+    from whit.compiler import run_compiler
+
+    run_compiler(tiny_onnx, tmp_path / "chooses.so", {"activations": "f32", "context": 64, "choose_tokens": True})
+    chooses = whit.load(tmp_path / "chooses.so")
+    assert "whit.next_tokens" in [value.name for value in chooses.outputs]
+    assert list(chooses.session().generate(IDS, 6)) == list(module.session().generate(IDS, 6))
+    session = chooses.session()
+    assert session.choose(IDS) == int(module.session().append(IDS).argmax())
+    assert session.length == len(IDS)
+    with pytest.raises(errors.UsageError, match="no tokens are given"):
+        session.choose([])
+
+
 class Torchlike:
     """Has a DLPack capsule and nothing else of numpy's."""
 

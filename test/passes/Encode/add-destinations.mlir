@@ -46,3 +46,23 @@ func.func @main(%x: tensor<4xf32>) -> (tensor<4xf32> {whit.name = "y", whit.dims
   %y = linalg.sqrt ins(%x : tensor<4xf32>) outs(%e : tensor<4xf32>) -> tensor<4xf32>
   return %y : tensor<4xf32>
 }
+
+// -----
+
+// The most probable token of each row is an output too: maxima of integers, in three steps.
+// CHECK-LABEL: func @chooses
+// CHECK-SAME: %[[LOGITS:[^:]*]]: tensor<?x?x5000xf32> {{{.*}}}, %[[NEXT:[^:]*]]: tensor<?x?xi64> {whit.dims = ["batch", "sequence"], whit.name = "whit.next_tokens", whit.output})
+module attributes {whit.symbols = ["batch", "sequence"], whit.roles = {logits = "logits"}, whit.choose_tokens} {
+  func.func @chooses(%x: tensor<?x?x5000xf32>) -> (tensor<?x?x5000xf32> {whit.name = "logits", whit.dims = ["batch", "sequence", 5000]}) {
+    // CHECK: %[[COPY:.*]] = bufferization.materialize_in_destination %{{.*}} in %[[LOGITS]]
+    // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<3xi8>) outs(%{{.*}} : tensor<?x?x32x64xi64>)
+    // CHECK: tensor.extract %[[COPY]]
+    // CHECK: arith.maxsi
+    // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<?x?x32x64xi64>) outs(%{{.*}} : tensor<?x?x64xi64>)
+    // CHECK: linalg.generic {{.*}} ins(%{{.*}} : tensor<?x?x64xi64>) outs(%{{.*}} : tensor<?x?xi64>)
+    // CHECK: %[[TOKENS:.*]] = linalg.generic {{.*}} ins(%{{.*}} : tensor<?x?xi64>)
+    // CHECK: %[[CHOSEN:.*]] = bufferization.materialize_in_destination %[[TOKENS]] in %[[NEXT]]
+    // CHECK: return %[[COPY]], %[[CHOSEN]]
+    return %x : tensor<?x?x5000xf32>
+  }
+}
