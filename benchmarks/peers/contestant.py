@@ -64,9 +64,8 @@ def best_seconds(call, budget=0.5):
 def compiled(options, name, model, *flags):
     """Path of `model` as compiled by the compiler of this build with these flags; the seconds that took lie beside it."""
     compiler = BUILD / "bin/whit-compile"
-    library = next((BUILD / "lib").glob("libWhitCompiler.so*"), compiler)
     key = hashlib.sha256(repr((str(model), model.stat().st_mtime, flags)).encode())
-    for file in (compiler, library):
+    for file in (compiler, BUILD / "lib/libwhit_compiler.so"):
         key.update(file.read_bytes())
 
     def make(folder):
