@@ -2,7 +2,6 @@
 """The conversation reads only what is new, ends where it should, and streams whole characters. The model is a script here."""
 import types
 
-import numpy as np
 import pytest
 
 from whit.chat import Conversation, find_artifact, find_tokenizer
@@ -15,20 +14,18 @@ class Script:
 
     def __init__(self, tokens: Tokens, *answers: str, context: int = 200):
         self.module = types.SimpleNamespace(context=context)
-        self.size, self.end = tokens.tokenizer.get_vocab_size(), tokens.end
+        self.end = tokens.end
         self.script = [t for answer in answers for t in [*tokens.encode(answer), self.end]]
         self.cache, self.calls = [], []
 
     def truncate(self, length: int) -> None:
         self.cache = self.cache[:length]
 
-    def append(self, step: list) -> np.ndarray:
+    def choose(self, step: list) -> int:
         self.cache += step
         self.calls.append(list(step))
         assert len(self.cache) <= self.module.context
-        logits = np.zeros(self.size, np.float32)
-        logits[self.script.pop(0)] = 1
-        return logits
+        return self.script.pop(0)
 
 
 @pytest.fixture
