@@ -83,13 +83,16 @@ def Whit_ScheduleAttr : Whit_Attr<"Schedule", "schedule"> {
     `#whit.schedule<tile = [0, 64], rows = 8, panels = 2>`: `tile` has one size per loop of the root operation (0 = whole)
     and is the unit of work that a thread, or a block of a GPU, claims; `rows` x `panels` accumulators of 16 columns live in
     registers. On a GPU `few` are the sizes where the root has no more rows than its second last size says, and so many warps as
-    `splits` says share the K of a panel.
+    `splits` says share the K of a panel. On a CPU `unroll` elements of K are laid out without a loop, and codes are prefetched `prefetch`
+    bytes ahead (0: not at all); left out, each is what the lowering takes by itself.
   }];
   let parameters = (ins ArrayRefParameter<"int64_t">:$tile, DefaultValuedParameter<"int64_t", "1">:$rows,
                         DefaultValuedParameter<"int64_t", "1">:$panels, OptionalArrayRefParameter<"int64_t">:$few,
-                        DefaultValuedParameter<"int64_t", "1">:$splits);
-  let builders = [AttrBuilder<(ins "::llvm::ArrayRef<int64_t>":$tile, CArg<"int64_t", "1">:$rows, CArg<"int64_t", "1">:$panels), [{
-    return $_get($_ctxt, tile, rows, panels, ::llvm::ArrayRef<int64_t>(), 1);
+                        DefaultValuedParameter<"int64_t", "1">:$splits, OptionalParameter<"std::optional<int64_t>">:$unroll,
+                        OptionalParameter<"std::optional<int64_t>">:$prefetch);
+  let builders = [AttrBuilder<(ins "::llvm::ArrayRef<int64_t>":$tile, CArg<"int64_t", "1">:$rows, CArg<"int64_t", "1">:$panels,
+                                   CArg<"::llvm::ArrayRef<int64_t>", "{}">:$few, CArg<"int64_t", "1">:$splits), [{
+    return $_get($_ctxt, tile, rows, panels, few, splits, std::nullopt, std::nullopt);
   }]>];
   // Any of the numbers may be left out, which optional groups behind one comma cannot express.
   let hasCustomAssemblyFormat = 1;

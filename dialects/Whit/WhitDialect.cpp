@@ -141,6 +141,7 @@ LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
 Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
   SmallVector<int64_t> tile, few;
   int64_t rows = 1, panels = 1, splits = 1;
+  std::optional<int64_t> unroll, prefetch;
   auto list = [&](SmallVectorImpl<int64_t> &sizes) {
     return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square,
                                           [&] { return parser.parseInteger(sizes.emplace_back()); });
@@ -152,17 +153,27 @@ Attribute ScheduleAttr::parse(AsmParser &parser, Type) {
     SMLoc loc = parser.getCurrentLocation();
     if (parser.parseKeyword(&name) || parser.parseEqual())
       return {};
-    int64_t *number = name == "rows" ? &rows : name == "panels" ? &panels : name == "splits" ? &splits : nullptr;
+    int64_t *number = name == "rows"       ? &rows
+                      : name == "panels"   ? &panels
+                      : name == "splits"   ? &splits
+                      : name == "unroll"   ? &unroll.emplace()
+                      : name == "prefetch" ? &prefetch.emplace()
+                                           : nullptr;
     if (!number && name != "few") {
-      parser.emitError(loc) << "a schedule has no '" << name << "'; known are tile, few, rows, panels and splits";
+      parser.emitError(loc) << "a schedule has no '" << name
+                            << "'; known are tile, few, rows, panels, splits, unroll and prefetch";
       return {};
     }
     if (number ? parser.parseInteger(*number) : list(few))
       return {};
+    if (int64_t least = name == "prefetch" ? 0 : 1; number && *number < least) {
+      parser.emitError(loc) << "a schedule has " << name << " = " << *number << "; it must be at least " << least;
+      return {};
+    }
   }
   if (parser.parseGreater())
     return {};
-  return get(parser.getContext(), tile, rows, panels, few, splits);
+  return get(parser.getContext(), tile, rows, panels, few, splits, unroll, prefetch);
 }
 
 void ScheduleAttr::print(AsmPrinter &printer) const {
@@ -173,6 +184,10 @@ void ScheduleAttr::print(AsmPrinter &printer) const {
        {std::pair<StringRef, int64_t>("rows", getRows()), {"panels", getPanels()}, {"splits", getSplits()}})
     if (number != 1)
       printer << ", " << name << " = " << number;
+  for (auto [name, number] :
+       {std::pair<StringRef, std::optional<int64_t>>("unroll", getUnroll()), {"prefetch", getPrefetch()}})
+    if (number)
+      printer << ", " << name << " = " << *number;
   printer << ">";
 }
 

@@ -32,7 +32,13 @@ using namespace mlir::whit;
 static constexpr int64_t kManyRows = 4;
 /// Bytes that a stream of weights is prefetched ahead.
 static constexpr int64_t kPrefetchDistance = 2304;
-static int64_t prefetchDistance(const TargetFacts &facts) { return facts.isGpu() ? 0 : kPrefetchDistance; }
+
+static MatmulBlocks::Stream streamOf(const TargetFacts &facts, std::optional<ScheduleAttr> schedule) {
+  MatmulBlocks::Stream stream{facts.isGpu() ? 0 : kPrefetchDistance, std::nullopt};
+  if (!schedule || facts.isGpu())
+    return stream;
+  return {schedule->getPrefetch().value_or(stream.prefetchDistance), schedule->getUnroll()};
+}
 
 namespace {
 /// How many rows, largest first, and how many panels the blocks have.
@@ -171,7 +177,7 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
     OpBuilder b(op);
     KernelBuilder k(b, op.getLoc(), facts);
     forRowViews(k, {{op.getX(), 1}, {op.getY(), 1}}, [&](ValueRange views) {
-      FloatBlocks blocks(k, encoding, place, op.getW(), prefetchDistance(facts), views[0]);
+      FloatBlocks blocks(k, encoding, place, op.getW(), streamOf(facts, op.getSchedule()), views[0]);
       Grid(k, blocks, views[1]).emit(op.getSchedule());
     });
     op.erase();
@@ -190,7 +196,8 @@ struct LowerMatmulPass : mlir::whit::impl::LowerMatmulPassBase<LowerMatmulPass> 
     OpBuilder b(op);
     KernelBuilder k(b, op.getLoc(), facts);
     forRowViews(k, {{op.getCodes(), 2}, {op.getScales(), 1}, {op.getSums(), 1}, {op.getY(), 1}}, [&](ValueRange views) {
-      IntegerBlocks blocks(k, encoding, place, op.getW(), prefetchDistance(facts), views[0], views[1], views[2]);
+      IntegerBlocks blocks(k, encoding, place, op.getW(), streamOf(facts, op.getSchedule()), views[0], views[1],
+                           views[2]);
       Grid(k, blocks, views[3]).emit(op.getSchedule());
     });
     op.erase();

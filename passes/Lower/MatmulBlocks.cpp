@@ -104,7 +104,7 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
 
   int64_t perUnit = decoder.elementsPerUnit();
   SmallVector<Value> dots =
-      overUnits(place.paddedGroup, perUnit, kUnrolledDot, startOf(term, g, rowSums),
+      overUnits(place.paddedGroup, perUnit, unroll.value_or(kUnrolledDot), startOf(term, g, rowSums),
                 [&](Value first, int64_t unit, int64_t, SmallVector<Value> &dots) {
                   SmallVector<PanelDecoder::Unit> lines;
                   for (Value panel : panelIndices)
@@ -152,8 +152,8 @@ SmallVector<Value> IntegerBlocks::addTerm(size_t term, Value g, ArrayRef<Value> 
 // ------------------------------------------------------------------------------------------- f32 and bf16 activations
 
 FloatBlocks::FloatBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-                         int64_t prefetchDistance, Value x)
-    : MatmulBlocks(k, encoding, place, packed, prefetchDistance), x(x),
+                         const Stream &stream, Value x)
+    : MatmulBlocks(k, encoding, place, packed, stream), x(x),
       pairs(cast<MemRefType>(x.getType()).getElementType().isBF16() && ::whit::hasBfloatNumbers(encoding)) {}
 
 SmallVector<Value> FloatBlocks::wholeK(SmallVector<Value> acc) {
@@ -219,7 +219,7 @@ void FloatBlocks::addElements(Value at, int64_t count, function_ref<Value(int64_
 SmallVector<Value> FloatBlocks::plain(SmallVector<Value> acc) {
   int64_t run = place.run, bytes = 16 * run * ::whit::scaleBytes(encoding.scaleType());
   return overUnits(
-      place.k, run, kUnrolledFloat * run, acc,
+      place.k, run, unroll.value_or(kUnrolledFloat * run), acc,
       [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &acc) {
         Value at = k.plus(k.times(first, run), unit * run), offset = k.plus(k.times(first, bytes), unit * bytes);
         SmallVector<Value> lines;
@@ -268,7 +268,8 @@ SmallVector<Value> FloatBlocks::addTerm(size_t term, Value g, int64_t count, Sma
   int64_t perUnit = decoder.elementsPerUnit();
   SmallVector<Value> sums = isMinimum ? acc : SmallVector<Value>(acc.size(), k.splat(0.0f));
   sums = overUnits(
-      count, perUnit, kUnrolledFloat, sums, [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
+      count, perUnit, unroll.value_or(kUnrolledFloat), sums,
+      [&](Value first, int64_t unit, int64_t elements, SmallVector<Value> &sums) {
         SmallVector<PanelDecoder::Unit> lines;
         for (Value panel : panelIndices)
           lines.push_back(decoder.loadUnit(panel, g, first, unit));

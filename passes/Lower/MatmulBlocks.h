@@ -14,6 +14,11 @@ namespace mlir::whit {
 /// Emits blocks of one matmul.
 class MatmulBlocks {
 public:
+  /// How K goes by.
+  struct Stream {
+    int64_t prefetchDistance;      ///< bytes ahead at which codes are fetched; 0: they are not
+    std::optional<int64_t> unroll; ///< elements whose code is laid out without a loop, if a schedule says it
+  };
   virtual ~MatmulBlocks() = default;
 
   /// The sums of rows row .. row+rows-1 and panels panel .. panel+panels-1, row by row: rows * panels vectors of f32.
@@ -26,10 +31,10 @@ public:
 
 protected:
   MatmulBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-               int64_t prefetchDistance)
-      : k(k), encoding(encoding), place(place), packed(packed) {
+               const Stream &stream)
+      : k(k), encoding(encoding), place(place), packed(packed), unroll(stream.unroll) {
     for (size_t term = 0; term < encoding.terms.size(); ++term)
-      decoders.emplace_back(k, encoding, place, term, packed, prefetchDistance);
+      decoders.emplace_back(k, encoding, place, term, packed, stream.prefetchDistance);
   }
 
   virtual SmallVector<Value> wholeK(SmallVector<Value> sums) = 0;
@@ -43,6 +48,7 @@ protected:
   const ::whit::Place &place;
   SmallVector<PanelDecoder, 1> decoders; ///< of the terms
   Value packed;
+  std::optional<int64_t> unroll;
   // The block being emitted.
   SmallVector<Value> rowIndices, panelIndices;
 };
@@ -51,9 +57,9 @@ protected:
 class IntegerBlocks : public MatmulBlocks {
 public:
   IntegerBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-                int64_t prefetchDistance, Value codes, Value scales, Value sums)
-      : MatmulBlocks(k, encoding, place, packed, prefetchDistance), carriers(*::whit::integerCarriers(encoding)),
-        codes(codes), scales(scales), sums(sums) {}
+                const Stream &stream, Value codes, Value scales, Value sums)
+      : MatmulBlocks(k, encoding, place, packed, stream), carriers(*::whit::integerCarriers(encoding)), codes(codes),
+        scales(scales), sums(sums) {}
   int64_t streams() const override;
 
 private:
@@ -73,7 +79,7 @@ private:
 class FloatBlocks : public MatmulBlocks {
 public:
   FloatBlocks(KernelBuilder &k, const ::whit::Encoding &encoding, const ::whit::Place &place, Value packed,
-              int64_t prefetchDistance, Value x);
+              const Stream &stream, Value x);
   int64_t accumulators() const override;
 
 private:

@@ -107,7 +107,7 @@ struct TileRegionsPass : mlir::whit::impl::TileRegionsPassBase<TileRegionsPass> 
     auto branch = [&](ArrayRef<int64_t> sizes) {
       return [&, sizes](OpBuilder &inner, Location) {
         auto here = ScheduleAttr::get(inner.getContext(), sizes, schedule.getRows(), schedule.getPanels(), {},
-                                      schedule.getSplits());
+                                      schedule.getSplits(), schedule.getUnroll(), schedule.getPrefetch());
         IRMapping map;
         for (Operation *op : ops)
           if (Operation *copy = inner.clone(*op, map); copy->hasAttr("schedule"))

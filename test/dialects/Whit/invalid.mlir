@@ -377,5 +377,15 @@ func.func @lookup_of_bytes(%c: vector<16xi8>) -> vector<16xf32> {
 
 // -----
 
-// expected-error @below {{a schedule has no 'columns'; known are tile, few, rows, panels and splits}}
+// expected-error @below {{a schedule has no 'columns'; known are tile, few, rows, panels, splits, unroll and prefetch}}
 #schedule = #whit.schedule<tile = [4], columns = 2>
+
+// -----
+
+// expected-error @below {{a schedule has unroll = 0; it must be at least 1}}
+#schedule = #whit.schedule<tile = [4], unroll = 0>
+
+// -----
+
+// expected-error @below {{a schedule has prefetch = -64; it must be at least 0}}
+#schedule = #whit.schedule<tile = [4], prefetch = -64>

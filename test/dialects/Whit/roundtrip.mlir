@@ -60,9 +60,9 @@ func.func @matmuls(%x: tensor<?x32xf32>, %w: !whit.tensor<8x32xf32, #whit.format
   %0 = whit.matmul ins(%x, %w : tensor<?x32xf32>, !whit.tensor<8x32xf32, #whit.format<int4_g32>>) outs(%e : tensor<?x8xf32>)
     -> tensor<?x8xf32>
   // CHECK: whit.matmul ins(%{{.*}}, %{{.*}} : tensor<?x32xf32>, tensor<1x288xi8>) outs(%{{.*}} : tensor<?x8xf32>)
-  // CHECK-SAME: at <<int4_g32>, 8 by 32> schedule <tile = [0, 64], rows = 8, panels = 2> -> tensor<?x8xf32>
+  // CHECK-SAME: at <<int4_g32>, 8 by 32> schedule <tile = [0, 64], rows = 8, panels = 2, unroll = 16, prefetch = 0> -> tensor<?x8xf32>
   %1 = whit.matmul ins(%x, %p : tensor<?x32xf32>, tensor<1x288xi8>) outs(%e : tensor<?x8xf32>)
-    at #whit.place<#whit.format<int4_g32>, 8 by 32> schedule #whit.schedule<tile = [0, 64], rows = 8, panels = 2> -> tensor<?x8xf32>
+    at #whit.place<#whit.format<int4_g32>, 8 by 32> schedule #whit.schedule<tile = [0, 64], rows = 8, panels = 2, unroll = 16, prefetch = 0> -> tensor<?x8xf32>
   // CHECK: whit.quantize ins(%{{.*}} : tensor<?x32xf32>) outs(%{{.*}}, %{{.*}}, %{{.*}} : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>) group = 32
   %q:3 = whit.quantize ins(%x : tensor<?x32xf32>) outs(%c, %s, %m : tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>) group = 32
     -> tensor<?x1x32xi8>, tensor<?x1xf32>, tensor<?x1xi32>

@@ -672,7 +672,8 @@ TEST(LowerMatmul, RandomFormulas) {
 
 TEST(LowerMatmul, ScheduleDoesNotChangeBits) {
   for (const char *schedule :
-       {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3"})
+       {"rows = 1, panels = 1", "rows = 1, panels = 4", "rows = 12, panels = 2", "rows = 5, panels = 3",
+        "rows = 4, panels = 2, unroll = 4, prefetch = 0", "rows = 2, panels = 2, unroll = 128, prefetch = 512"})
     for (Activations activations : {Activations::Int8, Activations::Bf16, Activations::F32})
       check({"uint5_g32", 113, 96, false, std::string("schedule <tile = [0, 0], ") + schedule + ">"},
             machinesOfHost().front(), activations, kRows);

@@ -60,6 +60,30 @@ func.func @rows(%codes: memref<?x2x32xi8>, %scales: memref<?x2xf32>, %sums: memr
   return
 }
 
+// A schedule may say how many elements of K are laid out without a loop, here 8 of the 32 of a group, and how far ahead codes are fetched,
+// here not at all.
+// CHECK-LABEL: @knobs
+// CHECK-NOT: memref.prefetch
+// CHECK: scf.for {{.*}} to %c2
+// CHECK: scf.for {{.*}} to %c4
+// CHECK-COUNT-2: whit.dot
+// CHECK-NOT: whit.dot
+func.func @knobs(%codes: memref<1x2x32xi8>, %scales: memref<1x2xf32>, %sums: memref<1x2xi32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<1x2x32xi8>, memref<1x2xf32>, memref<1x2xi32>, memref<1x576xi8>)
+    outs(%y : memref<1x16xf32>) at <<int4_g32>, 16 by 64> schedule <tile = [0, 0], rows = 1, panels = 1, unroll = 8, prefetch = 0>
+  return
+}
+
+// One panel is one stream of four: 4 * 512 bytes ahead.
+// CHECK-LABEL: @fetched
+// CHECK: %[[AHEAD:.*]] = arith.addi %{{.*}}, %c2048
+// CHECK: memref.prefetch %{{.*}}[%{{.*}}, %[[AHEAD]]], read
+func.func @fetched(%codes: memref<1x2x32xi8>, %scales: memref<1x2xf32>, %sums: memref<1x2xi32>, %w: memref<1x576xi8>, %y: memref<1x16xf32>) {
+  whit.quantized_matmul ins(%codes, %scales, %sums, %w : memref<1x2x32xi8>, memref<1x2xf32>, memref<1x2xi32>, memref<1x576xi8>)
+    outs(%y : memref<1x16xf32>) at <<int4_g32>, 16 by 64> schedule <tile = [0, 0], rows = 1, panels = 1, prefetch = 512>
+  return
+}
+
 // f32 activations: code - zero is exact (a code is the low mantissa bits of 2^23 + code), the scale comes once per group.
 // CHECK-LABEL: @floats
 // CHECK-DAG: arith.constant dense<0x4B000008> : vector<16xf32>
