@@ -35,11 +35,18 @@ struct MatmulWork {
   double bitsPerWeight = 0;                  ///< stored, scales included
   Products products = Products::Float;       ///< by the activations
   int64_t sums = 24;                         ///< vectors of 16 that registers hold beside what is multiplied
+  int64_t unit = 4;                          ///< elements of K that are read at once
+  bool isStored = false;                     ///< the weight is floats, with nothing to decode
 };
 
 /// A tile: the unit that a thread claims (tileRows x tileColumns, 0 rows = all) and its register block (rows x panels of 16 columns).
 struct MatmulTile {
   int64_t tileRows = 0, tileColumns = 0, rows = 1, panels = 1;
+  int64_t unroll = kUsual;   ///< elements of K that are laid out without a loop
+  int64_t prefetch = kUsual; ///< bytes ahead at which codes are fetched
+
+  static constexpr int64_t kUsual = -1; ///< what the lowering takes by itself
+  bool operator==(const MatmulTile &) const = default;
 };
 
 /// A matmul kernel of a GPU: the part of the result that a block computes (rows x columns), and how.

@@ -21,6 +21,21 @@ struct AnalyticRates {
   double multiplyAdds(Products products) const;
 };
 
+/// What the seconds of a matmul are made of.
+struct MatmulTerms {
+  double memory = 0;                                     ///< reading weights
+  double multiply = 0, decode = 0, flush = 0, spill = 0; ///< arithmetic
+  double broadcasts = 0, lines = 0;                      ///< loads of activations and of weights
+  double overhead = 0;                                   ///< of the launch and of chunks
+
+  double arithmetic() const { return multiply + decode + flush + spill; }
+  double loads() const { return broadcasts + lines; }
+  /// Arithmetic and loads beside each other, and the memory beside both.
+  double seconds() const;
+  /// What takes longest, in words.
+  const char *binding() const;
+};
+
 class AnalyticCostModel final : public CostModel {
 public:
   explicit AnalyticCostModel(AnalyticRates rates = {}) : rates(rates) {}
@@ -28,6 +43,7 @@ public:
   double regionSeconds(const RegionWork &work) const override;
   double edgeSeconds(double bytes) const override;
   double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const override;
+  MatmulTerms matmulTerms(const MatmulWork &work, const MatmulTile &tile) const;
 
 private:
   AnalyticRates rates;
