@@ -48,4 +48,8 @@ inline LogicalResult requireCount(Operation *op, StringRef role, size_t found, s
   return op->emitOpError() << role << " has " << found << " elements; it must have " << wanted;
 }
 
+/// A body over scalars of the elements of `inputs`: `copies` of each as arguments, then what it returns.
+LogicalResult requireBody(Operation *op, Region &body, ValueRange inputs, unsigned copies, TypeRange returned);
+SmallVector<Type> scalarsOf(ValueRange inputs);
+
 } // namespace mlir::stablehlo

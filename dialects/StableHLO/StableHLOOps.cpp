@@ -325,9 +325,17 @@ static LogicalResult verifyGather(Operation *op, RankedTensorType from, RankedTe
     if (!ShapedType::isDynamic(sizes[dim]) && sizes[dim] > 1)
       return op->emitOpError() << "slice has size " << sizes[dim] << " in dimension " << dim
                                << "; it must be 1, since the result does not have that dimension";
-  for (int64_t dim : dims.getOperandBatchingDims())
+  for (auto [dim, of] : llvm::zip(dims.getOperandBatchingDims(), dims.getStartIndicesBatchingDims())) {
     if (llvm::is_contained(dims.getStartIndexMap(), dim))
       return op->emitOpError() << "start_index_map has dimension " << dim << ", which is in operand_batching_dims";
+    if (!fits(from.getDimSize(dim), indices.getDimSize(of)))
+      return op->emitOpError() << "operand has size " << from.getDimSize(dim) << " in batching dimension " << dim
+                               << " and start_indices " << indices.getDimSize(of) << "; they must be the same";
+  }
+  for (auto [role, list] :
+       {std::pair("offset_dims", dims.getOffsetDims()), {"collapsed_slice_dims", dims.getCollapsedSliceDims()}})
+    if (!llvm::is_sorted(list))
+      return op->emitOpError() << role << " is not sorted; it must be";
   for (int64_t dim : dims.getStartIndicesBatchingDims())
     if (dim == vector)
       return op->emitOpError() << "start_indices_batching_dims has dimension " << dim << ", which is index_vector_dim";
@@ -375,17 +383,68 @@ LogicalResult ScatterOp::verify() {
   if (dims.getIndexVectorDim() < 0 || dims.getIndexVectorDim() > indices.getRank())
     return emitOpError() << "index_vector_dim is " << dims.getIndexVectorDim() << "; it must be from 0 to "
                          << indices.getRank();
+  ArrayRef<int64_t> inserted = dims.getInsertedWindowDims(), batching = dims.getInputBatchingDims(),
+                    windows = dims.getUpdateWindowDims(), starts = dims.getScatterDimsToOperandDims(),
+                    indicesBatching = dims.getScatterIndicesBatchingDims();
+  int64_t vector = dims.getIndexVectorDim();
+  if (failed(requireDims(*this, "scatter_indices_batching_dims", indicesBatching, indices.getRank())) ||
+      failed(requireCount(*this, "scatter_indices_batching_dims", indicesBatching.size(), batching.size())))
+    return failure();
+  if (llvm::is_contained(indicesBatching, vector))
+    return emitOpError() << "scatter_indices_batching_dims has dimension " << vector << ", which is index_vector_dim";
+  int64_t length = vector == indices.getRank() ? 1 : indices.getDimSize(vector);
+  if (!fits(length, starts.size()))
+    return emitOpError() << "scatter_indices holds indices of " << length
+                         << " elements; scatter_dims_to_operand_dims has " << starts.size();
+  for (auto [role, list] : {std::pair("update_window_dims", windows), {"inserted_window_dims", inserted}})
+    if (!llvm::is_sorted(list))
+      return emitOpError() << role << " is not sorted; it must be";
+  SmallVector<int64_t> gone(inserted);
+  llvm::append_range(gone, batching);
+  SmallVector<int64_t> outer; // sizes of the indices but that of vectors
+  for (int64_t i = 0; i < indices.getRank(); ++i)
+    if (i != vector)
+      outer.push_back(indices.getDimSize(i));
   for (auto [input, update, result] : llvm::zip(getInputs(), getUpdates(), getResults())) {
-    int64_t rank = typeOf(input).getRank();
+    RankedTensorType from = typeOf(input), part = typeOf(update);
+    int64_t rank = from.getRank();
     if (input.getType() != result.getType())
       return emitOpError() << "input has type " << input.getType() << " and result " << result.getType()
                            << "; they must be the same";
-    if (failed(requireElement(*this, "update", typeOf(update), typeOf(input).getElementType())) ||
-        failed(requireDims(*this, "update_window_dims", dims.getUpdateWindowDims(), typeOf(update).getRank())) ||
-        failed(requireDims(*this, "inserted_window_dims", dims.getInsertedWindowDims(), rank)) ||
-        failed(requireDims(*this, "input_batching_dims", dims.getInputBatchingDims(), rank)) ||
-        failed(requireDims(*this, "scatter_dims_to_operand_dims", dims.getScatterDimsToOperandDims(), rank)))
+    if (failed(requireShape(*this, "input", from, typeOf(getInputs()[0]).getShape())) ||
+        failed(requireElement(*this, "update", part, from.getElementType())) ||
+        failed(requireDims(*this, "update_window_dims", windows, part.getRank())) ||
+        failed(requireDims(*this, "inserted_window_dims with input_batching_dims", gone, rank)) ||
+        failed(requireDims(*this, "scatter_dims_to_operand_dims", starts, rank)))
       return failure();
+    for (auto [dim, of] : llvm::zip(batching, indicesBatching)) {
+      if (llvm::is_contained(starts, dim))
+        return emitOpError() << "scatter_dims_to_operand_dims has dimension " << dim
+                             << ", which is in input_batching_dims";
+      if (!fits(from.getDimSize(dim), indices.getDimSize(of)))
+        return emitOpError() << "input has size " << from.getDimSize(dim) << " in batching dimension " << dim
+                             << " and scatter_indices " << indices.getDimSize(of) << "; they must be the same";
+    }
+    if (int64_t(windows.size() + gone.size()) != rank)
+      return emitOpError() << "update_window_dims, inserted_window_dims and input_batching_dims have "
+                           << windows.size() + gone.size() << " elements; there are " << rank
+                           << " dimensions of the input";
+    if (part.getRank() != int64_t(outer.size() + windows.size()))
+      return emitOpError() << "update has type " << part << "; it must have " << outer.size() + windows.size()
+                           << " dimensions: those of the indices and of update_window_dims";
+    SmallVector<int64_t> kept;
+    for (int64_t i = 0; i < rank; ++i)
+      if (!llvm::is_contained(gone, i))
+        kept.push_back(from.getDimSize(i));
+    size_t nextOuter = 0, nextWindow = 0;
+    for (int64_t i = 0; i < part.getRank(); ++i) {
+      bool isWindow = llvm::is_contained(windows, i);
+      int64_t size = part.getDimSize(i), bound = isWindow ? kept[nextWindow++] : outer[nextOuter++];
+      bool unknown = ShapedType::isDynamic(size) || ShapedType::isDynamic(bound);
+      if (!unknown && (isWindow ? size > bound : size != bound))
+        return emitOpError() << "update has size " << size << " in dimension " << i << "; it must be "
+                             << (isWindow ? "at most " : "") << bound;
+    }
   }
-  return success();
+  return requireBody(*this, getUpdateComputation(), getInputs(), 2, scalarsOf(getInputs()));
 }

@@ -104,6 +104,9 @@ LogicalResult ConvolutionOp::verify() {
   if (groups < 1 || batchGroups < 1)
     return emitOpError() << "feature_group_count is " << groups << " and batch_group_count " << batchGroups
                          << "; both must be positive";
+  if (groups > 1 && batchGroups > 1)
+    return emitOpError() << "feature_group_count is " << groups << " and batch_group_count " << batchGroups
+                         << "; one of them must be 1";
   if (!lhs.hasStaticShape() || !rhs.hasStaticShape())
     return success();
   int64_t features = lhs.getDimSize(dims.getInputFeatureDimension()),
@@ -135,8 +138,8 @@ LogicalResult ConvolutionOp::verify() {
 
 // ---------------------------------------------------------------------------------------------------- bodies
 
-/// A body over scalars of the elements of `inputs`: `copies` of each as arguments, then what it returns.
-static LogicalResult requireBody(Operation *op, Region &body, ValueRange inputs, unsigned copies, TypeRange returned) {
+LogicalResult stablehlo::requireBody(Operation *op, Region &body, ValueRange inputs, unsigned copies,
+                                     TypeRange returned) {
   Block &block = body.front();
   if (block.getNumArguments() != copies * inputs.size())
     return op->emitOpError() << "body has " << block.getNumArguments() << " arguments; it must have "
@@ -159,7 +162,7 @@ static LogicalResult requireBody(Operation *op, Region &body, ValueRange inputs,
   return success();
 }
 
-static SmallVector<Type> scalarsOf(ValueRange inputs) {
+SmallVector<Type> stablehlo::scalarsOf(ValueRange inputs) {
   return llvm::map_to_vector(
       inputs, [](Value input) -> Type { return RankedTensorType::get({}, typeOf(input).getElementType()); });
 }

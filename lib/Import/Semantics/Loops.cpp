@@ -56,6 +56,51 @@ Tensor accumulated(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, ArrayR
   return makeTensor(generic.getResult(0), sizes, numbers);
 }
 
+SmallVector<Tensor> folded(ImplicitLocOpBuilder &b, ArrayRef<Tensor> starts, ArrayRef<OpFoldResult> over,
+                           FoldAllBody body, bool readsStarts) {
+  int64_t rank = starts[0].rank(), count = rank + over.size();
+  // Results may be written where they start, but not where that is still read, and without a loop that reduces what an
+  // element was is an operand like any other: then the first step takes it from there.
+  bool isApart = readsStarts || over.empty();
+  AffineMap all = b.getMultiDimIdentityMap(count), ofResult = all.getMajorSubMap(rank);
+  SmallVector<AffineMap> maps;
+  SmallVector<Value> inputs, inits;
+  for (const Tensor &start : starts) {
+    if (isApart)
+      inputs.push_back(start.value);
+    inits.push_back(!isApart       ? start.value
+                    : over.empty() ? empty(b, start.sizes, start.element())
+                                   : zeros(b, start.sizes, start.element()));
+  }
+  maps.append(inputs.size(), ofResult);
+  if (!over.empty()) {
+    inputs.push_back(splat(b, over, b.getI8IntegerAttr(0)).value);
+    maps.push_back(all.getMinorSubMap(over.size()));
+  }
+  maps.append(starts.size(), ofResult);
+  SmallVector<utils::IteratorType> loops(rank, utils::IteratorType::parallel);
+  loops.append(over.size(), utils::IteratorType::reduction);
+  auto generic = linalg::GenericOp::create(
+      b, TypeRange(ValueRange(inits)), inputs, inits, maps, loops, [&](OpBuilder &inner, Location loc, ValueRange v) {
+        ImplicitLocOpBuilder at(loc, inner);
+        SmallVector<Value> indices = loopIndices(at, count), soFar(v.take_back(starts.size()));
+        if (over.empty())
+          soFar.assign(v.begin(), v.begin() + starts.size());
+        else if (isApart) {
+          Value isFirst;
+          for (Value loop : ArrayRef(indices).drop_front(rank))
+            isFirst = both(at, isFirst, compare(at, Compare::Equal, loop, indexConstant(at, 0)));
+          for (auto [value, start] : llvm::zip(soFar, v))
+            value = arith::SelectOp::create(at, isFirst, start, value);
+        }
+        linalg::YieldOp::create(at, body(at, indices, soFar));
+      });
+  SmallVector<Tensor> results;
+  for (auto [start, value] : llvm::zip(starts, generic.getResults()))
+    results.push_back({value, start.sizes, start.meaning});
+  return results;
+}
+
 TypedAttr numberAttribute(OpBuilder &b, Type numbers, double value) {
   Type type = held(numbers);
   if (isa<FloatType>(type))

@@ -22,6 +22,14 @@ using FoldBody = llvm::function_ref<mlir::Value(ImplicitLocOpBuilder &, mlir::Va
 Tensor accumulated(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> sizes,
                    llvm::ArrayRef<mlir::OpFoldResult> over, mlir::Type numbers, mlir::TypedAttr start, FoldBody body);
 
+/// Several results of one shape, which begin as `starts`: for all j in row-major order, each element becomes
+/// body(i..., j..., what they were). Over nothing, that happens once. `readsStarts`: the body also reads one of `starts`
+/// elsewhere than at i.
+using FoldAllBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(ImplicitLocOpBuilder &, mlir::ValueRange loops,
+                                                                      mlir::ValueRange soFar)>;
+llvm::SmallVector<Tensor> folded(ImplicitLocOpBuilder &b, llvm::ArrayRef<Tensor> starts,
+                                 llvm::ArrayRef<mlir::OpFoldResult> over, FoldAllBody body, bool readsStarts = false);
+
 /// An attribute of the type that holds `numbers`.
 mlir::TypedAttr numberAttribute(mlir::OpBuilder &b, mlir::Type numbers, double value);
 /// The lowest value of a type: -infinity of floats.

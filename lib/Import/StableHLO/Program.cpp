@@ -5,6 +5,7 @@
 #include "Import/StableHLO/Program.h"
 
 #include "CHLO/CHLO.h"
+#include "Import/StableHLO/Bodies.h"
 #include "StableHLO/StableHLO.h"
 #include "whit/Artifact.h"
 
@@ -19,7 +20,7 @@ namespace whit {
 using semantics::Sizes;
 using semantics::Tensor;
 
-static constexpr size_t kMaxOperations = 1'000'000, kHighestRank = 6;
+static constexpr size_t kMaxOperations = 1'000'000, kHighestRank = 8;
 static constexpr unsigned kMaxDepth = 64;
 
 Type hloElement(Type type) {
@@ -63,7 +64,8 @@ static std::string labelOf(BlockArgument argument) {
 static const HloOperation *lookUp(Operation *op) {
   static const llvm::StringMap<const HloOperation *> table = [] {
     llvm::StringMap<const HloOperation *> map;
-    for (ArrayRef<HloOperation> rows : {hloControl(), hloElementwise(), hloMoves(), hloProducts(), hloReductions()})
+    for (ArrayRef<HloOperation> rows : {hloControl(), hloElementwise(), hloMoves(), hloProducts(), hloReductions(),
+                                        hloScatters(), hloSorts(), hloWindows()})
       for (const HloOperation &row : rows)
         map[row.name] = &row;
     return map;
@@ -206,7 +208,7 @@ bool Program::checkOperations(func::FuncOp main) {
       }
       if (auto call = dyn_cast<stablehlo::CustomCallOp>(op); call && !isAnnotation(op))
         add(code::NoOperator, op, "custom call @" + shown(call.getCallTargetName()) + " is not supported", "");
-      else if (!isStructure(op) && !lookUp(op) && !(op->getParentOp() && isa<stablehlo::ReduceOp>(op->getParentOp())))
+      else if (!isStructure(op) && !lookUp(op) && !isInHloBody(op))
         add(code::NoOperator, op, "operation '" + shown(op->getName().getStringRef()) + "' is not supported", "");
       for (Type type : llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes())) {
         auto tensor = dyn_cast<RankedTensorType>(type);
@@ -335,7 +337,7 @@ bool Program::addInputs(func::FuncOp main) {
       std::string text;
       llvm::raw_string_ostream(text) << main.getArgumentTypes()[i];
       ok = refuse(code::NoType, "argument " + own + " has type " + text + ", which is not supported",
-                  "lower the program for fixed shapes of at most 6 dimensions");
+                  "lower the program for fixed shapes of at most 8 dimensions");
       continue;
     }
     // By the list of names, or else by the name of the argument itself.

@@ -91,6 +91,16 @@ llvm::ArrayRef<HloOperation> hloElementwise();
 llvm::ArrayRef<HloOperation> hloMoves();
 llvm::ArrayRef<HloOperation> hloProducts();
 llvm::ArrayRef<HloOperation> hloReductions();
+llvm::ArrayRef<HloOperation> hloScatters();
+llvm::ArrayRef<HloOperation> hloSorts();
+llvm::ArrayRef<HloOperation> hloWindows();
+
+/// A tensor of elements of a program's type, which may have no sign, in another type.
+semantics::Tensor convertFrom(mlir::ImplicitLocOpBuilder &b, const semantics::Tensor &x, mlir::Type type,
+                              mlir::Type element);
+
+/// Floats in the order of their bits, -NaN first and NaN last, as integers.
+mlir::Value totalOrder(mlir::ImplicitLocOpBuilder &b, mlir::Value x);
 
 /// The element that an elementwise operation computes from elements; null if it is no such operation.
 mlir::Value hloScalar(mlir::ImplicitLocOpBuilder &b, mlir::Operation *op, mlir::ValueRange operands);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Loops and branches. Compiled models have none between operations: a loop that counts is unrolled (a scan over layers
-// becomes the layers), and of branches, which have no effects, the results are chosen.
+// becomes the layers), and of branches, which have no effects, the results are chosen. A loop that data may end before
+// it has counted runs as often as it may, and from its end on nothing changes any more.
 
 #include "Import/StableHLO/Program.h"
 
 #include "Import/Semantics/Scalars.h"
+#include "Import/StableHLO/KnownScalars.h"
 #include "StableHLO/StableHLO.h"
-
-#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -19,104 +19,116 @@ namespace hlo = mlir::stablehlo;
 
 static constexpr int64_t kMaxIterations = 4096;
 
-/// The number that a value has in every run, if it is one.
-static std::optional<int64_t> constantOf(Program &program, Value value) {
-  const HloValue &known = program.value(value);
-  DenseElementsAttr elements;
-  if (known.parameter || known.failed || !known.tensor.value ||
-      !matchPattern(known.tensor.value, m_Constant(&elements)) || !elements.isSplat() ||
-      !isa<IntegerType>(elements.getElementType()))
-    return std::nullopt;
-  return elements.getSplatValue<APInt>().getSExtValue();
-}
-
-/// A number that stands in a region, or outside of it.
-static std::optional<int64_t> numberOf(Program &program, Value value) {
-  if (auto constant = value.getDefiningOp<hlo::ConstantOp>())
-    if (auto elements = dyn_cast<DenseElementsAttr>(constant.getValue());
-        elements && elements.isSplat() && isa<IntegerType>(elements.getElementType()))
-      return elements.getSplatValue<APInt>().getSExtValue();
-  return constantOf(program, value);
-}
+/// Integers of the state before each iteration, as far as they are the same in every run.
+using Counters = SmallVector<KnownScalar>;
 
 namespace {
-/// The values of a counter: from `first` in steps of `step`, `count` times.
-struct Counter {
-  unsigned argument;
-  int64_t first, step, count;
+/// What can be said about a loop without running it.
+struct Course {
+  SmallVector<Counters> steps; ///< before each iteration, and behind the last that there may be
+  bool mayEndBefore = false;   ///< whether data decides if it is that one
 };
 } // namespace
 
-/// A loop over `i < limit` whose body only adds a constant to i.
-static std::optional<Counter> counterOf(Program &program, hlo::WhileOp loop) {
-  Block &cond = loop.getCond().front(), &body = loop.getBody().front();
-  auto compare = cond.getTerminator()->getOperand(0).getDefiningOp<hlo::CompareOp>();
-  if (!compare || compare.getComparisonDirection() != hlo::ComparisonDirection::LT)
-    return std::nullopt;
-  auto counter = dyn_cast<BlockArgument>(compare.getLhs());
-  if (!counter || counter.getOwner() != &cond)
-    return std::nullopt;
-  unsigned i = counter.getArgNumber();
-  // The limit may be a value that the loop hands on unchanged.
-  Value limitValue = compare.getRhs();
-  if (auto handed = dyn_cast<BlockArgument>(limitValue); handed && handed.getOwner() == &cond) {
-    if (body.getTerminator()->getOperand(handed.getArgNumber()) != body.getArgument(handed.getArgNumber()))
+/// Follows what a loop counts to its end. Nothing if counting does not end it; `dependsOnData` says why.
+static std::optional<Course> courseOf(Program &program, hlo::WhileOp loop, bool &dependsOnData) {
+  Course course;
+  course.steps.push_back(llvm::map_to_vector(loop.getOperand(), [&](Value v) { return constantOf(program, v); }));
+  for (int64_t iteration = 0;; ++iteration) {
+    Counters &now = course.steps.back();
+    KnownScalar goesOn = KnownScalars(program, loop.getCond().front(), now).results()[0];
+    if (goesOn && goesOn->isZero())
+      return course;
+    course.mayEndBefore |= !goesOn;
+    dependsOnData = course.mayEndBefore;
+    if (iteration == kMaxIterations || (!goesOn && !llvm::any_of(now, [](auto &known) { return known.has_value(); })))
       return std::nullopt;
-    limitValue = loop.getOperand()[handed.getArgNumber()];
+    Counters next = KnownScalars(program, loop.getBody().front(), now).results();
+    if (next == now) // nothing will be different
+      return std::nullopt;
+    course.steps.push_back(std::move(next));
   }
-  auto next = body.getTerminator()->getOperand(i).getDefiningOp<hlo::AddOp>();
-  if (!next)
-    return std::nullopt;
-  Value by = next.getLhs() == body.getArgument(i) ? next.getRhs() : next.getLhs();
-  if (by == next.getLhs() && next.getRhs() != body.getArgument(i))
-    return std::nullopt;
-  std::optional<int64_t> first = constantOf(program, loop.getOperand()[i]), limit = numberOf(program, limitValue),
-                         step = numberOf(program, by);
-  if (!first || !limit || !step || *step < 1)
-    return std::nullopt;
-  int64_t count = *limit > *first ? llvm::divideCeil(*limit - *first, *step) : 0;
-  return Counter{i, *first, *step, count};
+}
+
+static HloValue constantValue(ImplicitLocOpBuilder &b, Value like, const APInt &number) {
+  auto type = cast<RankedTensorType>(like.getType());
+  Type element = hloElement(type.getElementType());
+  HloValue known;
+  known.element = element;
+  known.sizes = llvm::map_to_vector(type.getShape(), [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+  known.tensor = {arith::ConstantOp::create(b, DenseElementsAttr::get(type.clone(element), number)), known.sizes};
+  return known;
+}
+
+/// Of two values, the first where a condition is true.
+static Tensor choose(ImplicitLocOpBuilder &b, const Tensor &condition, const Tensor &x, const Tensor &y) {
+  return elementwise(b, {condition, x, y}, x.sizes, x.element(), [](ImplicitLocOpBuilder &at, ValueRange v) {
+    return arith::SelectOp::create(at, v[0], v[1], v[2]).getResult();
+  });
 }
 
 static LogicalResult importWhile(Program &program, Operation *op) {
   auto loop = cast<hlo::WhileOp>(op);
   ImplicitLocOpBuilder &b = program.builder();
-  std::optional<Counter> counter = counterOf(program, loop);
-  if (!counter)
-    return program.unsupported(op,
-                               "has a condition that depends on data; only loops that count to a number are supported");
-  if (counter->count > kMaxIterations)
-    return program.unsupported(op, "runs " + Twine(counter->count) + " times; at most " + Twine(kMaxIterations) +
-                                       " are unrolled");
-  Block &body = loop.getBody().front();
+  bool dependsOnData = false;
+  std::optional<Course> course = courseOf(program, loop, dependsOnData);
+  if (!course && dependsOnData)
+    return program.unsupported(op, "has a condition that depends on data, and counts to no number that ends it",
+                               "bound it: `(i < 100) & condition` runs at most 100 times");
+  if (!course)
+    return program.unsupported(op, "runs more than " + Twine(kMaxIterations) + " times, or without an end; at most " +
+                                       Twine(kMaxIterations) + " iterations are unrolled");
+  Block &cond = loop.getCond().front(), &body = loop.getBody().front();
   SmallVector<HloValue> state;
   for (Value operand : loop.getOperand())
     state.push_back(program.value(operand));
-  auto type = cast<RankedTensorType>(loop.getOperand()[counter->argument].getType());
-  Type element = hloElement(type.getElementType());
-  auto countTo = [&](int64_t iteration) {
-    int64_t number = counter->first + iteration * counter->step;
-    Attribute attribute = b.getIntegerAttr(element, number);
-    auto value = DenseElementsAttr::get(RankedTensorType::get({}, element), attribute);
-    HloValue known;
-    known.element = element;
-    known.tensor = {arith::ConstantOp::create(b, value), {}};
-    return known;
-  };
   Location where = b.getLoc();
-  for (int64_t iteration = 0; iteration < counter->count; ++iteration) {
-    state[counter->argument] = countTo(iteration);
-    for (auto [argument, value] : llvm::zip(body.getArguments(), state))
-      program.value(argument) = value;
-    FailureOr<SmallVector<HloValue>> results = program.run(body);
+  auto enter = [&](Block &block, const Counters &counters) {
+    for (auto [argument, value, counter] : llvm::zip(block.getArguments(), state, counters))
+      program.value(argument) = counter ? constantValue(b, argument, *counter) : value;
+  };
+  auto run = [&](Block &block) {
+    FailureOr<SmallVector<HloValue>> results = program.run(block);
+    b.setLoc(where);
+    return results;
+  };
+  // Whether the loop still goes on, where that is known only when the model runs: what an iteration computes behind the
+  // end is thrown away.
+  std::optional<Tensor> active;
+  for (size_t iteration = 0; iteration + 1 < course->steps.size(); ++iteration) {
+    const Counters &counters = course->steps[iteration];
+    if (course->mayEndBefore) {
+      enter(cond, counters);
+      FailureOr<SmallVector<HloValue>> goesOn = run(cond);
+      if (failed(goesOn) || (*goesOn)[0].failed)
+        return failure();
+      Tensor now = (*goesOn)[0].tensor;
+      active =
+          !active ? now : elementwise(b, {*active, now}, {}, now.element(), [](ImplicitLocOpBuilder &at, ValueRange v) {
+            return arith::AndIOp::create(at, v[0], v[1]).getResult();
+          });
+    }
+    enter(body, counters);
+    FailureOr<SmallVector<HloValue>> results = run(body);
     if (failed(results))
       return failure();
+    if (active)
+      for (auto [argument, before, after] : llvm::zip(body.getArguments(), state, *results)) {
+        if (before.failed || after.failed)
+          return failure();
+        program.value(argument) = before;
+        Tensor old = program.whole(argument);
+        program.value(argument) = after;
+        Tensor next = program.whole(argument);
+        if (old.value == next.value)
+          continue;
+        program.set(argument, choose(b, *active, next, old));
+        after = program.value(argument);
+      }
     state = std::move(*results);
-    b.setLoc(where);
   }
-  state[counter->argument] = countTo(counter->count);
-  for (auto [result, value] : llvm::zip(loop.getResults(), state))
-    program.value(result) = value;
+  for (auto [result, value, counter] : llvm::zip(loop.getResults(), state, course->steps.back()))
+    program.value(result) = counter && !active ? constantValue(b, result, *counter) : value;
   return success();
 }
 
@@ -130,8 +142,9 @@ static LogicalResult importCase(Program &program, Operation *op) {
     b.setLoc(where);
     return results;
   };
-  if (std::optional<int64_t> known = constantOf(program, choice.getIndex())) {
-    FailureOr<SmallVector<HloValue>> results = branch(*known < 0 || *known > last ? last : *known);
+  if (KnownScalar known = constantOf(program, choice.getIndex())) {
+    int64_t place = known->getSExtValue();
+    FailureOr<SmallVector<HloValue>> results = branch(place < 0 || place > last ? last : place);
     if (failed(results))
       return failure();
     for (auto [result, value] : llvm::zip(choice.getResults(), *results))

@@ -5,6 +5,7 @@
 #include "Import/StableHLO/Program.h"
 
 #include "CHLO/CHLO.h"
+#include "Import/Semantics/Loops.h"
 #include "Import/Semantics/Scalars.h"
 #include "StableHLO/StableHLO.h"
 
@@ -46,8 +47,7 @@ static mlir::Value shift(ImplicitLocOpBuilder &b, mlir::Value x, mlir::Value amo
   return arith::SelectOp::create(b, fits, shifted, otherwise);
 }
 
-/// Floats in the order of their bits, -NaN first and NaN last, as integers.
-static mlir::Value totalOrder(ImplicitLocOpBuilder &b, mlir::Value x) {
+mlir::Value totalOrder(ImplicitLocOpBuilder &b, mlir::Value x) {
   Type integer = b.getIntegerType(x.getType().getIntOrFloatBitWidth());
   mlir::Value bits = arith::BitcastOp::create(b, integer, x), zero = constant(b, integer, 0);
   mlir::Value negative = semantics::compare(b, Compare::Less, bits, zero);
@@ -60,6 +60,15 @@ static mlir::Value compareScalars(ImplicitLocOpBuilder &b, hlo::CompareOp op, Va
   if (op.getCompareType() == hlo::ComparisonType::TOTALORDER && isa<FloatType>(v[0].getType()))
     return semantics::compare(b, how(op.getComparisonDirection()), totalOrder(b, v[0]), totalOrder(b, v[1]));
   return semantics::compare(b, how(op.getComparisonDirection()), v[0], v[1], signOfType(op.getLhs().getType()));
+}
+
+Tensor convertFrom(ImplicitLocOpBuilder &b, const Tensor &x, Type type, Type element) {
+  if (x.element() == element)
+    return x;
+  Sign from = signOfType(type);
+  return elementwise(b, x, x.sizes, element, [&](ImplicitLocOpBuilder &at, ValueRange v) {
+    return semantics::convert(at, v[0], element, from);
+  });
 }
 
 mlir::Value hloScalar(ImplicitLocOpBuilder &b, Operation *op, ValueRange v) {
@@ -174,11 +183,45 @@ static LogicalResult importConvert(Program &program, Operation *op) {
   return success();
 }
 
+/// A float or an integer as an integer of its width, and back.
+static mlir::Value castBits(ImplicitLocOpBuilder &b, mlir::Value x, Type to) {
+  return x.getType() == to ? x : mlir::Value(arith::BitcastOp::create(b, to, x));
+}
+
+/// Elements that become several narrower ones, or the other way; the first has the lowest bits.
+static Tensor bitcastParts(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<int64_t> shape, Type to) {
+  unsigned from = x.element().getIntOrFloatBitWidth(), bits = to.getIntOrFloatBitWidth();
+  Type narrow = b.getIntegerType(std::min(from, bits)), wide = b.getIntegerType(std::max(from, bits));
+  Sizes sizes = llvm::map_to_vector(shape, [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+  return computed(b, sizes, to, [&](ImplicitLocOpBuilder &at, ValueRange loops) -> mlir::Value {
+    if (from > bits) {
+      mlir::Value element = castBits(at, elementAt(at, x, loops.drop_back()), wide);
+      mlir::Value part = arith::IndexCastOp::create(at, wide, loops.back());
+      mlir::Value distance = arith::MulIOp::create(at, part, constant(at, wide, bits));
+      return castBits(at, arith::TruncIOp::create(at, narrow, arith::ShRUIOp::create(at, element, distance)), to);
+    }
+    mlir::Value all = constant(at, wide, 0);
+    for (unsigned i = 0; i < bits / from; ++i) {
+      SmallVector<mlir::Value> place(loops);
+      place.push_back(indexConstant(at, i));
+      mlir::Value part = arith::ExtUIOp::create(at, wide, castBits(at, elementAt(at, x, place), narrow));
+      all = arith::OrIOp::create(at, all, arith::ShLIOp::create(at, part, constant(at, wide, double(i * from))));
+    }
+    return castBits(at, all, to);
+  });
+}
+
 static LogicalResult importBitcast(Program &program, Operation *op) {
   auto cast = mlir::cast<hlo::BitcastConvertOp>(op);
   Type from = getElementTypeOrSelf(cast.getOperand().getType()), to = getElementTypeOrSelf(cast.getType());
-  if (from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth())
-    return program.unsupported(op, "converts to elements of another width; they must have the same");
+  if (from.getIntOrFloatBitWidth() != to.getIntOrFloatBitWidth()) {
+    if (from.isInteger(1) || to.isInteger(1))
+      return program.unsupported(op, "converts booleans to or from wider elements; only whole bytes are supported");
+    program.set(cast.getResult(),
+                bitcastParts(program.builder(), program.whole(cast.getOperand()),
+                             mlir::cast<RankedTensorType>(cast.getType()).getShape(), hloElement(to)));
+    return success();
+  }
   if (hloElement(from) != hloElement(to))
     return importElementwise(program, op);
   HloValue copy = program.value(cast.getOperand());

@@ -5,6 +5,8 @@
 #include "Import/StableHLO/Program.h"
 
 #include "Import/Semantics/Scalars.h"
+#include "Import/Semantics/Windows.h"
+#include "Import/StableHLO/Bodies.h"
 #include "StableHLO/StableHLO.h"
 
 #include "mlir/IR/Matchers.h"
@@ -147,11 +149,41 @@ static LogicalResult importSlice(Program &program, Operation *op) {
   return success();
 }
 
+/// Each element of the result is one of the operand or of the padding, which may lie between elements.
+static LogicalResult padWithin(Program &program, hlo::PadOp pad) {
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(pad.getOperand()), value = program.whole(pad.getPaddingValue());
+  auto type = cast<RankedTensorType>(pad.getType());
+  if (!x.type().getNumElements()) {
+    program.set(pad.getResult(), broadcastTo(b, value, sizesOf(b, pad.getResult())));
+    return success();
+  }
+  SmallVector<Slide> slides;
+  for (int64_t i = 0; i < x.rank(); ++i)
+    slides.push_back({.apart = pad.getInteriorPadding()[i] + 1,
+                      .before = pad.getEdgePaddingLow()[i],
+                      .input = x.dim(i),
+                      .output = type.getDimSize(i)});
+  Tensor y = computed(
+      b, sizesOf(b, pad.getResult()), x.element(), [&](ImplicitLocOpBuilder &at, ValueRange loops) -> mlir::Value {
+        mlir::Value inside;
+        SmallVector<mlir::Value> from;
+        for (auto [slide, loop] : llvm::zip(slides, loops))
+          from.push_back(shownAt(at, slide, loop, indexConstant(at, 0), inside));
+        mlir::Value element = elementAt(at, x, from);
+        return inside ? mlir::Value(arith::SelectOp::create(at, inside, element, scalarOf(at, value))) : element;
+      });
+  program.set(pad.getResult(), y);
+  return success();
+}
+
 static LogicalResult importPad(Program &program, Operation *op) {
   auto pad = cast<hlo::PadOp>(op);
   ImplicitLocOpBuilder &b = program.builder();
-  if (llvm::any_of(pad.getInteriorPadding(), [](int64_t amount) { return amount != 0; }))
-    return program.unsupported(op, "pads between elements; only around them is supported");
+  for (auto [i, size] : llvm::enumerate(cast<RankedTensorType>(pad.getOperand().getType()).getShape()))
+    if (pad.getInteriorPadding()[i] ||
+        std::max<int64_t>(-pad.getEdgePaddingLow()[i], 0) + std::max<int64_t>(-pad.getEdgePaddingHigh()[i], 0) > size)
+      return padWithin(program, pad);
   Tensor x = program.whole(pad.getOperand()), value = program.whole(pad.getPaddingValue());
   // What is taken away first: the rest is never negative.
   Sizes offsets, kept, low, high;
@@ -159,18 +191,13 @@ static LogicalResult importPad(Program &program, Operation *op) {
   for (int64_t i = 0; i < x.rank(); ++i) {
     int64_t before = pad.getEdgePaddingLow()[i], after = pad.getEdgePaddingHigh()[i];
     int64_t left = std::max<int64_t>(-before, 0), right = std::max<int64_t>(-after, 0);
-    if (left + right > x.dim(i))
-      return program.unsupported(op, "takes more elements away than dimension " + Twine(i) + " has");
     offsets.push_back(b.getIndexAttr(left));
     kept.push_back(b.getIndexAttr(x.dim(i) - left - right));
     low.push_back(b.getIndexAttr(std::max<int64_t>(before, 0)));
     high.push_back(b.getIndexAttr(std::max<int64_t>(after, 0)));
   }
   x = slice(b, x, offsets, kept, strides);
-  mlir::Value scalar = tensor::ExtractOp::create(b, value.value, ValueRange());
-  DenseElementsAttr known;
-  if (matchPattern(value.value, m_Constant(&known)))
-    scalar = arith::ConstantOp::create(b, known.getSplatValue<TypedAttr>());
+  mlir::Value scalar = scalarOf(b, value);
   auto type = cast<RankedTensorType>(pad.getType());
   auto result = RankedTensorType::get(type.getShape(), x.element());
   program.set(pad.getResult(),

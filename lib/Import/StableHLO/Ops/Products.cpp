@@ -99,8 +99,9 @@ static LogicalResult importDotGeneral(Program &program, Operation *op) {
   Tensor x = program.whole(dot.getLhs()), y = program.whole(dot.getRhs());
   if (element.isInteger(1))
     return program.unsupported(op, "has boolean elements; they must be numbers");
-  program.set(dot.getResult(), contract(b, semantics::convert(b, x, element), semantics::convert(b, y, element), batch,
-                                        contracted, element));
+  program.set(dot.getResult(),
+              contract(b, convertFrom(b, x, dot.getLhs().getType(), element),
+                       convertFrom(b, y, dot.getRhs().getType(), element), batch, contracted, element));
   return success();
 }
 

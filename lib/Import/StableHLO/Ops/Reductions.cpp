@@ -5,11 +5,10 @@
 #include "Import/StableHLO/Program.h"
 
 #include "Import/Semantics/Scalars.h"
+#include "Import/StableHLO/Bodies.h"
 #include "StableHLO/StableHLO.h"
 
-#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
-#include "llvm/ADT/StringSet.h"
 
 using namespace mlir;
 
@@ -17,53 +16,6 @@ namespace whit {
 
 using namespace semantics;
 namespace hlo = mlir::stablehlo;
-
-/// The elements that a body of elementwise operations gives.
-static SmallVector<Value> runBody(ImplicitLocOpBuilder &b, Block &body, ValueRange arguments) {
-  IRMapping known;
-  known.map(body.getArguments(), arguments);
-  for (Operation &op : body.without_terminator()) {
-    if (auto constant = dyn_cast<hlo::ConstantOp>(op)) {
-      auto elements = cast<DenseElementsAttr>(constant.getValue());
-      Type element = hloElement(elements.getElementType());
-      if (element != elements.getElementType())
-        elements = elements.bitcast(element);
-      known.map(constant.getResult(), arith::ConstantOp::create(b, elements.getSplatValue<TypedAttr>()).getResult());
-      continue;
-    }
-    SmallVector<Value> operands;
-    for (Value operand : op.getOperands())
-      operands.push_back(known.lookup(operand));
-    known.map(op.getResult(0), hloScalar(b, &op, operands));
-  }
-  return llvm::map_to_vector(body.getTerminator()->getOperands(), [&](Value v) { return known.lookup(v); });
-}
-
-/// Whether a body can be run on elements: constants and elementwise operations of its own values.
-static Operation *findForeign(Block &body) {
-  static const llvm::StringSet<> elementwise = [] {
-    llvm::StringSet<> names;
-    for (const HloOperation &row : hloElementwise())
-      names.insert(row.name);
-    return names;
-  }();
-  for (Operation &op : body.without_terminator()) {
-    auto constant = dyn_cast<hlo::ConstantOp>(op);
-    bool isKnown =
-        constant ? isa<DenseElementsAttr>(constant.getValue()) && hloElement(getElementTypeOrSelf(constant.getType()))
-                 : elementwise.contains(op.getName().getStringRef());
-    for (Value value : llvm::concat<Value>(SmallVector<Value>(op.getOperands()), SmallVector<Value>(op.getResults()))) {
-      auto type = dyn_cast<RankedTensorType>(value.getType());
-      isKnown &= type && type.getRank() == 0 && hloElement(type.getElementType()) && value.getParentBlock() == &body;
-    }
-    if (!isKnown)
-      return &op;
-  }
-  for (Value value : body.getTerminator()->getOperands())
-    if (value.getParentBlock() != &body)
-      return body.getTerminator();
-  return nullptr;
-}
 
 /// What a body of one operation on its two arguments computes.
 static std::optional<Reduction> kindOf(hlo::ReduceOp op) {
@@ -138,9 +90,9 @@ static LogicalResult importReduce(Program &program, Operation *op) {
     program.set(reduction.getResult(0), result);
     return success();
   }
-  if (Operation *foreign = findForeign(body))
-    return program.unsupported(op, "has a body with '" + foreign->getName().getStringRef() +
-                                       "'; only elementwise operations on its own values are supported");
+  std::optional<HloBody> function = HloBody::of(program, op, body);
+  if (!function)
+    return failure();
   SmallVector<Value> inputs, inits;
   Tensor first = program.whole(reduction.getInputs()[0]);
   Sizes sizes;
@@ -166,7 +118,7 @@ static LogicalResult importReduce(Program &program, Operation *op) {
                                              // What was found so far comes first.
                                              SmallVector<Value> arguments(v.drop_front(inputs.size()));
                                              llvm::append_range(arguments, v.take_front(inputs.size()));
-                                             linalg::YieldOp::create(at, runBody(at, body, arguments));
+                                             linalg::YieldOp::create(at, function->run(at, arguments));
                                            });
   for (auto [result, value] : llvm::zip(reduction.getResults(), generic.getResults()))
     program.set(result, {value, sizes});

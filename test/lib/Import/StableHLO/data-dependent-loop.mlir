@@ -1,8 +1,9 @@
 // RUN: not whit-compile %s --stop-after=imported 2>&1 | FileCheck %s
 //
-// A loop whose end depends on data is refused.
+// A loop whose end only data decides is refused: it must count to a number besides.
 
-// CHECK: error[E3002]: has a condition that depends on data; only loops that count to a number are supported
+// CHECK: error[E3002]: has a condition that depends on data, and counts to no number that ends it
+// CHECK: help: bound it: `(i < 100) & condition` runs at most 100 times
 func.func public @main(%arg0: tensor<i32>) -> tensor<i32> {
   %zero = stablehlo.constant dense<0> : tensor<i32>
   %0 = stablehlo.while(%i = %zero) : tensor<i32>
