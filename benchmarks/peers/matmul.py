@@ -29,7 +29,8 @@ def bits_and_block(format_):
 def bytes_of(k, n, format_):
     """Bytes of the codes and of the scales of a weight, each in whole pages so that files of them can be mapped."""
     bits, block = bits_and_block(format_)
-    return tuple(-(-size // PAGE) * PAGE for size in (k * n * bits // 8, n * -(-k // block) * 4))
+    blocks = n * -(-k // block)
+    return tuple(-(-size // PAGE) * PAGE for size in (blocks * block * bits // 8, blocks * 4))
 
 
 def write_weights(folder, k, n, format_, copies):

@@ -9,7 +9,7 @@ import json
 import math
 import statistics
 
-from workloads import WORKLOADS
+from workloads import WORKLOADS, Limits
 
 OURS = "Whit"
 
@@ -97,12 +97,19 @@ def within(rows):
     return "## Whit beside itself\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def markdown(facts, limits, rows):
+def rows_of(runs):
+    """Rows of runs of the benchmark, {facts, limits, rows}, each with the limits of its own run."""
+    return [Row(row, Limits(run["limits"])) for run in runs for row in run["rows"]]
+
+
+def markdown(runs):
+    rows = rows_of(runs)
     text = ["# Whit beside its peers", "",
             "Written by `./dev bench`. A cell is the best round and, in brackets, the median round; programs take turns, each in a process of its "
             "own. How contestants are set up is said in `benchmarks/peers`.", "", "![Speed of Whit to the best peer](peers.svg)", ""]
-    text += [f"- {key.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in facts.items()]
-    text += [f"- limits with {threads} thread{'s' if threads > 1 else ''}: {json.dumps(seen)}" for threads, seen in limits.seen.items()]
+    for run in runs:
+        text += [f"- {key.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in run["facts"].items()]
+        text += [f"- limits with {threads} threads: {json.dumps(seen)}" for threads, seen in run["limits"].items()] + [""] * (run != runs[-1])
     for name, workload in WORKLOADS.items():
         mine = sorted((row for row in rows if row.workload == name), key=lambda row: (row.busy, row.threads))
         if mine:

@@ -11,6 +11,7 @@ they are printed.
 
 import argparse
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -23,7 +24,7 @@ import tarfile
 import tempfile
 
 from contestant import BUILD, ROOT, Options
-from report import Row, markdown, picture
+from report import markdown, picture, rows_of
 from workloads import WORKLOADS, Limits
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -75,6 +76,18 @@ def build_probe(work):
     return probe
 
 
+def forget_other_builds(work):
+    """Removes what another build of the compiler made: gigabytes of packed weights."""
+    key = hashlib.sha256()
+    for file in (BUILD / "bin/whit-compile", BUILD / "lib/libwhit_compiler.so"):
+        key.update(file.read_bytes())
+    known = work / "cache/compiler"
+    if not known.exists() or known.read_text() != key.hexdigest():
+        for folder in (work / "cache").glob("whit-*/"):
+            shutil.rmtree(folder)
+        known.write_text(key.hexdigest())
+
+
 # --------------------------------------------------------------------------------------------------------- the rotation
 
 class Rotation:
@@ -86,13 +99,14 @@ class Rotation:
 
     def process(self, workload, name, options, *, prepares):
         """The lines that a contestant printed. One that fails once is left out from then on, and said so."""
-        if (workload, name) in self.broken:
+        work = " ".join([workload, *(f"{k}x{n}" for k, n in options.shapes)])
+        if (work, name) in self.broken:
             return []
         command = [self.work / "bin/python", HERE / "measure.py", workload, name, options.to_json(), *(["--prepare"] if prepares else [])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            self.broken.add((workload, name))
-            log(f"{name} is left out of {workload}: {(done.stderr or done.stdout).strip()[-400:]}")
+            self.broken.add((work, name))
+            log(f"{name} is left out of {work}: {(done.stderr or done.stdout).strip()[-400:]}")
             return []
         return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
@@ -187,7 +201,7 @@ def main():
     parser.add_argument("--only", type=several, default=list(WORKLOADS), help=f"workloads, of {', '.join(WORKLOADS)}")
     parser.add_argument("--shapes", type=several, default=several(SHAPES), help="K x N of products (default %(default)s)")
     parser.add_argument("--formats", type=several, default=several(FORMATS), help="formats of products (default %(default)s)")
-    parser.add_argument("--cold-mib", type=int, default=512, help="weights that a cold product passes over (default %(default)s)")
+    parser.add_argument("--cold-mib", type=int, default=512, help="weights that a cold product passes over, of each shape and format twice on disk (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="default %(default)s")
     parser.add_argument("--neighbour", action="store_true", help="measure the language model also while another process keeps the last core busy")
     parser.add_argument("--no-llama", dest="llama", action="store_false", help="leave llama.cpp out")
@@ -203,6 +217,7 @@ def main():
             if not (settings.models / model).exists():
                 parser.error(f"{name} needs {settings.models / model}; --models names the folder of the models, --only the workloads")
     setup(work, settings.llama)
+    forget_other_builds(work)
 
     facts, before = machine_facts(work), cpu_seconds()
     rotation = Rotation(settings, work)
@@ -214,16 +229,29 @@ def main():
     facts |= {"rounds": settings.rounds, "minutes": round(elapsed / 60, 1), "cores_used_by_other_processes": round(max(0, others) / elapsed, 2),
               "cores_stolen": round(stolen / elapsed, 2)}
     found = rotation.found()
-    text = markdown(facts, rotation.limits, [Row(row, rotation.limits) for row in found])
-    kept = json.dumps({"facts": facts, "limits": rotation.limits.seen, "rows": found}, indent=1) + "\n"
+    run = {"facts": {"workloads": settings.only, **facts}, "limits": rotation.limits.seen, "rows": found}
     if settings.json:
-        settings.json.write_text(kept)
+        settings.json.write_text(json.dumps(run, indent=1) + "\n")
     if settings.write:
-        PAGE.write_text(text)
-        PAGE.with_suffix(".json").write_text(kept)
-        PAGE.with_suffix(".svg").write_text(picture([Row(row, rotation.limits) for row in found]))
+        write_page([*kept_runs(PAGE.with_suffix(".json"), settings.only), run])
     else:
-        print(text)
+        print(markdown([run]))
+
+
+def kept_runs(file, workloads):
+    """What earlier runs measured of other workloads."""
+    kept = []
+    for run in json.loads(file.read_text())["runs"] if file.exists() else []:
+        run["rows"] = [row for row in run["rows"] if row["workload"] not in workloads]
+        run["facts"]["workloads"] = [name for name in run["facts"]["workloads"] if name not in workloads]
+        kept += [run] * bool(run["rows"])
+    return kept
+
+
+def write_page(runs):
+    PAGE.write_text(markdown(runs))
+    PAGE.with_suffix(".json").write_text(json.dumps({"runs": runs}, indent=1) + "\n")
+    PAGE.with_suffix(".svg").write_text(picture(rows_of(runs)))
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def work_of(row):
 class Limits:
     """The best rates that probe.cpp saw, by the number of threads: {"gops": {kind: 1e9 operations/s}, "gbps": {MiB: GB/s}}."""
 
-    def __init__(self):
-        self.seen = {}
+    def __init__(self, seen=()):
+        self.seen = {int(threads): rates for threads, rates in dict(seen).items()}
 
     def add(self, found):
         best = self.seen.setdefault(found["threads"], {"gops": {}, "gbps": {}})

@@ -35,16 +35,17 @@ def bench(work, *arguments):
 
 
 def test_products_are_measured_in_turn(peers, tmp_path):
+    # The last block of a column is not whole.
     found = tmp_path / "found.json"
-    done = bench(peers, "--only=matmul", "--shapes=512x256", "--formats=int4_g32", "--cold-mib=1", "--rounds=2", f"--json={found}")
+    done = bench(peers, "--only=matmul", "--shapes=576x256", "--formats=int4_g128", "--cold-mib=1", "--rounds=2", f"--json={found}")
     assert done.returncode == 0, done.stderr
     assert "left out" not in done.stderr, done.stderr
     rows = {row["row"]: row for row in json.loads(found.read_text())["rows"]}
-    assert set(rows) == {f"matmul 512 x 256 int4_g32 M={m}" for m in (1, 4, 8, 16, 64, 128, "1 cold")}
+    assert set(rows) == {f"matmul 576 x 256 int4_g128 M={m}" for m in (1, 4, 8, 16, 64, 128, "1 cold")}
     for row in rows.values():
         assert {name: len(values) for name, values in row["values"].items()} == {"ORT accuracy 4": 2, "ORT accuracy 1": 2, "Whit": 2}
         assert all(value > 0 for values in row["values"].values() for value in values)
-    assert "| matmul 512 x 256 int4_g32 M=128 | 1 |" in done.stdout
+    assert "| matmul 576 x 256 int4_g128 M=128 | 1 |" in done.stdout
 
 
 def test_a_contestant_that_fails_is_named_and_left_out(peers, tmp_path):
@@ -52,7 +53,7 @@ def test_a_contestant_that_fails_is_named_and_left_out(peers, tmp_path):
     # No operator has blocks of 31 weights, and Whit's importer says the same.
     done = bench(peers, "--only=matmul", "--shapes=62x48", "--formats=int4_g31", "--cold-mib=1", "--rounds=1", f"--json={found}")
     assert done.returncode == 0, done.stderr
-    assert "ORT accuracy 4 is left out of matmul" in done.stderr
+    assert "ORT accuracy 4 is left out of matmul 62x48" in done.stderr
     assert json.loads(found.read_text())["rows"] == []
 
 
@@ -73,7 +74,7 @@ def report():
         yield report, workloads
     finally:
         sys.path.remove(str(SCRIPTS))
-        for name in ("report", "workloads", "contestant", "encoder", "generated", "language", "matmul"):
+        for name in ("report", "run", "workloads", "contestant", "encoder", "generated", "language", "matmul"):
             sys.modules.pop(name, None)
 
 
@@ -115,3 +116,20 @@ def test_whit_is_held_beside_itself(report):
         assert line in text
     svg = report[0].picture([row_of(report, "encoder", "MiniLM int8", {"ORT int8": [8], "Whit": [4]})])
     assert "2.00x ORT int8" in svg
+
+
+def test_other_workloads_of_the_page_are_kept(report, tmp_path):
+    import run
+    file = tmp_path / "peers.json"
+
+    def of(workload, name, value):
+        return {"workload": workload, "row": name, "threads": 1, "busy": False, "unit": "ms", "values": {"Whit": [value], "ORT int8": [8]}}
+    both = {"facts": {"workloads": ["encoder", "matmul"], "date": "2026-01-01"}, "limits": {"1": {"gops": {"int8": 1.0}, "gbps": {"1": 1.0}}},
+            "rows": [of("encoder", "MiniLM int8", 4), of("matmul", "matmul 64 x 64 int4_g32 M=1", 4)]}
+    assert run.kept_runs(file, ["matmul"]) == []
+    file.write_text(json.dumps({"runs": [both]}))
+    kept = run.kept_runs(file, ["matmul"])
+    assert [row["workload"] for row in kept[0]["rows"]] == kept[0]["facts"]["workloads"] == ["encoder"]
+    assert run.kept_runs(file, ["encoder", "matmul"]) == []
+    text = report[0].markdown([*kept, {**both, "facts": {"workloads": ["matmul"], "date": "2026-02-02"}, "rows": both["rows"][1:]}])
+    assert text.count("| MiniLM int8 | 1 | ") == text.count("date: 2026-01-01") == text.count("date: 2026-02-02") == 1
