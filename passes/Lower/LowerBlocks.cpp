@@ -260,12 +260,16 @@ static std::optional<SlicedLoop> slicedAttention(scf::ForallOp loop, ArrayRef<Op
       !llvm::all_of(ops.drop_back(), [&](Operation *op) { return staysInTile(op, loop) && !placeOf(op); }))
     return std::nullopt;
   auto query = cast<MemRefType>(attention.getQ().getType());
-  int64_t slices = attentionSlices(attention, facts);
-  if (slices == 1 || query.getDimSize(0) != 1 || query.getDimSize(1) != 1 || query.isDynamicDim(2) ||
+  int64_t slices = attentionSlices(attention, facts), rows = query.getDimSize(1);
+  SmallVector<OpFoldResult> steps = loop.getMixedStep();
+  if (ShapedType::isDynamic(rows)) // the last tile has fewer
+    rows = getConstantIntValue(steps.back()).value_or(rows);
+  if (slices == 1 || query.getDimSize(0) != 1 || ShapedType::isDynamic(rows) || query.isDynamicDim(2) ||
+      cast<MemRefType>(attention.getV().getType()).getDimSize(1) != 1 ||
       !llvm::all_of(loop.getMixedLowerBound(), isZeroInteger) ||
-      !llvm::all_of(loop.getMixedStep(), [](OpFoldResult step) { return getConstantIntValue(step).has_value(); }))
+      !llvm::all_of(steps, [](OpFoldResult step) { return getConstantIntValue(step).has_value(); }))
     return std::nullopt;
-  return SlicedLoop{slices, 1, query.getDimSize(2), attentionWords(attention), facts.getMachine().units / 2};
+  return SlicedLoop{slices, 1, rows * query.getDimSize(2), attentionWords(attention), facts.getMachine().units / 2};
 }
 
 /// The tiles of each dimension of a loop from 0 on.

@@ -29,8 +29,8 @@ using namespace mlir::whit;
 static constexpr unsigned kGlobal = 1, kShared = 3, kPrivateAmd = 5;
 /// Bytes to which buffers of the device are aligned.
 static constexpr int64_t kAlignment = 64;
-/// Shared memory that a kernel may declare without asking the driver, and private memory of a thread.
-static constexpr int64_t kMostShared = 48 << 10, kMostPrivate = 64 << 10;
+/// Shared memory that a kernel may declare without asking the driver (AMD: all of it), and private memory of a thread.
+static constexpr int64_t kMostShared = 48 << 10, kMostSharedAmd = 64 << 10, kMostPrivate = 64 << 10;
 
 namespace {
 /// A captured value as words: the host takes it apart, the kernel puts it together.
@@ -312,9 +312,10 @@ struct LowerLaunchesPass : mlir::whit::impl::LowerLaunchesPassBase<LowerLaunches
       offsets.push_back(total);
       total += llvm::alignTo(*bytes, 16);
     }
-    if (total > kMostShared)
+    int64_t most = facts.isAmd() ? kMostSharedAmd : kMostShared;
+    if (total > most)
       return kernel.emitError() << "tile buffers of kernel " << kernel.getName() << " take " << total
-                                << " bytes of shared memory; at most " << kMostShared
+                                << " bytes of shared memory; at most " << most
                                 << " are allowed, choose smaller tiles in the schedule of its region";
     Location loc = kernel.getLoc();
     OpBuilder b = OpBuilder::atBlockBegin(kernels.getBody());

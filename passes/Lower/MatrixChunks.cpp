@@ -83,13 +83,8 @@ SmallVector<Value> MatrixKernel::multiply(const Position &at, const Words &a, fu
                                           SmallVector<Value> sums) {
   size_t each = unit.sums.size();
   for (int64_t tile = 0; tile < at.tiles; ++tile) {
-    Words words = operand(tile);
     SmallVector<Value> tileSums(ArrayRef(sums).slice(tile * each, each));
-    // The smallest products first.
-    for (int64_t rank = kMostParts - 1; rank >= 0; --rank)
-      for (int64_t part = 0; part < int64_t(a.size()); ++part)
-        if (int64_t other = rank - part; other >= 0 && other < int64_t(words.size()))
-          tileSums = unit.emit(b, a[part], words[other], tileSums);
+    tileSums = unit.emitParts(b, a, operand(tile), tileSums);
     llvm::copy(tileSums, sums.begin() + tile * each);
   }
   return sums;

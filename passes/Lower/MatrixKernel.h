@@ -75,9 +75,8 @@ public:
 protected:
   MatrixKernel(LaneBuilder &b, const MatrixWork &work, int64_t splits, Value packed, Value y);
 
-  static constexpr int64_t kMostParts = 3;
-  /// Words of a fragment, part by part.
-  using Words = SmallVector<SmallVector<Value>>;
+  static constexpr int64_t kMostParts = MatrixUnit::kMostParts;
+  using Words = MatrixUnit::Parts;
 
   /// Where the codes of a group are read: in the packed matrix itself, or in a stage of the ring.
   struct Source {
@@ -252,9 +251,6 @@ private:
   bool isMinimum(size_t term) const { return term == 0 && encoding.zero == ::whit::ZeroKind::Minimum; }
   /// Whether codes of a term are small whole numbers, which are written into the fractions of pairs of bf16.
   bool decodesPairs(size_t term) const;
-  Value upperHalves(Value first, Value second);
-  /// The words of pairs of numbers, which are cut into bf16.
-  SmallVector<Value> cutPair(Value first, Value second, int64_t parts);
 
   Value x;
   bool isBfloat; ///< the activations

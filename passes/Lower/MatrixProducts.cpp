@@ -108,36 +108,6 @@ bool FloatMatrixKernel::decodesPairs(size_t term) const {
   return encoding.zero == ZeroKind::Constant && zero == std::nearbyint(zero) && zero >= 0 && zero < 128;
 }
 
-Value FloatMatrixKernel::upperHalves(Value first, Value second) {
-  Type i32 = b.getI32Type();
-  auto call = [&](StringRef name, ValueRange operands) {
-    return LLVM::CallIntrinsicOp::create(b, i32, b.getStringAttr(name), operands).getResult(0);
-  };
-  if (b.facts.isNvidia())
-    return call("llvm.nvvm.prmt", {first, second, b.i32(0x7632)});
-  return call("llvm.amdgcn.perm", {second, first, b.i32(0x07060302)});
-}
-
-SmallVector<Value> FloatMatrixKernel::cutPair(Value first, Value second, int64_t count) {
-  SmallVector<Value> words;
-  Value numbers[] = {first, second};
-  Type i32 = b.getI32Type(), f32 = b.getF32Type();
-  for (int64_t part = 0; part < count; ++part) {
-    Value bits[2];
-    for (auto [number, word] : llvm::zip_equal(numbers, bits)) {
-      word = arith::BitcastOp::create(b, i32, number);
-      if (part + 1 == count)
-        continue;
-      // Of an infinity nothing is left.
-      Value upper = arith::AndIOp::create(b, word, b.i32(int32_t(0xffff0000)));
-      Value rest = b.subf(number, arith::BitcastOp::create(b, f32, upper));
-      number = b.select(b.cmp(arith::CmpFPredicate::ORD, rest, rest), rest, b.f32(0.0f));
-    }
-    words.push_back(upperHalves(bits[0], bits[1]));
-  }
-  return words;
-}
-
 SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &column, const PanelDecoder::Unit &lines,
                                              int64_t quad, Value first, const Position &at) {
   KernelBuilder &k = column.builder;
@@ -186,7 +156,8 @@ SmallVector<Value> FloatMatrixKernel::decode(PanelDecoder &decoder, Column &colu
   for (int64_t i = 0; i < 4; ++i)
     numbers[i] = number(i);
   int64_t count = parts(at.term);
-  SmallVector<Value> low = cutPair(numbers[0], numbers[1], count), high = cutPair(numbers[2], numbers[3], count), words;
+  SmallVector<Value> low = cutPair(b, numbers[0], numbers[1], count), high = cutPair(b, numbers[2], numbers[3], count),
+                     words;
   for (int64_t part = 0; part < count; ++part)
     words.append({low[part], high[part]});
   return words;
@@ -221,7 +192,7 @@ MatrixKernel::Words FloatMatrixKernel::activations(const Position &at, int64_t t
     }
   }
   for (int64_t i = 0; i < count; i += 2)
-    for (auto [list, word] : llvm::zip_equal(words, cutPair(numbers[i], numbers[i + 1], activationParts())))
+    for (auto [list, word] : llvm::zip_equal(words, cutPair(b, numbers[i], numbers[i + 1], activationParts())))
       list.push_back(word);
   return words;
 }

@@ -131,3 +131,41 @@ SmallVector<Value> MatrixUnit::emit(LaneBuilder &builder, ValueRange wordsA, Val
     next.push_back(vector::ExtractOp::create(builder, result, i));
   return next;
 }
+
+SmallVector<Value> MatrixUnit::emitParts(LaneBuilder &builder, const Parts &a, const Parts &b,
+                                         SmallVector<Value> sums) const {
+  for (int64_t rank = kMostParts - 1; rank >= 0; --rank)
+    for (int64_t part = 0; part < int64_t(a.size()); ++part)
+      if (int64_t other = rank - part; other >= 0 && other < int64_t(b.size()))
+        sums = emit(builder, a[part], b[other], sums);
+  return sums;
+}
+
+static Value upperHalves(LaneBuilder &b, Value first, Value second) {
+  auto call = [&](StringRef name, ValueRange operands) {
+    return LLVM::CallIntrinsicOp::create(b, b.getI32Type(), b.getStringAttr(name), operands).getResult(0);
+  };
+  if (b.facts.isNvidia())
+    return call("llvm.nvvm.prmt", {first, second, b.i32(0x7632)});
+  return call("llvm.amdgcn.perm", {second, first, b.i32(0x07060302)});
+}
+
+SmallVector<Value> mlir::whit::cutPair(LaneBuilder &b, Value first, Value second, int64_t parts) {
+  SmallVector<Value> words;
+  Value numbers[] = {first, second};
+  Type i32 = b.getI32Type(), f32 = b.getF32Type();
+  for (int64_t part = 0; part < parts; ++part) {
+    Value bits[2];
+    for (auto [number, word] : llvm::zip_equal(numbers, bits)) {
+      word = arith::BitcastOp::create(b, i32, number);
+      if (part + 1 == parts)
+        continue;
+      // Of an infinity nothing is left.
+      Value upper = arith::AndIOp::create(b, word, b.i32(int32_t(0xffff0000)));
+      Value rest = b.subf(number, arith::BitcastOp::create(b, f32, upper));
+      number = b.select(b.cmp(arith::CmpFPredicate::ORD, rest, rest), rest, b.f32(0.0f));
+    }
+    words.push_back(upperHalves(b, bits[0], bits[1]));
+  }
+  return words;
+}

@@ -62,6 +62,15 @@ struct MatrixUnit {
 
   /// The lane's sums of D from its words of A and B and its sums of C.
   SmallVector<Value> emit(LaneBuilder &builder, ValueRange wordsA, ValueRange wordsB, ValueRange sums) const;
+
+  /// Words of a fragment, part by part: numbers that add up to what is multiplied, the largest first.
+  using Parts = SmallVector<SmallVector<Value>>;
+  static constexpr int64_t kMostParts = 3;
+  /// The same for operands in parts; the smallest products first, those below the precision of f32 not at all.
+  SmallVector<Value> emitParts(LaneBuilder &builder, const Parts &a, const Parts &b, SmallVector<Value> sums) const;
 };
+
+/// Two f32 as a word of bf16 for each part: exactly, with three of them.
+SmallVector<Value> cutPair(LaneBuilder &b, Value first, Value second, int64_t parts);
 
 } // namespace mlir::whit

@@ -2,6 +2,7 @@
 //
 // whit-choose-schedules: the only place where sizes of tiles come from. Everything after it applies what is written here.
 
+#include "Lower/AttentionBlock.h"
 #include "Lower/WarpgroupKernel.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
@@ -324,11 +325,11 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     return best ? best->second : wanted;
   }
 
-  /// What a block of a GPU works on: rows of a head in attention, and heads of a cache.
+  /// What a block of a GPU works on: rows of the heads that share keys in attention, and heads of a cache.
   SmallVector<int64_t> tileOfBlock(Operation *root, ArrayRef<Operation *> ops, size_t loops) {
     SmallVector<int64_t> tile(loops, 0);
-    if (isa<AttentionOp>(root)) {
-      tile = {1, 1, 1};
+    if (auto attention = dyn_cast<AttentionOp>(root)) {
+      tile = {1, 1, attentionRows(attention, facts)};
     } else if (isa<RotaryOp>(root)) {
       tile = {1, kWarpRows, 0};
     } else if (loops > 0) {
