@@ -183,41 +183,41 @@ void AttentionByMatrix::scoreTokens(const Pass &pass, ArrayRef<Column> columns, 
       rows.push_back(word.row);
   int64_t chunk = cut.elements * unit.lanesOfK(), chunks = llvm::divideCeil(depth, chunk);
   Value last = b.sub(pass.high, b.index(1));
-  b.loop(b.index(0), b.index(b.facts.warpSize()), b.index(MatrixUnit::kRows), {},
-         [&](Value from, ValueRange) -> SmallVector<Value> {
-           SmallVector<Value> dots(tiles() * unit.sums.size(), b.f32(0.0f));
-           auto addChunk = [&](Value number, ValueRange carried) {
-             SmallVector<Value> sums(carried);
-             Value feature = b.add(b.mul(number, chunk), b.mul(laneOfK, cut.elements));
-             SmallVector<SmallVector<Value>> numbers;
-             for (int64_t row : rows)
-               numbers.push_back(
-                   keyNumbers(pass, b.min(b.add(b.add(first, from), b.add(laneRow, row)), last), feature));
-             for (int64_t step = 0; step < cut.elements; step += unit.depthOfLane()) {
-               Parts keys(cut.keyParts);
-               for (size_t word = 0; word < unit.a.size(); ++word) { // row by row for each word of a lane
-                 ArrayRef<Value> row = numbers[word % rows.size()];
-                 int64_t at = step + 2 * int64_t(word / rows.size());
-                 for (auto [list, pair] : llvm::zip_equal(keys, cutPair(b, row[at], row[at + 1], cut.keyParts)))
-                   list.push_back(pair);
-               }
-               Value pair = b.div(b.add(feature, step), 2);
-               for (int64_t tile = 0; tile < tiles(); ++tile) {
-                 Parts operand(MatrixUnit::kMostParts);
-                 for (auto [part, list] : llvm::enumerate(operand))
-                   for (size_t word = 0; word < unit.b.size(); ++word)
-                     list.push_back(
-                         b.read(words, {b.index(int64_t(part)), queryOfOperand(tile), b.add(pair, int64_t(word))}));
-                 SmallVector<Value> here(ArrayRef(sums).slice(tile * unit.sums.size(), unit.sums.size()));
-                 llvm::copy(unit.emitParts(b, keys, operand, here), sums.begin() + tile * unit.sums.size());
-               }
-             }
-             return sums;
-           };
-           dots = b.loop(b.index(0), b.index(chunks), b.index(1), dots, addChunk);
-           storeScores(pass, columns, first, from, dots);
-           return {};
-         });
+  b.rolledLoop(
+      b.index(0), b.index(b.facts.warpSize()), b.index(MatrixUnit::kRows), {},
+      [&](Value from, ValueRange) -> SmallVector<Value> {
+        SmallVector<Value> dots(tiles() * unit.sums.size(), b.f32(0.0f));
+        auto addChunk = [&](Value number, ValueRange carried) {
+          SmallVector<Value> sums(carried);
+          Value feature = b.add(b.mul(number, chunk), b.mul(laneOfK, cut.elements));
+          SmallVector<SmallVector<Value>> numbers;
+          for (int64_t row : rows)
+            numbers.push_back(keyNumbers(pass, b.min(b.add(b.add(first, from), b.add(laneRow, row)), last), feature));
+          for (int64_t step = 0; step < cut.elements; step += unit.depthOfLane()) {
+            Parts keys(cut.keyParts);
+            for (size_t word = 0; word < unit.a.size(); ++word) { // row by row for each word of a lane
+              ArrayRef<Value> row = numbers[word % rows.size()];
+              int64_t at = step + 2 * int64_t(word / rows.size());
+              for (auto [list, pair] : llvm::zip_equal(keys, cutPair(b, row[at], row[at + 1], cut.keyParts)))
+                list.push_back(pair);
+            }
+            Value pair = b.div(b.add(feature, step), 2);
+            for (int64_t tile = 0; tile < tiles(); ++tile) {
+              Parts operand(MatrixUnit::kMostParts);
+              for (auto [part, list] : llvm::enumerate(operand))
+                for (size_t word = 0; word < unit.b.size(); ++word)
+                  list.push_back(
+                      b.read(words, {b.index(int64_t(part)), queryOfOperand(tile), b.add(pair, int64_t(word))}));
+              SmallVector<Value> here(ArrayRef(sums).slice(tile * unit.sums.size(), unit.sums.size()));
+              llvm::copy(unit.emitParts(b, keys, operand, here), sums.begin() + tile * unit.sums.size());
+            }
+          }
+          return sums;
+        };
+        dots = b.loop(b.index(0), b.index(chunks), b.index(1), dots, addChunk);
+        storeScores(pass, columns, first, from, dots);
+        return {};
+      });
 }
 
 void AttentionByMatrix::storeScores(const Pass &pass, ArrayRef<Column> columns, Value first, Value from,
@@ -273,27 +273,26 @@ Value AttentionByMatrix::fromRow(Value value, int64_t i) {
       .getShuffleResult();
 }
 
-/// The tokens that a lane has as elements of K, all steps of a turn one after another.
-SmallVector<AttentionByMatrix::TokenValue> AttentionByMatrix::valuesOf(const Pass &pass, Value first) {
-  SmallVector<TokenValue> values;
+/// The tokens from `first` on that a lane has as elements of K.
+SmallVector<AttentionByMatrix::TokenValue, 0> AttentionByMatrix::valuesOf(const Pass &pass, Value first) {
+  SmallVector<TokenValue, 0> values;
   Value last = b.sub(pass.high, b.index(1));
-  for (int64_t step = 0; step < b.facts.warpSize(); step += cut.unit->depth)
-    for (int64_t word : cut.unit->b)
-      for (int64_t half = 0; half < 2; ++half) {
-        TokenValue value;
-        value.token = b.min(b.add(b.add(first, laneK), step + word + half), last);
-        if (op.getValueFormat()) {
-          value.head =
-              std::make_unique<PackedHead>(b, op.getValueFormatAttr(), ::whit::CacheOrder::Rows, depth, op.getV(),
-                                           pass.batch, pass.kvHead, b.rem(value.token, LaneBuilder::kLanes));
-          value.row = value.head->rowOf(value.token);
-          Value scales = value.head->scales(value.row.first);
-          value.scale = vector::ExtractOp::create(b, scales, 0);
-          if (value.head->hasOffsets())
-            value.offset = vector::ExtractOp::create(b, value.head->offsets(value.row.first, scales), 0);
-        }
-        values.push_back(std::move(value));
+  for (int64_t word : cut.unit->b)
+    for (int64_t half = 0; half < 2; ++half) {
+      TokenValue value;
+      value.token = b.min(b.add(b.add(first, laneK), word + half), last);
+      if (op.getValueFormat()) {
+        value.head =
+            std::make_unique<PackedHead>(b, op.getValueFormatAttr(), ::whit::CacheOrder::Rows, depth, op.getV(),
+                                         pass.batch, pass.kvHead, b.rem(value.token, LaneBuilder::kLanes));
+        value.row = value.head->rowOf(value.token);
+        Value scales = value.head->scales(value.row.first);
+        value.scale = vector::ExtractOp::create(b, scales, 0);
+        if (value.head->hasOffsets())
+          value.offset = vector::ExtractOp::create(b, value.head->offsets(value.row.first, scales), 0);
       }
+      values.push_back(std::move(value));
+    }
   return values;
 }
 
@@ -303,79 +302,97 @@ Value AttentionByMatrix::numberOf(const Pass &pass, TokenValue &value, Value fea
   return b.widen(b.read(op.getV(), {pass.batch, pass.kvHead, value.token, feature}));
 }
 
+/// The scores of a tile's queries with the tokens that a lane has as elements of K, from token `step` of the turn on.
+SmallVector<Value> AttentionByMatrix::scoresOf(int64_t tile, Value step) {
+  SmallVector<Value> scores;
+  for (int64_t word : cut.unit->b)
+    for (int64_t half = 0; half < 2; ++half)
+      scores.push_back(b.read(parts, {b.warp(), queryOfOperand(tile), b.add(b.add(laneK, step), word + half)}));
+  return scores;
+}
+
 /// Of each tile of queries the maximum, the sum of weights and that of offsets, and then sums of features, after a turn's tokens.
 SmallVector<Value> AttentionByMatrix::addTokens(const Pass &pass, ArrayRef<Column> columns, Value first,
                                                 ValueRange carried) {
   const MatrixUnit &unit = *cut.unit;
-  SmallVector<Value> next(carried);
+  SmallVector<Value> next(carried), bases, factors;
   scoreTokens(pass, columns, first);
   b.warpSync();
-  SmallVector<TokenValue> values = valuesOf(pass, first);
-  int64_t steps = b.facts.warpSize() / unit.depth, ofStep = int64_t(values.size()) / steps;
-  SmallVector<SmallVector<Parts>> weights(tiles()); // of each tile, for each step
+  auto larger = [&](Value x, Value y) { return b.greater(x, y); };
+  auto plus = [&](Value x, Value y) { return b.addf(x, y); };
   for (int64_t tile = 0; tile < tiles(); ++tile) {
-    Value *state = &next[3 * tile], warp = b.warp(), number = queryOfOperand(tile);
-    SmallVector<Value> scores;
-    for (int64_t step = 0; step < steps; ++step)
-      for (int64_t word : unit.b)
-        for (int64_t half = 0; half < 2; ++half)
-          scores.push_back(b.read(parts, {warp, number, b.add(laneK, step * unit.depth + word + half)}));
-    Value now = scores.front();
-    for (Value value : ArrayRef(scores).drop_front())
-      now = b.greater(value, now);
-    now = b.greater(acrossLanesOfK(now, [&](Value x, Value y) { return b.greater(x, y); }), state[0]);
-    Value base = baseOf(now), factor = b.exp(b.subf(state[0], base)), sum, offsets;
-    for (auto [value, of] : llvm::zip_equal(scores, values)) {
-      value = b.exp(b.subf(value, base));
-      sum = sum ? b.addf(sum, value) : value;
-      if (of.offset)
-        offsets = offsets ? b.fma(value, of.offset, offsets) : b.mulf(value, of.offset);
-      if (of.scale)
-        value = b.mulf(value, of.scale);
-    }
-    auto added = [&](Value before, Value more) {
-      more = acrossLanesOfK(more, [&](Value x, Value y) { return b.addf(x, y); });
-      return b.addf(b.mulf(before, factor), more);
-    };
-    state[0] = now;
-    state[1] = added(state[1], sum);
-    if (offsets)
-      state[2] = added(state[2], offsets);
-    for (int64_t step = 0; step < steps; ++step) {
-      Parts words(MatrixUnit::kMostParts);
-      for (int64_t i = 0; i < ofStep; i += 2)
-        for (auto [list, word] : llvm::zip_equal(
-                 words, cutPair(b, scores[step * ofStep + i], scores[step * ofStep + i + 1], MatrixUnit::kMostParts)))
-          list.push_back(word);
-      weights[tile].push_back(std::move(words));
-    }
+    Value now;
+    for (int64_t step = 0; step < b.facts.warpSize(); step += unit.depth)
+      for (Value score : scoresOf(tile, b.index(step)))
+        now = now ? larger(score, now) : score;
+    Value &largest = next[3 * tile];
+    now = larger(acrossLanesOfK(now, larger), largest);
+    bases.push_back(baseOf(now));
+    factors.push_back(b.exp(b.subf(largest, bases.back())));
+    largest = now;
     for (size_t i = 0; i < unit.sums.size(); ++i) {
-      Value ofColumn = fromRow(factor, int64_t(i));
+      Value ofColumn = fromRow(factors.back(), int64_t(i));
       for (int64_t features = 0; features < featureTiles(); ++features) {
         Value &total = next[3 * tiles() + sumsOf(tile, features) + i];
         total = b.mulf(total, ofColumn);
       }
     }
   }
-  for (int64_t features = 0; features < featureTiles(); ++features)
-    for (int64_t step = 0; step < steps; ++step) {
-      Parts rows(cut.valueParts);
-      for (const MatrixUnit::Place &word : unit.a) {
-        Value feature = b.add(laneRow, features * MatrixUnit::kRows + word.row);
-        if (depth % MatrixUnit::kRows)
-          feature = b.min(feature, b.index(depth - 1));
-        int64_t at = step * ofStep + 2 * (llvm::find(unit.b, word.other) - unit.b.begin());
-        Value low = numberOf(pass, values[at], feature), high = numberOf(pass, values[at + 1], feature);
-        for (auto [list, pair] : llvm::zip_equal(rows, cutPair(b, low, high, cut.valueParts)))
-          list.push_back(pair);
-      }
-      for (int64_t tile = 0; tile < tiles(); ++tile) {
-        auto place = next.begin() + 3 * tiles() + sumsOf(tile, features);
-        SmallVector<Value> here(place, place + unit.sums.size());
-        llvm::copy(unit.emitParts(b, rows, weights[tile][step], here), place);
-      }
-    }
+  SmallVector<Value> added(2 * tiles(), b.f32(0.0f)); // a lane's weights, and their products with offsets
+  added.append(next.begin() + 3 * tiles(), next.end());
+  added = b.rolledLoop(b.index(0), b.index(b.facts.warpSize()), b.index(unit.depth), added,
+                       [&](Value step, ValueRange sums) { return addValues(pass, first, step, bases, sums); });
+  for (int64_t tile = 0; tile < tiles(); ++tile)
+    for (int64_t i : {0, 1})
+      if (Value &sum = next[3 * tile + 1 + i]; i == 0 || op.getValueFormat())
+        sum = b.addf(b.mulf(sum, factors[tile]), acrossLanesOfK(added[2 * tile + i], plus));
+  llvm::copy(ArrayRef(added).drop_front(2 * tiles()), next.begin() + 3 * tiles());
   b.warpSync(); // scores have been read
+  return next;
+}
+
+/// Of each tile of queries a lane's weights and their products with offsets, and then sums of features, after tokens
+/// [first + step, first + step + 16).
+SmallVector<Value> AttentionByMatrix::addValues(const Pass &pass, Value first, Value step, ArrayRef<Value> bases,
+                                                ValueRange carried) {
+  const MatrixUnit &unit = *cut.unit;
+  SmallVector<Value> next(carried);
+  SmallVector<TokenValue, 0> values = valuesOf(pass, b.add(first, step));
+  SmallVector<Parts> operands;
+  for (int64_t tile = 0; tile < tiles(); ++tile) {
+    Value &sum = next[2 * tile], &offsets = next[2 * tile + 1];
+    SmallVector<Value> weights = scoresOf(tile, step);
+    for (auto [weight, value] : llvm::zip_equal(weights, values)) {
+      weight = b.exp(b.subf(weight, bases[tile]));
+      sum = b.addf(sum, weight);
+      if (value.offset)
+        offsets = b.fma(weight, value.offset, offsets);
+      if (value.scale)
+        weight = b.mulf(weight, value.scale);
+    }
+    Parts words(MatrixUnit::kMostParts);
+    for (size_t i = 0; i < weights.size(); i += 2)
+      for (auto [list, word] : llvm::zip_equal(words, cutPair(b, weights[i], weights[i + 1], MatrixUnit::kMostParts)))
+        list.push_back(word);
+    operands.push_back(std::move(words));
+  }
+  for (int64_t features = 0; features < featureTiles(); ++features) {
+    Parts rows(cut.valueParts);
+    for (const MatrixUnit::Place &word : unit.a) {
+      Value feature = b.add(laneRow, features * MatrixUnit::kRows + word.row);
+      if (depth % MatrixUnit::kRows)
+        feature = b.min(feature, b.index(depth - 1));
+      int64_t at = 2 * (llvm::find(unit.b, word.other) - unit.b.begin());
+      Value low = numberOf(pass, values[at], feature), high = numberOf(pass, values[at + 1], feature);
+      for (auto [list, pair] : llvm::zip_equal(rows, cutPair(b, low, high, cut.valueParts)))
+        list.push_back(pair);
+    }
+    for (int64_t tile = 0; tile < tiles(); ++tile) {
+      auto place = next.begin() + 2 * tiles() + sumsOf(tile, features);
+      SmallVector<Value> here(place, place + unit.sums.size());
+      llvm::copy(unit.emitParts(b, rows, operands[tile], here), place);
+    }
+  }
   return next;
 }
 

@@ -69,7 +69,9 @@ private:
   Parts keysOf(const Pass &pass, Value token, Value chunk);
   SmallVector<Value> keyNumbers(const Pass &pass, Value token, Value feature);
   SmallVector<Value> addTokens(const Pass &pass, ArrayRef<Column> columns, Value first, ValueRange carried);
-  SmallVector<TokenValue> valuesOf(const Pass &pass, Value first);
+  SmallVector<Value> addValues(const Pass &pass, Value first, Value step, ArrayRef<Value> bases, ValueRange carried);
+  SmallVector<TokenValue, 0> valuesOf(const Pass &pass, Value first);
+  SmallVector<Value> scoresOf(int64_t tile, Value step);
   Value numberOf(const Pass &pass, TokenValue &value, Value feature);
   Value acrossLanesOfK(Value value, function_ref<Value(Value, Value)> combine);
   /// A value of the lane that holds a query as its row, for one that holds it as a column of sums.

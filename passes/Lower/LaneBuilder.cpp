@@ -140,6 +140,16 @@ SmallVector<Value> LaneBuilder::loop(Value from, Value to, Value step, ValueRang
   return loop.getResults();
 }
 
+SmallVector<Value> LaneBuilder::rolledLoop(Value from, Value to, Value step, ValueRange init, Body body) {
+  SmallVector<Value> results = loop(from, to, step, init, body);
+  BoolAttr yes = getBoolAttr(true);
+  auto unroll = LLVM::LoopUnrollAttr::get(getContext(), yes, {}, {}, {}, {}, {}, {});
+  auto annotation =
+      LLVM::LoopAnnotationAttr::get(getContext(), {}, {}, {}, unroll, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {});
+  std::prev(getInsertionPoint())->setAttr("loop_annotation", annotation);
+  return results;
+}
+
 void LaneBuilder::loop(Value from, Value to, function_ref<void(Value)> body) {
   if (constantOf(from) && constantOf(to) && *constantOf(to) == *constantOf(from) + 1)
     return body(from);

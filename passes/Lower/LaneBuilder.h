@@ -77,6 +77,8 @@ public:
   // ------------------------------------------------------------------------------------------------ control
   SmallVector<Value> loop(Value from, Value to, Value step, ValueRange init, Body body);
   void loop(Value from, Value to, function_ref<void(Value)> body);
+  /// A loop that nobody unrolls: its body needs most of the registers.
+  SmallVector<Value> rolledLoop(Value from, Value to, Value step, ValueRange init, Body body);
   /// One loop per size, outermost first; warps share the iterations.
   void loops(ArrayRef<Value> sizes, function_ref<void(ValueRange)> body);
   void ifThen(Value condition, function_ref<void()> then, function_ref<void()> otherwise = nullptr);

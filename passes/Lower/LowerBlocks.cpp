@@ -276,9 +276,10 @@ static std::optional<SlicedLoop> slicedAttention(scf::ForallOp loop, ArrayRef<Op
 static SmallVector<Value> countTiles(OpBuilder &b, scf::ForallOp loop) {
   Location loc = loop.getLoc();
   SmallVector<Value> tiles;
+  AffineExpr count = b.getAffineSymbolExpr(0).ceilDiv(b.getAffineSymbolExpr(1));
   for (auto [upper, step] : llvm::zip(loop.getMixedUpperBound(), loop.getMixedStep()))
-    tiles.push_back(b.createOrFold<arith::CeilDivUIOp>(loc, getValueOrCreateConstantIndexOp(b, loc, upper),
-                                                       getValueOrCreateConstantIndexOp(b, loc, step)));
+    tiles.push_back(getValueOrCreateConstantIndexOp(
+        b, loc, affine::makeComposedFoldedAffineApply(b, loc, count, {upper, step})));
   return tiles;
 }
 

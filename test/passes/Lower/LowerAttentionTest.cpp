@@ -287,24 +287,27 @@ void checkShared(const Shape &shape, std::vector<int64_t> counts) {
   }
 }
 
+void checkOn(const Machine &machine, const Shape &shape) {
+  SCOPED_TRACE(machine.name + " B " + std::to_string(shape.batch) + " S " + std::to_string(shape.rows) + " D " +
+               std::to_string(shape.depth) + " T " + std::to_string(shape.tokens) + " " + shape.type +
+               (shape.blocked ? " blocked" : " plain") + " window " + std::to_string(shape.window));
+  Problem problem(shape);
+  auto kernel = Kernel::compile(problem.text(), "func.func(whit-lower-attention)", machine);
+  ASSERT_TRUE(kernel);
+  std::vector<float> y = problem.run(*kernel, 0, shape.rows, 0, shape.batch);
+  for (int64_t b = 0; b < shape.batch; ++b)
+    for (int64_t s = 0; s < shape.rows; ++s) {
+      for (int64_t head = 0; head < shape.queryHeads; ++head)
+        ASSERT_NO_FATAL_FAILURE(problem.check(y, b, s, head));
+      std::vector<float> alone = problem.run(*kernel, s, 1, b, 1);
+      int64_t from = problem.queryAt(b, s, 0, 0), count = shape.queryHeads * shape.depth;
+      ASSERT_EQ(std::memcmp(&y[from], &alone[from], count * sizeof(float)), 0) << "row " << s << " of batch " << b;
+    }
+}
+
 void check(const Shape &shape) {
-  for (const Machine &machine : machinesWithoutByteDots()) {
-    SCOPED_TRACE(machine.name + " B " + std::to_string(shape.batch) + " S " + std::to_string(shape.rows) + " D " +
-                 std::to_string(shape.depth) + " T " + std::to_string(shape.tokens) + " " + shape.type +
-                 (shape.blocked ? " blocked" : " plain") + " window " + std::to_string(shape.window));
-    Problem problem(shape);
-    auto kernel = Kernel::compile(problem.text(), "func.func(whit-lower-attention)", machine);
-    ASSERT_TRUE(kernel);
-    std::vector<float> y = problem.run(*kernel, 0, shape.rows, 0, shape.batch);
-    for (int64_t b = 0; b < shape.batch; ++b)
-      for (int64_t s = 0; s < shape.rows; ++s) {
-        for (int64_t head = 0; head < shape.queryHeads; ++head)
-          ASSERT_NO_FATAL_FAILURE(problem.check(y, b, s, head));
-        std::vector<float> alone = problem.run(*kernel, s, 1, b, 1);
-        int64_t from = problem.queryAt(b, s, 0, 0), count = shape.queryHeads * shape.depth;
-        ASSERT_EQ(std::memcmp(&y[from], &alone[from], count * sizeof(float)), 0) << "row " << s << " of batch " << b;
-      }
-  }
+  for (const Machine &machine : machinesWithoutByteDots())
+    ASSERT_NO_FATAL_FAILURE(checkOn(machine, shape));
 }
 } // namespace
 
@@ -349,9 +352,20 @@ TEST(LowerAttention, MaskOfNothing) { check({1, 7, 6, 3, 20, 70, {30}, 0, 0, 0, 
 TEST(LowerAttention, WindowBehindTheCache) { check({1, 7, 3, 1, 20, 40, {45}, 0, 8}); }
 
 // More turns of tokens than slices, fewer, one; a window that leaves slices out; more rows than blocks are shared for.
+// A pass of queries has parts of two positions, and more heads than it has columns; lanes of a wmma have all of K.
+TEST(LowerAttention, HeadsOfTwoPasses) { check({1, 3, 40, 2, 16, 140, {130}}); }
+TEST(LowerAttention, FewQueriesOfWideHeads) { check({1, 5, 8, 2, 128, 90, {70}, 0, 0, 0, false, "bf16"}); }
+TEST(LowerAttention, WaveMatrices) {
+  ASSERT_NO_FATAL_FAILURE(checkOn({"gfx1100", ""}, {2, 7, 9, 3, 64, 200, {0, 170}}));
+  ASSERT_NO_FATAL_FAILURE(checkOn({"gfx1100", ""}, {1, 7, 4, 4, 20, 75, {60}, 0, 30, 3.0f, false, "f16"}));
+}
+
 TEST(LowerAttention, BlocksShareTokens) { checkShared({1, 2, 3, 1, 8, 2500, {2440}}, {1, 2}); }
 TEST(LowerAttention, BlocksShareTokensOfRows) { checkShared({1, 160, 2, 1, 4, 500, {290}}, {1, 5, 60, 160}); }
 TEST(LowerAttention, BlocksShareTokensOfAWindow) { checkShared({1, 2, 2, 1, 20, 2500, {2300}, 0, 700}, {2}); }
+TEST(LowerAttention, BlocksShareTokensOfManyHeads) {
+  checkShared({1, 2, 40, 1, 16, 700, {650}, 0, 0, 0, false}, {1, 2});
+}
 TEST(LowerAttention, BlocksShareFewTokens) { checkShared({1, 3, 2, 1, 36, 90, {-1}, 0, 0, 3.0f, false, "bf16"}, {3}); }
 
 // ---------------------------------------------------------------------------------------------------- cache_append
