@@ -172,15 +172,47 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
     return bytes;
   }
 
+  /// A dimension of an argument, or of another buffer or a part of one, from what that was made from; nothing if that cannot be told.
+  FailureOr<Value> copyDim(OpBuilder &b, memref::AllocOp alloc, Value buffer, int64_t dim, IRMapping &map,
+                           ArrayRef<SmallVector<Value>> dims) {
+    auto type = cast<MemRefType>(buffer.getType());
+    if (!type.isDynamicDim(dim))
+      return arith::ConstantIndexOp::create(b, alloc.getLoc(), type.getDimSize(dim)).getResult();
+    if (auto argument = dyn_cast<BlockArgument>(buffer))
+      return dims[argument.getArgNumber()][dim];
+    if (auto cast = buffer.getDefiningOp<memref::CastOp>())
+      return copyDim(b, alloc, cast.getSource(), dim, map, dims);
+    auto made = [&](ValueRange sizes) { return copySize(b, alloc, sizes[type.getDynamicDimIndex(dim)], map, dims); };
+    if (auto other = buffer.getDefiningOp<memref::AllocOp>())
+      return made(other.getDynamicSizes());
+    if (auto part = buffer.getDefiningOp<memref::SubViewOp>(); part && part.getDroppedDims().none())
+      return made(part.getSizes());
+    if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
+      return made(cast.getSizes());
+    if (auto expand = buffer.getDefiningOp<memref::ExpandShapeOp>())
+      return made(expand.getOutputShape());
+    auto collapse = buffer.getDefiningOp<memref::CollapseShapeOp>();
+    if (!collapse)
+      return failure();
+    Value product;
+    for (int64_t inner : collapse.getReassociationIndices()[dim]) {
+      FailureOr<Value> size = copyDim(b, alloc, collapse.getSrc(), inner, map, dims);
+      if (failed(size))
+        return failure();
+      product = product ? arith::MulIOp::create(b, alloc.getLoc(), product, *size).getResult() : *size;
+    }
+    return product;
+  }
+
   FailureOr<Value> copySize(OpBuilder &b, memref::AllocOp alloc, Value size, IRMapping &map,
                             ArrayRef<SmallVector<Value>> dims) {
     if (Value known = map.lookupOrNull(size))
       return known;
     Operation *op = size.getDefiningOp();
-    if (auto dim = dyn_cast_or_null<memref::DimOp>(op))
-      if (auto argument = dyn_cast<BlockArgument>(source(dim.getSource())); argument && dim.getConstantIndex()) {
-        Value value = dims[argument.getArgNumber()][*dim.getConstantIndex()];
-        map.map(size, value);
+    if (auto dim = dyn_cast_or_null<memref::DimOp>(op); dim && dim.getConstantIndex())
+      if (FailureOr<Value> value = copyDim(b, alloc, dim.getSource(), *dim.getConstantIndex(), map, dims);
+          succeeded(value)) {
+        map.map(size, *value);
         return value;
       }
     if (!op || !isMemoryEffectFree(op) || isa<memref::DimOp>(op) || op->getNumResults() != 1)
