@@ -138,7 +138,8 @@ void Graph::addSymbols(ArrayRef<SmallVector<Attribute>> dims) {
       addSymbol(symbols.find(openName)->first, open);
       parts.push_back(open);
     }
-    algebra.addSum(whole, parts);
+    auto most = bindings.most.find(name);
+    algebra.addSum(whole, parts, name, most == bindings.most.end() ? -1 : most->second);
     computed.insert({b.getStringAttr(name), algebra.expressionOf(whole)});
   }
 }
@@ -396,8 +397,14 @@ void Graph::addRoles() {
       names.push_back(b.getDictionaryAttr(
           {b.getNamedAttr("name", text), b.getNamedAttr("max", b.getI64IntegerAttr(most->second))}));
   }
-  for (auto &[name, expression] : computed)
-    names.push_back(b.getDictionaryAttr({b.getNamedAttr("name", name), b.getNamedAttr("value", expression)}));
+  for (auto &[name, expression] : computed) {
+    NamedAttrList entry;
+    entry.append("name", name);
+    entry.append("value", expression);
+    if (auto most = bindings.most.find(cast<StringAttr>(name).getValue()); most != bindings.most.end())
+      entry.append("max", b.getI64IntegerAttr(most->second));
+    names.push_back(entry.getDictionary(&context));
+  }
   (*module)->setAttr("whit.model", b.getStringAttr(source.name));
   (*module)->setAttr("whit.directory", b.getStringAttr(files.getFolder()));
   (*module)->setAttr("whit.symbols", b.getArrayAttr(names));

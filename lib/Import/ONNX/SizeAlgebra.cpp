@@ -32,7 +32,7 @@ void SizeAlgebra::addSymbol(Value value, StringRef name, int64_t most) {
   meanings[value] = std::move(meaning);
 }
 
-void SizeAlgebra::addSum(Size value, ArrayRef<Size> parts) {
+void SizeAlgebra::addSum(Size value, ArrayRef<Size> parts, StringRef name, int64_t most) {
   std::optional<Polynomial> total = Polynomial();
   for (Size part : parts)
     if (std::optional<Polynomial> next = polynomialOf(part); next && total)
@@ -42,7 +42,7 @@ void SizeAlgebra::addSum(Size value, ArrayRef<Size> parts) {
   made[*total] = value;
   if (auto known = dyn_cast<Value>(value))
     meanings[known] = *total;
-  sums.push_back(*total);
+  sums.push_back({*total, name.str(), most});
 }
 
 std::optional<SizeAlgebra::Polynomial> SizeAlgebra::polynomialOf(Size x) {
@@ -132,7 +132,21 @@ std::optional<SizeAlgebra::Polynomial> SizeAlgebra::over(const Polynomial &x, co
   return result;
 }
 
+/// A sum that is bounded tells more than its parts: n - past >= 0 where past + sequence <= n.
 std::optional<int64_t> SizeAlgebra::leastOf(const Polynomial &x) const {
+  std::optional<int64_t> least = leastByAtoms(x);
+  for (const Sum &bounded : sums) {
+    auto rest = bounded.most < 0 ? std::nullopt : sum(x, bounded.meaning, 1);
+    std::optional<int64_t> other = rest ? leastByAtoms(*rest) : std::nullopt;
+    if (other)
+      other = llvm::checkedSub(*other, bounded.most);
+    if (other)
+      least = std::max(*other, least.value_or(*other));
+  }
+  return least;
+}
+
+std::optional<int64_t> SizeAlgebra::leastByAtoms(const Polynomial &x) const {
   int64_t least = 0;
   for (auto &[monomial, coefficient] : x) {
     if (llvm::any_of(monomial, [&](unsigned atom) { return !atoms[atom].nonNegative; }))
@@ -196,7 +210,7 @@ Size SizeAlgebra::valueOf(ImplicitLocOpBuilder &b, const Polynomial &x) {
   bool late = isLate(x);
   Size result;
   // A dimension that is itself a sum saves terms, as a factor or as a part.
-  for (const Polynomial &known : sums)
+  for (const auto &[known, name, most] : sums)
     if (auto times = over(x, known); times && times->size() < x.size()) {
       Value right = asValue(b, valueOf(b, *times), late);
       result = create<arith::MulIOp>(b, asValue(b, made[known], late), right, late);
@@ -386,21 +400,32 @@ bool SizeAlgebra::isNonNegative(Size x) {
   return least && *least >= 0;
 }
 
+/// The first min(symbol, n), or min(sum that has a name, n), that x is made of.
+std::optional<std::pair<StringRef, int64_t>> SizeAlgebra::boundWithin(const Polynomial &x) const {
+  for (const auto &[monomial, coefficient] : x)
+    for (unsigned at : monomial) {
+      const Atom &atom = atoms[at];
+      if (std::optional<int64_t> most = constantOf(atom.y); atom.kind == Kind::Minimum && most && *most >= 0) {
+        if (atom.x.size() == 1 && atom.x.begin()->first.size() == 1 && atom.x.begin()->second == 1 &&
+            atoms[atom.x.begin()->first[0]].kind == Kind::Symbol)
+          return std::pair(StringRef(atoms[atom.x.begin()->first[0]].name), *most);
+        for (const Sum &known : sums)
+          if (known.meaning == atom.x && !known.name.empty())
+            return std::pair(StringRef(known.name), *most);
+      }
+      for (const Polynomial *inner : {&atom.x, &atom.y})
+        if (auto found = boundWithin(*inner))
+          return found;
+    }
+  return std::nullopt;
+}
+
 std::optional<std::pair<StringRef, int64_t>> SizeAlgebra::boundOf(Size x, Size y) {
   auto left = polynomialOf(x), right = polynomialOf(y);
   if (!left || !right)
     return std::nullopt;
-  for (auto [symbol, cut] : {std::pair(&*left, &*right), std::pair(&*right, &*left)}) {
-    if (cut->size() != 1 || cut->begin()->first.size() != 1 || cut->begin()->second != 1)
-      continue;
-    const Atom &atom = atoms[cut->begin()->first[0]];
-    std::optional<int64_t> most = constantOf(atom.y);
-    if (atom.kind == Kind::Minimum && atom.x == *symbol && most && *most >= 0 && symbol->size() == 1 &&
-        symbol->begin()->first.size() == 1 && symbol->begin()->second == 1 &&
-        atoms[symbol->begin()->first[0]].kind == Kind::Symbol)
-      return std::pair(StringRef(atoms[symbol->begin()->first[0]].name), *most);
-  }
-  return std::nullopt;
+  auto found = boundWithin(*left);
+  return found ? found : boundWithin(*right);
 }
 
 StringRef SizeAlgebra::nameOf(Size x) const {

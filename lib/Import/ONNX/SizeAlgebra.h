@@ -33,8 +33,8 @@ public:
 
   /// A size of the model: at least 0, and at most `most` if that is not negative.
   void addSymbol(mlir::Value value, llvm::StringRef name, int64_t most = -1);
-  /// `value` is from now on what the sum of `parts` is.
-  void addSum(Size value, llvm::ArrayRef<Size> parts);
+  /// `value` is from now on what the sum of `parts` is, the symbol `name`; at most `most` if that is not negative.
+  void addSum(Size value, llvm::ArrayRef<Size> parts, llvm::StringRef name = "", int64_t most = -1);
 
   // Results fold as far as possible. Null: out of the range of int64_t, or undefined.
   Size add(mlir::ImplicitLocOpBuilder &b, Size x, Size y);
@@ -56,7 +56,8 @@ public:
   std::optional<bool> less(Size x, Size y);
   bool isNonNegative(Size x);
 
-  /// If x and y are a symbol and min(that symbol, n): the symbol's name and n. They are equal just if it is at most n.
+  /// If x or y is made of min(a symbol, n), or of min(a sum that has a name, n): the symbol's name and n. Whether they are equal where the
+  /// symbol is at most n is for the next run to find.
   std::optional<std::pair<llvm::StringRef, int64_t>> boundOf(Size x, Size y);
 
   /// The name of a symbol; empty for others.
@@ -83,6 +84,8 @@ private:
   static std::optional<Polynomial> over(const Polynomial &x, const Polynomial &y);
   /// The least value; nothing if there is none or it is unknown.
   std::optional<int64_t> leastOf(const Polynomial &x) const;
+  std::optional<int64_t> leastByAtoms(const Polynomial &x) const;
+  std::optional<std::pair<llvm::StringRef, int64_t>> boundWithin(const Polynomial &x) const;
   Size valueOf(mlir::ImplicitLocOpBuilder &b, const Polynomial &x);
   Size combine(mlir::ImplicitLocOpBuilder &b, Kind kind, Size x, Size y);
   template <typename Op> mlir::Value create(mlir::ImplicitLocOpBuilder &b, mlir::Value x, mlir::Value y, bool late);
@@ -96,7 +99,12 @@ private:
   std::vector<Atom> atoms;
   std::map<Polynomial, Size> made; ///< what exists already
   llvm::DenseMap<mlir::Value, Polynomial> meanings;
-  std::vector<Polynomial> sums; ///< of addSum
+  struct Sum {
+    Polynomial meaning;
+    std::string name;
+    int64_t most;
+  };
+  std::vector<Sum> sums; ///< of addSum
 };
 
 } // namespace whit
