@@ -100,11 +100,14 @@ static llvm::Error writeOutputs(const std::string &path, const NamedTensors &ten
   return llvm::Error::success();
 }
 
-static llvm::Expected<LoadedModule> load(const std::string &path, mlir::MLIRContext &context) {
+static llvm::Expected<LoadedModule> load(const Request &request, mlir::MLIRContext &context) {
+  const std::string &path = request.model;
   if (llvm::sys::path::extension(path) != ".onnx")
     return interpret::readModule(path, context);
   Diagnostics diagnostics;
-  LoadedModule loaded{importOnnx(path, context, {}, diagnostics), llvm::sys::path::parent_path(path).str()};
+  ImportOptions options;
+  options.dims = request.dims;
+  LoadedModule loaded{importOnnx(path, context, options, diagnostics), llvm::sys::path::parent_path(path).str()};
   diagnostics.printText(llvm::errs());
   if (!loaded.module)
     return fail(diagnostics.exit(), "the model could not be imported; see the messages above", path);
@@ -119,7 +122,7 @@ llvm::Error run(const Request &request) {
   if (!request.artifact.empty())
     return replay(request);
   Reading reading;
-  auto loaded = load(request.model, reading.context);
+  auto loaded = load(request, reading.context);
   if (!loaded)
     return loaded.takeError();
   if (request.inputs.empty()) {

@@ -17,6 +17,7 @@ namespace whit::check {
 
 struct Request {
   std::string model, artifact, inputs, outputs;
+  std::vector<std::pair<std::string, int64_t>> dims; ///< that are fixed
   bool bounds = false, all = false;
   int threads = 2;
 };

@@ -20,6 +20,15 @@ int main(int argc, char **argv) {
   app.add_option("--outputs", request.outputs, "where to write what the interpreter found, .npz");
   app.add_flag("--bounds", request.bounds, "write NAME.bound beside each NAME: how far f32 code may be off");
   app.add_option("--threads", request.threads, "threads of the interpreter (default 2)")->check(CLI::Range(1, 256));
+  std::vector<std::string> dims;
+  app.add_option("--dim", dims, "NAME=N: fixes a dimension of an .onnx model, as it was for whit-compile")
+      ->allow_extra_args(false)
+      ->check([](const std::string &text) {
+        int64_t size;
+        auto [name, number] = llvm::StringRef(text).rsplit('=');
+        return name.empty() || number.getAsInteger(10, size) || size < 0 ? "'" + text + "' is not NAME=N"
+                                                                         : std::string();
+      });
   app.add_flag("--all", request.all, "replay: print every region, not only the worst");
   try {
     app.parse(argc, argv);
@@ -29,6 +38,11 @@ int main(int argc, char **argv) {
     llvm::errs() << "error: " << llvm::StringRef(error.what()).rtrim(" .\n")
                  << "\n  help: whit-check --help prints the options\n";
     return 2;
+  }
+  for (llvm::StringRef dim : dims) {
+    auto [name, number] = dim.rsplit('=');
+    request.dims.emplace_back(name.str(), 0);
+    number.getAsInteger(10, request.dims.back().second);
   }
   return whit::check::report(whit::check::run(request), llvm::errs());
 }
