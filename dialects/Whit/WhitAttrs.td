@@ -65,6 +65,7 @@ def Whit_SourceAttr : Whit_Attr<"Source", "source"> {
     `coded_rows` and `coded_columns` the same three as onnx.DequantizeLinear takes them, codes [N, K] or [K, N] with one
     scale, N scales, or scales [N, BLOCKS] or [BLOCKS, N]. The element type of such codes is their width and sign (`i4`,
     `ui4`, ...); the format of the weight says how many share a scale and, without a blob of zeros, what the zero point is.
+    Without a blob of scales the one scale of such codes is 1.
     `gguf:TYPE` one blob of bytes, the blocks of a GGUF tensor [N, K] of that type (ggml's number of it); `gguf:TYPE:ROWS` the
     same with pairs of rows interleaved in heads of so many rows, as llama.cpp's converter leaves them.
     `low_rank_left:...` and `low_rank_right:...` are computed: factors of what an encoding of the matrix in the blobs loses

@@ -119,16 +119,24 @@ LogicalResult SourceAttr::verify(function_ref<InFlightDiagnostic()> emitError, S
   // Where groups are not in order, the last blob says of which one each element is.
   if (isBlocks && !blobs.empty() && blobs.back().getElement().isInteger(32))
     blobs = blobs.drop_back();
-  if (isBlocks || isCoded ? blobs.size() < 2 || blobs.size() > 3 : blobs.size() != 1)
+  size_t least = isBlocks ? 2 : 1, most = isBlocks || isCoded ? 3 : 1;
+  if (blobs.size() < least || blobs.size() > most)
     return emitError() << "source layout '" << layout << "' has " << blobs.size() << " blobs; it needs "
-                       << (isBlocks || isCoded ? "2 or 3" : "1");
+                       << (isBlocks  ? "2 or 3"
+                           : isCoded ? "1 to 3"
+                                     : "1");
   if (isCoded) {
     auto codes = dyn_cast<IntegerType>(blobs[0].getElement());
     if (!codes || (codes.getWidth() != 2 && codes.getWidth() != 4 && codes.getWidth() != 8))
       return emitError() << "source layout '" << layout << "' has codes of type " << blobs[0].getElement()
                          << "; they must be integers of 2, 4 or 8 bits";
-    if (blobs.size() == 3 && blobs[2].getElement() != codes)
-      return emitError() << "source layout '" << layout << "' has zeros of type " << blobs[2].getElement()
+    bool isUnscaled = blobs.size() == 1 || isa<IntegerType>(blobs[1].getElement());
+    if (isUnscaled && blobs.size() > 2)
+      return emitError() << "source layout '" << layout << "' has 3 blobs, but scales of type " << blobs[1].getElement()
+                         << "; they must be floats";
+    blobs = blobs.drop_front(isUnscaled ? 1 : 2);
+    if (!blobs.empty() && blobs[0].getElement() != codes)
+      return emitError() << "source layout '" << layout << "' has zeros of type " << blobs[0].getElement()
                          << "; they must have the codes' type, " << codes;
   }
   if (count < 1)

@@ -253,7 +253,8 @@ Error Packer::findBlocks(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
 
 /// How many codes share a scale, and what the zero is if the file does not hold it, is said by the format.
 Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
-  auto scaleType = floatTypeOf(blobs[1].getElement());
+  bool isUnscaled = blobs.size() == 1 || isa<mlir::IntegerType>(blobs[1].getElement());
+  auto scaleType = isUnscaled ? std::optional(ScaleType::F32) : floatTypeOf(blobs[1].getElement());
   if (!scaleType)
     return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
   if (!weight.getPlace() || !hasIntegerCodes(encoding))
@@ -266,11 +267,14 @@ Error Packer::findCodes(Part &part, ArrayRef<mlir::whit::BlobAttr> blobs) {
                     !element.isUnsigned(),
                     encoding.terms.front().scale.front().block,
                     {part.blobs[0].data(), part.blobs[0].size()},
-                    {part.blobs[1].data(), part.blobs[1].size()},
+                    {},
                     *scaleType};
-  if (part.blobs.size() > 2) {
+  source.isUnscaled = isUnscaled;
+  if (!isUnscaled)
+    source.scales = {part.blobs[1].data(), part.blobs[1].size()};
+  if (size_t zeros = isUnscaled ? 1 : 2; part.blobs.size() > zeros) {
     source.zero = CodeZero::Stored;
-    source.zeros = {part.blobs[2].data(), part.blobs[2].size()};
+    source.zeros = {part.blobs[zeros].data(), part.blobs[zeros].size()};
   } else if (encoding.zero != ZeroKind::Constant) {
     source.zero = CodeZero::Lowest;
   }

@@ -135,6 +135,15 @@ LogicalResult Weight::addPart(mlir::whit::WeightOp op, mlir::whit::SourceAttr so
     parts.push_back(part);
     return success();
   }
+  part.isUnscaled = part.isCoded() && (blobs.size() == 1 || isa<IntegerType>(blobs[1].getElement()));
+  if (part.isUnscaled) {
+    part.hasZeros = blobs.size() == 2;
+    part.zeros = part.hasZeros ? bytes[1] : ArrayRef<uint8_t>();
+    if (failed(checkCoded(part, refuse)))
+      return failure();
+    parts.push_back(part);
+    return success();
+  }
   std::optional<ScaleType> scaleType = scaleTypeOf(blobs[1].getElement());
   if (!scaleType)
     return refuse("the scales of layout " + part.layout + " must be f32, f16 or bf16");
@@ -231,9 +240,10 @@ LogicalResult Weight::checkCoded(const Part &part, llvm::function_ref<LogicalRes
   uint64_t codes = uint64_t(part.count) * k,
            scales = encoding.isWhole() ? 1 : uint64_t(part.count) * groupCount(encoding, k);
   auto bytes = [&](uint64_t count) { return llvm::divideCeil(count * bits, 8); };
-  for (auto [what, found, needed] : {std::tuple("codes", part.bytes.size(), bytes(codes)),
-                                     {"scales", part.scales.size(), scales * scaleBytes(part.scaleType)},
-                                     {"zeros", part.zeros.size(), part.hasZeros ? bytes(scales) : 0}})
+  for (auto [what, found, needed] :
+       {std::tuple("codes", part.bytes.size(), bytes(codes)),
+        {"scales", part.scales.size(), part.isUnscaled ? 0 : scales * scaleBytes(part.scaleType)},
+        {"zeros", part.zeros.size(), part.hasZeros ? bytes(scales) : 0}})
     if (found != needed)
       return refuse(Twine(what) + " of layout " + part.layout + " have " + Twine(found) + " bytes; " + Twine(needed) +
                     " are needed");
@@ -258,7 +268,7 @@ void Weight::readCoded(const Part &part, int64_t begin, int64_t end, Matrix &out
       if (encoding.isWhole())
         scale = 0;
       out.scales()[to * groups + g] =
-          loadScale(part.scaleType, part.scales.data() + scale * scaleBytes(part.scaleType));
+          part.isUnscaled ? 1 : loadScale(part.scaleType, part.scales.data() + scale * scaleBytes(part.scaleType));
       if (!out.offset.empty())
         out.zeros()[to * groups + g] = part.hasZeros ? at(part.zeros, scale) : 0;
     }

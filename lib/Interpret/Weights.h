@@ -45,7 +45,7 @@ private:
     mlir::Type element;   ///< of the first blob
     llvm::ArrayRef<uint8_t> bytes, scales, zeros;
     ScaleType scaleType = ScaleType::F32, zeroType = ScaleType::F32;
-    bool hasZeros = false, floatZeros = false;
+    bool hasZeros = false, floatZeros = false, isUnscaled = false;
     llvm::ArrayRef<uint8_t> indices = {}; ///< of the group of each element, i32; empty: they are in order
     std::shared_ptr<const std::vector<float>> factor = {}; ///< values of a correction's factor
     bool isCoded() const { return layout.starts_with("coded_"); }

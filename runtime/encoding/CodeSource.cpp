@@ -53,8 +53,11 @@ bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matri
   Encoding encoding = encodingOf(source);
   int64_t groups = groupCount(encoding, source.k);
   __int128 scales = isOne ? 1 : __int128(source.n) * groups;
+  if (source.isUnscaled && !isOne)
+    return refuse(why, "codes without scales have blocks; they must have one scale for all");
   if (!checkBits("the code tensor", source.codes, __int128(source.n) * source.k, source.bits, why) ||
-      !checkBits("the scale tensor", source.scales, scales, 8 * scaleBytes(source.scaleType), why) ||
+      !checkBits("the scale tensor", source.scales, source.isUnscaled ? 0 : scales, 8 * scaleBytes(source.scaleType),
+                 why) ||
       (source.zero == CodeZero::Stored && !checkBits("the zero point tensor", source.zeros, scales, source.bits, why)))
     return false;
   if (out.encoding != encoding)
@@ -80,7 +83,8 @@ bool readCodes(const CodeSource &source, int64_t rowBegin, int64_t rowEnd, Matri
     for (int64_t g = 0; g < groups; ++g) {
       int64_t row = rowBegin + i, to = (outRow + i) * groups + g;
       int64_t at = isOne ? 0 : source.isTransposed ? g * source.n + row : row * groups + g;
-      out.scales()[to] = loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
+      out.scales()[to] =
+          source.isUnscaled ? 1 : loadScale(source.scaleType, source.scales.data() + at * scaleBytes(source.scaleType));
       if (source.zero != CodeZero::Middle)
         out.zeros()[to] = source.zero == CodeZero::Stored ? codeAt(source.zeros, at, source.bits, offset) : 0;
     }

@@ -4,7 +4,7 @@
 //
 //   codes    [N, K], or transposed [K, N]; `bits`-wide (2, 4 or 8), packed over the whole tensor, the first in the lowest
 //            bits; signed codes are two's complement
-//   scales   one; or [N]; or [N, blocks], transposed [blocks, N]; f32, f16 or bf16
+//   scales   one; or [N]; or [N, blocks], transposed [blocks, N]; f32, f16 or bf16; or none: the numbers are the integers
 //   zeros    like the scales, of the codes' type; or the same for all
 //
 // A format has unsigned codes: signed ones, and their zeros, are moved up by 2^(bits-1), which changes no value.
@@ -32,6 +32,7 @@ struct CodeSource {
   ScaleType scaleType;
   CodeZero zero = CodeZero::Middle;
   std::span<const uint8_t> zeros = {}; ///< if Stored
+  bool isUnscaled = false;             ///< one scale for all, which is 1; `scales` is empty
 };
 
 /// The encoding that holds such a source exactly.

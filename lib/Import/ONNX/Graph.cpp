@@ -221,23 +221,16 @@ bool Graph::unify(OpFoldResult x, OpFoldResult y) {
 static const Operator *lookUp(StringRef domain, StringRef type) {
   static const llvm::StringMap<const Operator *> table = [] {
     llvm::StringMap<const Operator *> map;
-    for (ArrayRef<Operator> rows : {knownOperators(),          arithmeticOperators(),
-                                    attentionOperators(),      castOperators(),
-                                    channelOperators(),        controlOperators(),
-                                    convolutionOperators(),    functionOperators(),
-                                    gatherOperators(),         logicOperators(),
-                                    lossOperators(),           matmulOperators(),
-                                    moveOperators(),           normOperators(),
-                                    poolingOperators(),        productOperators(),
-                                    quantizeOperators(),       reductionOperators(),
-                                    resizeOperators(),         algebraOperators(),
-                                    featureOperators(),        flexAttentionOperators(),
-                                    foldOperators(),           generatorOperators(),
-                                    integerProductOperators(), iterationOperators(),
-                                    recurrentOperators(),      samplingOperators(),
-                                    signalOperators(),         stateOperators(),
-                                    trainingOperators(),       selectionOperators(),
-                                    shapeOperators(),          standardAttentionOperators()})
+    for (ArrayRef<Operator> rows :
+         {knownOperators(),          arithmeticOperators(),    attentionOperators(),   castOperators(),
+          channelOperators(),        controlOperators(),       convolutionOperators(), functionOperators(),
+          gatherOperators(),         logicOperators(),         lossOperators(),        matmulOperators(),
+          moveOperators(),           normOperators(),          poolingOperators(),     productOperators(),
+          quantizeOperators(),       reductionOperators(),     resizeOperators(),      algebraOperators(),
+          featureOperators(),        flexAttentionOperators(), foldOperators(),        generatorOperators(),
+          integerProductOperators(), iterationOperators(),     recurrentOperators(),   samplingOperators(),
+          signalOperators(),         stateOperators(),         trainingOperators(),    selectionOperators(),
+          expertOperators(),         quantizedOperators(),     shapeOperators(),       standardAttentionOperators()})
       for (const Operator &row : rows)
         map[(row.domain + "." + row.type).str()] = &row;
     return map;

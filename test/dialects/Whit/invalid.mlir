@@ -37,8 +37,8 @@ func.func private @f(!whit.tensor<0x32xf32, #whit.format<int4_g32>>)
 
 // -----
 
-// expected-error@+1 {{source layout 'coded_rows' has 1 blobs; it needs 2 or 3}}
-#s = #whit.source<"coded_rows", 8, [#whit.blob<"m", 0 : 4 x i4, "">]>
+// expected-error@+1 {{source layout 'coded_rows' has 3 blobs, but scales of type 'i4'; they must be floats}}
+#s = #whit.source<"coded_rows", 8, [#whit.blob<"m", 0 : 4 x i4, "">, #whit.blob<"m", 4 : 4 x i4, "">, #whit.blob<"m", 8 : 4 x i4, "">]>
 
 // -----
 

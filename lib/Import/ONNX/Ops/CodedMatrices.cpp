@@ -147,6 +147,64 @@ std::optional<Tensor> codedMatrix(Node &node, std::string &why) {
   return source.isTransposed ? transpose(node.b, values, {1, 0}) : values;
 }
 
+std::optional<CodeMatrix> codeMatrixOf(Node &node, unsigned codesInput, unsigned zeroInput, int64_t n, Stored stored) {
+  GraphValue &value = node.input(codesInput);
+  if (!value.stored || value.stored->file.empty() || !value.stored->count || value.stored->type->bits != 8)
+    return std::nullopt;
+  const StoredTensor &codes = *value.stored;
+  bool isSigned = codes.type->kind == OnnxType::Signed;
+  int32_t number = 0; // the zero point
+  SmallVector<mlir::whit::BlobAttr> blobs;
+  CodeZero zero = isSigned ? CodeZero::Middle : CodeZero::Lowest;
+  MLIRContext *context = node.b.getContext();
+  Type codeType = IntegerType::get(context, 8, isSigned ? IntegerType::Signless : IntegerType::Unsigned);
+  Weights &weights = *node.graph.weights;
+  blobs.push_back(weights.blob(codes.file, codes.offset, codes.length, codeType));
+  if (node.has(zeroInput)) {
+    GraphValue &z = node.input(zeroInput);
+    if (!z.stored || !z.stored->count || z.stored->type != codes.type ||
+        llvm::any_of(z.stored->bytes, [&](uint8_t byte) { return byte != z.stored->bytes[0]; }))
+      return std::nullopt;
+    uint8_t byte = z.stored->bytes[0];
+    number = isSigned ? int32_t(int8_t(byte)) : int32_t(byte);
+    if (byte == (isSigned ? 0 : 128)) {
+      zero = CodeZero::Middle;
+    } else if (byte == (isSigned ? 128 : 0)) {
+      zero = CodeZero::Lowest;
+    } else {
+      zero = CodeZero::Stored;
+      std::optional<uint64_t> found = zeroAmong(codes, *z.stored);
+      if (!z.stored->file.empty())
+        blobs.push_back(weights.blob(z.stored->file, z.stored->offset, 1, codeType));
+      else if (found)
+        blobs.push_back(weights.blob(codes.file, *found, 1, codeType));
+      else
+        return std::nullopt;
+    }
+  }
+  CodeMatrix matrix{{}, n, codes.count / n, SmallVector<int32_t>(n), 0};
+  SmallVector<int64_t> sizes(n);
+  for (int64_t i = 0; i < codes.count; ++i) {
+    int32_t code = (isSigned ? int32_t(int8_t(codes.bytes[i])) : int32_t(codes.bytes[i])) - number;
+    int64_t row = stored == Stored::Rows ? i / matrix.k : i % n;
+    matrix.sums[row] += code;
+    sizes[row] += std::abs(code);
+  }
+  matrix.largest = *llvm::max_element(sizes);
+  if (matrix.largest > kMostOfCodes / 15) // products with half codes are f32 integers
+    return std::nullopt;
+  CodeSource source{};
+  source.bits = 8;
+  source.block = {0, 0};
+  source.scaleType = ScaleType::F32;
+  source.zero = zero;
+  auto type = mlir::whit::EncodedTensorType::get(context, {n, matrix.k}, node.b.getF32Type(),
+                                                 mlir::whit::FormatAttr::get(context, nameOf(encodingOf(source))));
+  auto part = mlir::whit::SourceAttr::get(context, stored == Stored::Rows ? "coded_rows" : "coded_columns", n, blobs);
+  matrix.weight = weights.constant(node.b, codes.name, type, part);
+  return matrix;
+}
+
 Value ggufWeight(Graph &graph, ImplicitLocOpBuilder &b, const StoredTensor &stored) {
   int64_t n = stored.dims[0], k = stored.dims[1];
   if (stored.gguf->isTransposed)

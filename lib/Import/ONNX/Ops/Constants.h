@@ -31,6 +31,19 @@ std::optional<semantics::Tensor> codedMatrix(Node &node, std::string &why);
 /// The weight N x K that is behind such a value, if it lies as `stored`; else null.
 mlir::Value codedMatrixOf(mlir::Value value, Stored stored);
 
+/// A constant matrix of codes of 8 bits as a weight N x K that has no scales: its numbers are integers.
+struct CodeMatrix {
+  mlir::Value weight;
+  int64_t n, k;
+  llvm::SmallVector<int32_t> sums; ///< of the numbers of each row
+  int64_t largest;                 ///< most that the numbers of a row add up to, all taken as positive
+};
+/// Sums of products are exact in f32 up to here.
+inline constexpr int64_t kMostOfCodes = (int64_t(1) << 24) - 1;
+/// Input `codes` less input `zero`, which have been checked, as such a matrix of n rows; nothing if they are not constant, or not mapped
+/// from the file.
+std::optional<CodeMatrix> codeMatrixOf(Node &node, unsigned codes, unsigned zero, int64_t n, Stored stored);
+
 /// Gather of what is not known while importing.
 mlir::LogicalResult gatherData(Node &node, int64_t axis);
 

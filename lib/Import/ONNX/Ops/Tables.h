@@ -10,12 +10,14 @@ namespace whit {
 
 llvm::ArrayRef<Operator> channelOperators();
 llvm::ArrayRef<Operator> algebraOperators();
+llvm::ArrayRef<Operator> expertOperators();
 llvm::ArrayRef<Operator> featureOperators();
 llvm::ArrayRef<Operator> flexAttentionOperators();
 llvm::ArrayRef<Operator> foldOperators();
 llvm::ArrayRef<Operator> generatorOperators();
 llvm::ArrayRef<Operator> integerProductOperators();
 llvm::ArrayRef<Operator> iterationOperators();
+llvm::ArrayRef<Operator> quantizedOperators();
 llvm::ArrayRef<Operator> recurrentOperators();
 llvm::ArrayRef<Operator> resizeOperators();
 llvm::ArrayRef<Operator> samplingOperators();
