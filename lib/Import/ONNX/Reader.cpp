@@ -7,6 +7,7 @@
 #include "Import/ONNX/Reader.h"
 
 #include "Import/ONNX/GgufWeights.h"
+#include "Import/ONNX/QuantizedGroups.h"
 #include "Import/VerifyImported.h"
 #include "Whit/Whit.h"
 
@@ -66,7 +67,10 @@ public:
       return false;
     bool ok = checkVersions();
     ok &= readGraph(source.graph, wire.graph, 0);
-    return ok && checkOverlap();
+    if (!ok || !checkOverlap())
+      return false;
+    joinQuantizedGroups(source);
+    return true;
   }
 
   /// The weights of a GGUF file that the user named. Blobs are named relative to the model's folder, so it must lie there.
