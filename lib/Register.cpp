@@ -41,6 +41,7 @@
 #include "mlir/Dialect/MemRef/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/Dialect/MemRef/Transforms/AllocationOpInterfaceImpl.h"
 #include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/Quant/IR/Quant.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/SCF/IR/ValueBoundsOpInterfaceImpl.h"
 #include "mlir/Dialect/SCF/Transforms/BufferDeallocationOpInterfaceImpl.h"
@@ -111,7 +112,7 @@ void ::whit::registerDialects(DialectRegistry &registry) {
                   ROCDL::ROCDLDialect, scf::SCFDialect, tensor::TensorDialect, ub::UBDialect, vector::VectorDialect,
                   x86vector::X86VectorDialect, mlir::whit::WhitDialect>();
   registry.insert<mlir::check::CheckDialect, mlir::chlo::CHLODialect, mlir::stablehlo::StableHLODialect,
-                  mlir::stablehlo::ShardyDialect>();
+                  mlir::stablehlo::ShardyDialect, quant::QuantDialect>();
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
     dialect->addInterface<mlir::whit::CostModelInterface>(costModelFor);

@@ -30,9 +30,33 @@ static LogicalResult verifyUnary(Operation *op) {
   return success();
 }
 
+LogicalResult AcosOp::verify() { return verifyUnary(*this); }
+LogicalResult AcoshOp::verify() { return verifyUnary(*this); }
+LogicalResult AsinOp::verify() { return verifyUnary(*this); }
+LogicalResult AsinhOp::verify() { return verifyUnary(*this); }
+LogicalResult AtanOp::verify() { return verifyUnary(*this); }
+LogicalResult AtanhOp::verify() { return verifyUnary(*this); }
+LogicalResult CoshOp::verify() { return verifyUnary(*this); }
+LogicalResult ErfInvOp::verify() { return verifyUnary(*this); }
+LogicalResult SinhOp::verify() { return verifyUnary(*this); }
+LogicalResult TanOp::verify() { return verifyUnary(*this); }
 LogicalResult ErfOp::verify() { return verifyUnary(*this); }
 LogicalResult ErfcOp::verify() { return verifyUnary(*this); }
 LogicalResult SquareOp::verify() { return verifyUnary(*this); }
+
+static LogicalResult verifyTest(Operation *op) {
+  auto operand = cast<RankedTensorType>(op->getOperand(0).getType());
+  if (!isa<FloatType>(operand.getElementType()))
+    return op->emitOpError() << "operand has type " << operand << "; its elements must be floats";
+  Type wanted = operand.clone(IntegerType::get(op->getContext(), 1));
+  if (op->getResult(0).getType() != wanted)
+    return op->emitOpError() << "result has type " << op->getResult(0).getType() << "; it must have type " << wanted;
+  return success();
+}
+
+LogicalResult IsInfOp::verify() { return verifyTest(*this); }
+LogicalResult IsNegInfOp::verify() { return verifyTest(*this); }
+LogicalResult IsPosInfOp::verify() { return verifyTest(*this); }
 
 LogicalResult TopKOp::verify() {
   RankedTensorType operand = getOperand().getType(), values = getValues().getType(), indices = getIndices().getType();

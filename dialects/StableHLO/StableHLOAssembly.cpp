@@ -236,6 +236,31 @@ static void printPrecisions(OpAsmPrinter &printer, ArrayAttr precisions) {
   printer << "]";
 }
 
+static ParseResult parseDotPrecisions(OpAsmParser &parser, ArrayAttr &precisions) {
+  return parsePrecisions(parser, precisions);
+}
+static void printDotPrecisions(OpAsmPrinter &printer, Operation *, ArrayAttr precisions) {
+  printPrecisions(printer, precisions);
+}
+
+/// `e8m7`: how many bits the exponent and the mantissa of a float have.
+static ParseResult parseFloatFormat(OpAsmParser &parser, IntegerAttr &exponent, IntegerAttr &mantissa) {
+  SMLoc loc = parser.getCurrentLocation();
+  StringRef word;
+  if (parser.parseKeyword(&word))
+    return failure();
+  int32_t e = 0, m = 0;
+  StringRef rest = word;
+  if (!rest.consume_front("e") || rest.consumeInteger(10, e) || !rest.consume_front("m") || rest.getAsInteger(10, m))
+    return parser.emitError(loc) << "found '" << word << "'; a format is a word like e8m7";
+  exponent = parser.getBuilder().getI32IntegerAttr(e);
+  mantissa = parser.getBuilder().getI32IntegerAttr(m);
+  return success();
+}
+static void printFloatFormat(OpAsmPrinter &printer, Operation *, IntegerAttr exponent, IntegerAttr mantissa) {
+  printer << "e" << exponent.getInt() << "m" << mantissa.getInt();
+}
+
 /// `batching_dims = [0] x [0], contracting_dims = [2] x [1]`, the first only if there are any.
 static ParseResult parseDotDimensions(OpAsmParser &parser, DotDimensionNumbersAttr &dims, ArrayAttr &precisions) {
   SmallVector<int64_t> lhsBatch, rhsBatch, lhs, rhs;

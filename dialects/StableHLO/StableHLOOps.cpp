@@ -4,6 +4,8 @@
 
 #include "StableHLO/Requirements.h"
 
+#include "mlir/Dialect/Quant/IR/QuantTypes.h"
+
 using namespace mlir;
 using namespace mlir::stablehlo;
 
@@ -69,6 +71,43 @@ LogicalResult ClampOp::verify() {
       return failure();
   }
   return success();
+}
+
+LogicalResult ReducePrecisionOp::verify() {
+  int32_t exponent = getExponentBits(), mantissa = getMantissaBits();
+  if (!isa<FloatType>(typeOf(getOperand()).getElementType()))
+    return emitOpError() << "operand has type " << getOperand().getType() << "; its elements must be floats";
+  if (exponent < 1 || mantissa < 0)
+    return emitOpError() << "format is e" << exponent << "m" << mantissa
+                         << "; it must have 1 bit of exponent or more, and 0 of mantissa or more";
+  return success();
+}
+
+/// Floats of one type on one side, quantized numbers that express it on the other.
+static LogicalResult requireQuantized(Operation *op, RankedTensorType floats, RankedTensorType quantized) {
+  auto type = dyn_cast<quant::QuantizedType>(quantized.getElementType());
+  if (!type || type.getExpressedType() != floats.getElementType())
+    return op->emitOpError() << "converts between " << floats << " and " << quantized
+                             << "; they must be floats and quantized numbers that express these floats";
+  auto axis = dyn_cast<quant::UniformQuantizedPerAxisType>(quantized.getElementType());
+  if (!axis)
+    return success();
+  int64_t dim = axis.getQuantizedDimension(), scales = axis.getScales().size();
+  if (dim >= quantized.getRank() || !fits(quantized.getDimSize(dim), scales))
+    return op->emitOpError() << "has " << scales << " scales along dimension " << dim << " of " << quantized
+                             << "; it must have one for each place";
+  return success();
+}
+
+LogicalResult UniformQuantizeOp::verify() {
+  RankedTensorType from = typeOf(getOperand());
+  if (auto quantized = dyn_cast<quant::QuantizedType>(from.getElementType())) // another scale
+    from = from.clone(quantized.getExpressedType());
+  return requireQuantized(*this, from, getResult().getType());
+}
+
+LogicalResult UniformDequantizeOp::verify() {
+  return requireQuantized(*this, getResult().getType(), typeOf(getOperand()));
 }
 
 LogicalResult BitcastConvertOp::verify() {
@@ -173,6 +212,44 @@ LogicalResult GetDimensionSizeOp::verify() {
     return success();
   return emitOpError() << "result has type " << getResult().getType() << "; it must be tensor<i32>";
 }
+
+/// Lists of one integer for each dimension.
+static LogicalResult requireAmounts(Operation *op, ValueRange lists, int64_t rank) {
+  for (Value list : lists)
+    if (RankedTensorType type = typeOf(list); !isIndex(type) || type.getRank() != 1 || !fits(type.getDimSize(0), rank))
+      return op->emitOpError() << "operand has type " << type << "; it must hold " << rank << " integers";
+  return success();
+}
+
+LogicalResult DynamicPadOp::verify() {
+  RankedTensorType from = typeOf(getOperand()), to = getResult().getType();
+  if (failed(requireElement(*this, "padding_value", typeOf(getPaddingValue()), from.getElementType())) ||
+      failed(requireShape(*this, "padding_value", typeOf(getPaddingValue()), {})) ||
+      failed(requireElement(*this, "result", to, from.getElementType())))
+    return failure();
+  if (to.getRank() != from.getRank())
+    return emitOpError() << "operand has type " << from << " and result " << to << "; they must have the same rank";
+  return requireAmounts(*this, getOperands().drop_front(2), from.getRank());
+}
+
+LogicalResult RealDynamicSliceOp::verify() {
+  RankedTensorType from = typeOf(getOperand()), to = getResult().getType();
+  if (failed(requireElement(*this, "result", to, from.getElementType())))
+    return failure();
+  if (to.getRank() != from.getRank())
+    return emitOpError() << "operand has type " << from << " and result " << to << "; they must have the same rank";
+  return requireAmounts(*this, getOperands().drop_front(1), from.getRank());
+}
+
+static LogicalResult verifyPlace(Operation *op) {
+  Type wanted = RankedTensorType::get({}, IntegerType::get(op->getContext(), 32, IntegerType::Unsigned));
+  if (op->getResult(0).getType() == wanted)
+    return success();
+  return op->emitOpError() << "result has type " << op->getResult(0).getType() << "; it must be " << wanted;
+}
+
+LogicalResult PartitionIdOp::verify() { return verifyPlace(*this); }
+LogicalResult ReplicaIdOp::verify() { return verifyPlace(*this); }
 
 LogicalResult TransposeOp::verify() {
   RankedTensorType from = typeOf(getOperand()), to = getResult().getType();

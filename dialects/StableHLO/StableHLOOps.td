@@ -30,7 +30,9 @@ class HLO_Unary<string mnemonic, string summary_> : HLO_Op<mnemonic, [Pure, HLO_
 }
 
 def StableHLO_AbsOp : HLO_Unary<"abs", "|x|">;
+def StableHLO_CbrtOp : HLO_Unary<"cbrt", "the cube root of x">;
 def StableHLO_CeilOp : HLO_Unary<"ceil", "the least integer of at least x">;
+def StableHLO_ClzOp : HLO_Unary<"count_leading_zeros", "how many zeros stand before the highest bit that is set">;
 def StableHLO_CosineOp : HLO_Unary<"cosine", "cos(x)">;
 def StableHLO_ExpOp : HLO_Unary<"exponential", "exp(x)">;
 def StableHLO_Expm1Op : HLO_Unary<"exponential_minus_one", "exp(x) - 1">;
@@ -40,11 +42,14 @@ def StableHLO_Log1pOp : HLO_Unary<"log_plus_one", "ln(1 + x)">;
 def StableHLO_LogisticOp : HLO_Unary<"logistic", "1 / (1 + exp(-x))">;
 def StableHLO_NegOp : HLO_Unary<"negate", "-x">;
 def StableHLO_NotOp : HLO_Unary<"not", "each bit inverted">;
+def StableHLO_PopulationCountOp : HLO_Unary<"popcnt", "how many bits are set">;
+def StableHLO_RoundNearestAfzOp : HLO_Unary<"round_nearest_afz", "the nearest integer, of two the one away from 0">;
 def StableHLO_RoundNearestEvenOp : HLO_Unary<"round_nearest_even", "the nearest integer, of two the even one">;
 def StableHLO_RsqrtOp : HLO_Unary<"rsqrt", "1 / sqrt(x)">;
 def StableHLO_SignOp : HLO_Unary<"sign", "-1, 0 or 1; NaN stays NaN">;
 def StableHLO_SineOp : HLO_Unary<"sine", "sin(x)">;
 def StableHLO_SqrtOp : HLO_Unary<"sqrt", "sqrt(x)">;
+def StableHLO_TanOp : HLO_Unary<"tan", "tan(x)">;
 def StableHLO_TanhOp : HLO_Unary<"tanh", "tanh(x)">;
 
 class HLO_Binary<string mnemonic, string summary_> : HLO_Op<mnemonic, [Pure, HLO_Elementwise, HLO_SameElements]> {
@@ -56,6 +61,7 @@ class HLO_Binary<string mnemonic, string summary_> : HLO_Op<mnemonic, [Pure, HLO
 
 def StableHLO_AddOp : HLO_Binary<"add", "x + y; or of booleans">;
 def StableHLO_AndOp : HLO_Binary<"and", "and of each bit">;
+def StableHLO_Atan2Op : HLO_Binary<"atan2", "the angle of the point (y, x)">;
 def StableHLO_DivOp : HLO_Binary<"divide", "x / y; of integers, cut toward zero">;
 def StableHLO_MaxOp : HLO_Binary<"maximum", "the greater one, NaN if one is NaN">;
 def StableHLO_MinOp : HLO_Binary<"minimum", "the smaller one, NaN if one is NaN">;
@@ -110,6 +116,26 @@ def StableHLO_IsFiniteOp : HLO_Op<"is_finite", [Pure, HLO_Elementwise]> {
   let results = (outs HLO_Tensor:$y);
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
+
+def StableHLO_ReducePrecisionOp : HLO_Op<"reduce_precision", [Pure, HLO_Elementwise, HLO_SameElements]> {
+  let summary = "rounded to a float of fewer bits, and back";
+  let arguments = (ins HLO_Tensor:$operand, I32Attr:$exponent_bits, I32Attr:$mantissa_bits);
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = [{$operand `,` `format` `=` custom<FloatFormat>($exponent_bits, $mantissa_bits) attr-dict `:`
+    custom<SameTypes>(type($operand), type($result))}];
+  let hasVerifier = 1;
+}
+
+class HLO_Quantization<string mnemonic, string summary_> : HLO_Op<mnemonic, [Pure, HLO_Elementwise]> {
+  let summary = summary_;
+  let arguments = (ins HLO_Tensor:$operand);
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = "operands attr-dict `:` custom<SameTypes>(type($operand), type($result))";
+  let hasVerifier = 1;
+}
+
+def StableHLO_UniformQuantizeOp : HLO_Quantization<"uniform_quantize", "floats as integers with scales and zero points">;
+def StableHLO_UniformDequantizeOp : HLO_Quantization<"uniform_dequantize", "integers with scales and zero points as floats">;
 
 def StableHLO_BitcastConvertOp : HLO_Op<"bitcast_convert", [Pure]> {
   let summary = "the same bits in another type";
@@ -250,6 +276,16 @@ def StableHLO_DotGeneralOp : HLO_Op<"dot_general", [Pure]> {
   let hasVerifier = 1;
 }
 
+def StableHLO_DotOp : HLO_Op<"dot", [Pure]> {
+  let summary = "the last dimension of the left times the first of the right; replaced by dot_general";
+  let arguments = (ins HLO_Tensor:$lhs, HLO_Tensor:$rhs,
+                       OptionalAttr<TypedArrayAttrBase<StableHLO_PrecisionAttr, "precisions">>:$precision_config);
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = [{$lhs `,` $rhs custom<DotPrecisions>($precision_config) attr-dict `:`
+    functional-type(operands, results)}];
+  let hasVerifier = 1;
+}
+
 def StableHLO_ConvolutionOp : HLO_Op<"convolution", [Pure]> {
   let summary = "sums of products of a window that slides over the input";
   let arguments = (ins HLO_Tensor:$lhs, HLO_Tensor:$rhs, OptionalAttr<DenseI64ArrayAttr>:$window_strides,
@@ -281,6 +317,40 @@ def StableHLO_ReduceWindowOp : HLO_Op<"reduce_window", [RecursiveMemoryEffects, 
                        OptionalAttr<DenseI64ArrayAttr>:$window_dilations, OptionalAttr<I64ElementsAttr>:$padding);
   let regions = (region SizedRegion<1>:$body);
   let results = (outs Variadic<HLO_Tensor>);
+  let hasVerifier = 1;
+}
+
+def StableHLO_SelectAndScatterOp : HLO_Op<"select_and_scatter", [RecursiveMemoryEffects]> {
+  let summary = "adds each element of the source to the one that its window of the operand selects";
+  let arguments = (ins HLO_Tensor:$operand, HLO_Tensor:$source, HLO_Tensor:$init_value,
+                       OptionalAttr<DenseI64ArrayAttr>:$window_dimensions,
+                       OptionalAttr<DenseI64ArrayAttr>:$window_strides, OptionalAttr<I64ElementsAttr>:$padding);
+  let regions = (region SizedRegion<1>:$select, SizedRegion<1>:$scatter);
+  let results = (outs HLO_Tensor:$result);
+  let hasVerifier = 1;
+}
+
+def StableHLO_MapOp : HLO_Op<"map", [RecursiveMemoryEffects]> {
+  let summary = "a function of the elements at each place";
+  let arguments = (ins Variadic<HLO_Tensor>:$inputs, DenseI64ArrayAttr:$dimensions);
+  let regions = (region SizedRegion<1>:$computation);
+  let results = (outs HLO_Tensor:$result);
+  let hasVerifier = 1;
+}
+
+def StableHLO_BatchNormInferenceOp : HLO_Op<"batch_norm_inference", [Pure]> {
+  let summary = "(x - mean) / sqrt(variance + epsilon) * scale + offset, by features";
+  let arguments = (ins HLO_Tensor:$operand, HLO_Tensor:$scale, HLO_Tensor:$offset, HLO_Tensor:$mean, HLO_Tensor:$variance,
+                       F32Attr:$epsilon, I64Attr:$feature_index);
+  let results = (outs HLO_Tensor:$result);
+  let hasVerifier = 1;
+}
+
+def StableHLO_BatchNormTrainingOp : HLO_Op<"batch_norm_training", [Pure]> {
+  let summary = "the same with the mean and the variance of x, which are results, too";
+  let arguments = (ins HLO_Tensor:$operand, HLO_Tensor:$scale, HLO_Tensor:$offset, F32Attr:$epsilon,
+                       I64Attr:$feature_index);
+  let results = (outs HLO_Tensor:$output, HLO_Tensor:$batch_mean, HLO_Tensor:$batch_var);
   let hasVerifier = 1;
 }
 
@@ -318,6 +388,24 @@ def StableHLO_CaseOp : HLO_Op<"case", [RecursiveMemoryEffects]> {
   let results = (outs Variadic<AnyType>);
   let hasVerifier = 1;
 }
+
+def StableHLO_IfOp : HLO_Op<"if", [RecursiveMemoryEffects]> {
+  let summary = "runs one of two branches";
+  let arguments = (ins HLO_Tensor:$pred);
+  let regions = (region SizedRegion<1>:$true_branch, SizedRegion<1>:$false_branch);
+  let results = (outs Variadic<AnyType>);
+  let hasVerifier = 1;
+}
+
+class HLO_Place<string mnemonic, string summary_> : HLO_Op<mnemonic, [Pure]> {
+  let summary = summary_;
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def StableHLO_PartitionIdOp : HLO_Place<"partition_id", "which partition of the program this is">;
+def StableHLO_ReplicaIdOp : HLO_Place<"replica_id", "which replica of the program this is">;
 
 def StableHLO_OptimizationBarrierOp : HLO_Op<"optimization_barrier", [Pure]> {
   let summary = "its operands, which no compiler is to look through";
@@ -377,6 +465,23 @@ def StableHLO_DynamicIotaOp : HLO_Op<"dynamic_iota", [Pure]> {
   let arguments = (ins HLO_Tensor:$output_shape, I64Attr:$iota_dimension);
   let results = (outs HLO_Tensor:$result);
   let assemblyFormat = "$output_shape `,` `dim` `=` $iota_dimension attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def StableHLO_DynamicPadOp : HLO_Op<"dynamic_pad", [Pure]> {
+  let summary = "pad with computed amounts";
+  let arguments = (ins HLO_Tensor:$operand, HLO_Tensor:$padding_value, HLO_Tensor:$edge_padding_low,
+                       HLO_Tensor:$edge_padding_high, HLO_Tensor:$interior_padding);
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
+  let hasVerifier = 1;
+}
+
+def StableHLO_RealDynamicSliceOp : HLO_Op<"real_dynamic_slice", [Pure]> {
+  let summary = "slice with computed starts, limits and strides";
+  let arguments = (ins HLO_Tensor:$operand, HLO_Tensor:$start_indices, HLO_Tensor:$limit_indices, HLO_Tensor:$strides);
+  let results = (outs HLO_Tensor:$result);
+  let assemblyFormat = "operands attr-dict `:` functional-type(operands, results)";
   let hasVerifier = 1;
 }
 

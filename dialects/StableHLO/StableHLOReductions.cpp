@@ -37,6 +37,17 @@ LogicalResult DotGeneralOp::verify() {
   return requireShape(*this, "result", getResult().getType(), wanted);
 }
 
+LogicalResult DotOp::verify() {
+  RankedTensorType lhs = typeOf(getLhs()), rhs = typeOf(getRhs());
+  if (lhs.getRank() < 1 || lhs.getRank() > 2 || rhs.getRank() < 1 || rhs.getRank() > 2 ||
+      !fits(lhs.getShape().back(), rhs.getDimSize(0)))
+    return emitOpError() << "lhs has type " << lhs << " and rhs " << rhs
+                         << "; they must be vectors or matrices, the last size of one the first of the other";
+  SmallVector<int64_t> wanted(lhs.getShape().drop_back());
+  llvm::append_range(wanted, rhs.getShape().drop_front());
+  return requireShape(*this, "result", getResult().getType(), wanted);
+}
+
 /// A window along `rank` dimensions: lists have as many elements, all positive.
 static LogicalResult requireWindow(Operation *op, int64_t rank,
                                    ArrayRef<std::pair<StringRef, std::optional<ArrayRef<int64_t>>>> lists,
@@ -239,6 +250,78 @@ LogicalResult ReduceWindowOp::verify() {
   return requireBody(*this, getBody(), getInputs(), 2, scalarsOf(getInputs()));
 }
 
+LogicalResult SelectAndScatterOp::verify() {
+  RankedTensorType from = typeOf(getOperand()), source = typeOf(getSource());
+  int64_t rank = from.getRank();
+  if (getInitValue().getType() != RankedTensorType::get({}, from.getElementType()))
+    return emitOpError() << "initial value has type " << getInitValue().getType() << " and operand " << from
+                         << "; it must be a scalar of its elements";
+  if (failed(requireElement(*this, "source", source, from.getElementType())) ||
+      failed(requireElement(*this, "result", getResult().getType(), from.getElementType())) ||
+      failed(requireShape(*this, "result", getResult().getType(), from.getShape())) ||
+      failed(requireWindow(*this, rank,
+                           {{"window_dimensions", getWindowDimensions()}, {"window_strides", getWindowStrides()}},
+                           getPadding())))
+    return failure();
+  SmallVector<int64_t> wanted, padding = paddingOf(getPadding(), rank);
+  for (int64_t i = 0; i < rank; ++i) {
+    int64_t window = getWindowDimensions() ? (*getWindowDimensions())[i] : 1,
+            stride = getWindowStrides() ? (*getWindowStrides())[i] : 1;
+    std::optional<int64_t> count = ShapedType::kDynamic;
+    if (!from.isDynamicDim(i))
+      count = windowCount(from.getDimSize(i), 1, padding[2 * i], padding[2 * i + 1], window, 1, stride);
+    if (!count)
+      return emitOpError() << "window is larger than 2^63 in dimension " << i;
+    wanted.push_back(*count);
+  }
+  if (failed(requireShape(*this, "source", source, wanted)) ||
+      failed(requireBody(*this, getSelect(), getOperand(), 2,
+                         RankedTensorType::get({}, IntegerType::get(getContext(), 1)))))
+    return failure();
+  return requireBody(*this, getScatter(), getOperand(), 2, scalarsOf(getOperand()));
+}
+
+LogicalResult MapOp::verify() {
+  if (getInputs().empty())
+    return emitOpError() << "has no inputs; it needs one or more";
+  RankedTensorType to = getResult().getType();
+  if (failed(requireCount(*this, "dimensions", getDimensions().size(), to.getRank())))
+    return failure();
+  for (auto [i, dim] : llvm::enumerate(getDimensions()))
+    if (dim != int64_t(i))
+      return emitOpError() << "dimensions has " << dim << " at place " << i << "; it must list all in order";
+  for (Value input : getInputs())
+    if (failed(requireShape(*this, "input", typeOf(input), to.getShape())))
+      return failure();
+  return requireBody(*this, getComputation(), getInputs(), 1, RankedTensorType::get({}, to.getElementType()));
+}
+
+/// Vectors of one number for each feature of the operand.
+static LogicalResult requireFeatures(Operation *op, RankedTensorType operand, uint64_t index, ValueRange vectors) {
+  if (!isa<FloatType>(operand.getElementType()))
+    return op->emitOpError() << "operand has type " << operand << "; its elements must be floats";
+  if (failed(requireDims(op, "feature_index", int64_t(index), operand.getRank())))
+    return failure();
+  for (Value vector : vectors)
+    if (failed(requireElement(op, "a vector of features", typeOf(vector), operand.getElementType())) ||
+        failed(requireShape(op, "a vector of features", typeOf(vector), operand.getDimSize(index))))
+      return failure();
+  return success();
+}
+
+LogicalResult BatchNormInferenceOp::verify() {
+  if (failed(requireFeatures(*this, typeOf(getOperand()), getFeatureIndex(), getOperands().drop_front())))
+    return failure();
+  return requireShape(*this, "result", getResult().getType(), typeOf(getOperand()).getShape());
+}
+
+LogicalResult BatchNormTrainingOp::verify() {
+  SmallVector<Value> vectors{getScale(), getOffset(), getBatchMean(), getBatchVar()};
+  if (failed(requireFeatures(*this, typeOf(getOperand()), getFeatureIndex(), vectors)))
+    return failure();
+  return requireShape(*this, "output", getOutput().getType(), typeOf(getOperand()).getShape());
+}
+
 LogicalResult SortOp::verify() {
   if (getInputs().empty() || getInputs().size() != getNumResults())
     return emitOpError() << "has " << getInputs().size() << " inputs and " << getNumResults()
@@ -292,6 +375,14 @@ LogicalResult CaseOp::verify() {
     if (failed(requireRegion(*this, "branch", branch, {}, getResultTypes())))
       return failure();
   return success();
+}
+
+LogicalResult IfOp::verify() {
+  if (getPred().getType() != RankedTensorType::get({}, IntegerType::get(getContext(), 1)))
+    return emitOpError() << "condition has type " << getPred().getType() << "; it must be tensor<i1>";
+  if (failed(requireRegion(*this, "first branch", getTrueBranch(), {}, getResultTypes())))
+    return failure();
+  return requireRegion(*this, "second branch", getFalseBranch(), {}, getResultTypes());
 }
 
 LogicalResult OptimizationBarrierOp::verify() {

@@ -6,6 +6,8 @@
 
 #include "Import/Semantics/Scalars.h"
 
+#include "mlir/IR/Matchers.h"
+
 #include <limits>
 
 using namespace mlir;
@@ -56,12 +58,15 @@ Tensor accumulated(ImplicitLocOpBuilder &b, ArrayRef<OpFoldResult> sizes, ArrayR
   return makeTensor(generic.getResult(0), sizes, numbers);
 }
 
+/// A constant is nothing to write to.
+static bool isConstantTensor(const Tensor &x) { return matchPattern(x.value, m_Constant()); }
+
 SmallVector<Tensor> folded(ImplicitLocOpBuilder &b, ArrayRef<Tensor> starts, ArrayRef<OpFoldResult> over,
                            FoldAllBody body, bool readsStarts) {
   int64_t rank = starts[0].rank(), count = rank + over.size();
   // Results may be written where they start, but not where that is still read, and without a loop that reduces what an
   // element was is an operand like any other: then the first step takes it from there.
-  bool isApart = readsStarts || over.empty();
+  bool isApart = readsStarts || over.empty() || llvm::any_of(starts, isConstantTensor);
   AffineMap all = b.getMultiDimIdentityMap(count), ofResult = all.getMajorSubMap(rank);
   SmallVector<AffineMap> maps;
   SmallVector<Value> inputs, inits;

@@ -23,8 +23,8 @@ Tensor accumulated(ImplicitLocOpBuilder &b, llvm::ArrayRef<mlir::OpFoldResult> s
                    llvm::ArrayRef<mlir::OpFoldResult> over, mlir::Type numbers, mlir::TypedAttr start, FoldBody body);
 
 /// Several results of one shape, which begin as `starts`: for all j in row-major order, each element becomes
-/// body(i..., j..., what they were). Over nothing, that happens once. `readsStarts`: the body also reads one of `starts`
-/// elsewhere than at i.
+/// body(i..., j..., what they were). Over nothing, that happens once. `readsStarts`: others than these results read
+/// one of `starts`, too, which must stay as it is then.
 using FoldAllBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(ImplicitLocOpBuilder &, mlir::ValueRange loops,
                                                                       mlir::ValueRange soFar)>;
 llvm::SmallVector<Tensor> folded(ImplicitLocOpBuilder &b, llvm::ArrayRef<Tensor> starts,

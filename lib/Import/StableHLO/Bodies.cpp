@@ -22,7 +22,8 @@ static constexpr unsigned kMaxCalls = 16;
 
 bool isInHloBody(Operation *op) {
   for (Operation *parent = op->getParentOp(); parent; parent = parent->getParentOp())
-    if (isa<hlo::ReduceOp, hlo::ReduceWindowOp, hlo::SortOp, hlo::ScatterOp>(parent))
+    if (isa<hlo::ReduceOp, hlo::ReduceWindowOp, hlo::SortOp, hlo::ScatterOp, hlo::MapOp, hlo::SelectAndScatterOp>(
+            parent))
       return true;
   return false;
 }

@@ -9,6 +9,7 @@
 #include "StableHLO/StableHLO.h"
 #include "whit/Artifact.h"
 
+#include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "llvm/Support/JSON.h"
@@ -24,6 +25,8 @@ static constexpr size_t kMaxOperations = 1'000'000, kHighestRank = 8;
 static constexpr unsigned kMaxDepth = 64;
 
 Type hloElement(Type type) {
+  if (isa<quant::UniformQuantizedType, quant::UniformQuantizedPerAxisType>(type))
+    return hloElement(cast<quant::QuantizedType>(type).getStorageType());
   if (auto integer = dyn_cast<IntegerType>(type)) {
     if (!llvm::is_contained({1u, 8u, 16u, 32u, 64u}, integer.getWidth()))
       return {};
@@ -35,6 +38,8 @@ Type hloElement(Type type) {
 /// Whether an argument or a result is an array of integers without a sign; the runtime has none of 16 bits.
 static bool isPassedUnsigned(Type type) {
   type = getElementTypeOrSelf(type);
+  if (auto quantized = dyn_cast<quant::QuantizedType>(type))
+    return !quantized.isSigned() && quantized.getStorageTypeIntegralWidth() != 16;
   return type.isUnsignedInteger() && type.getIntOrFloatBitWidth() != 16;
 }
 
@@ -64,8 +69,8 @@ static std::string labelOf(BlockArgument argument) {
 static const HloOperation *lookUp(Operation *op) {
   static const llvm::StringMap<const HloOperation *> table = [] {
     llvm::StringMap<const HloOperation *> map;
-    for (ArrayRef<HloOperation> rows : {hloControl(), hloElementwise(), hloMoves(), hloProducts(), hloReductions(),
-                                        hloScatters(), hloSorts(), hloWindows()})
+    for (ArrayRef<HloOperation> rows : {hloControl(), hloElementwise(), hloMoves(), hloProducts(), hloQuantize(),
+                                        hloReductions(), hloScatters(), hloSorts(), hloWindows()})
       for (const HloOperation &row : rows)
         map[row.name] = &row;
     return map;
@@ -216,6 +221,9 @@ bool Program::checkOperations(func::FuncOp main) {
         llvm::raw_string_ostream(text) << type;
         if (!tensor || !hloElement(tensor.getElementType()))
           add(code::NoType, op, "type " + shown(text) + " is not supported", "");
+        else if (isQuantized(tensor) && (op->getNumRegions() || isInHloBody(op)))
+          add(code::NoType, op, "type " + shown(text) + " is not supported in and around regions",
+              "quantize what the region computes behind it");
         else if (!tensor.hasStaticShape())
           add(code::NoFeature, op, "sizes that vary are not supported", "lower the program for fixed shapes");
         else if (tensor.getRank() > int64_t(kHighestRank))
@@ -454,6 +462,7 @@ OwningOpRef<ModuleOp> Program::build(StringRef name) {
   }
   if (!checkOperations(main) || !addInputs(main) || diagnostics.all().size() != before)
     return {};
+  expressQuantized(source);
   OpBuilder plain = OpBuilder::atBlockEnd(&function.getBody().front());
   b.emplace(function.getLoc(), plain);
   FailureOr<SmallVector<HloValue>> results = run(main.getBody().front());

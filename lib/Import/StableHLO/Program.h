@@ -76,6 +76,10 @@ private:
 
 /// The element type that values of a type have when they are computed with: no sign. Null if there is none.
 mlir::Type hloElement(mlir::Type type);
+/// Whether the elements of a type are quantized numbers, which are held as their integers.
+bool isQuantized(mlir::Type type);
+/// Writes operations on quantized numbers as operations on the floats that they express.
+void expressQuantized(mlir::ModuleOp module);
 /// The name of an operation in the program: that of its location, or its place in the file.
 std::string hloName(mlir::Operation *op);
 
@@ -90,6 +94,7 @@ llvm::ArrayRef<HloOperation> hloControl();
 llvm::ArrayRef<HloOperation> hloElementwise();
 llvm::ArrayRef<HloOperation> hloMoves();
 llvm::ArrayRef<HloOperation> hloProducts();
+llvm::ArrayRef<HloOperation> hloQuantize();
 llvm::ArrayRef<HloOperation> hloReductions();
 llvm::ArrayRef<HloOperation> hloScatters();
 llvm::ArrayRef<HloOperation> hloSorts();

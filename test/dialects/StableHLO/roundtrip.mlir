@@ -493,3 +493,33 @@ module {
     return %4 : tensor<?x3xf32>
   }
 }
+
+// -----
+
+module {
+  func.func public @main(%arg0: tensor<4x6xf32>, %arg1: tensor<4x6xi32>, %arg2: tensor<6xf32>, %arg3: tensor<i1>) -> tensor<4x6xf32> {
+    %0 = stablehlo.atan2 %arg0, %arg0 : tensor<4x6xf32>
+    %1 = stablehlo.cbrt %0 : tensor<4x6xf32>
+    %2 = stablehlo.tan %1 : tensor<4x6xf32>
+    %3 = stablehlo.round_nearest_afz %2 : tensor<4x6xf32>
+    %4 = stablehlo.popcnt %arg1 : tensor<4x6xi32>
+    %5 = stablehlo.count_leading_zeros %4 : tensor<4x6xi32>
+    %6 = stablehlo.reduce_precision %3, format = e8m7 : tensor<4x6xf32>
+    %7 = stablehlo.uniform_quantize %6 : (tensor<4x6xf32>) -> tensor<4x6x!quant.uniform<i8:f32, 1.000000e-01:3>>
+    %8 = stablehlo.uniform_dequantize %7 : (tensor<4x6x!quant.uniform<i8:f32, 1.000000e-01:3>>) -> tensor<4x6xf32>
+    %9 = "stablehlo.batch_norm_inference"(%8, %arg2, %arg2, %arg2, %arg2) <{epsilon = 9.99999974E-6 : f32, feature_index = 1 : i64}> : (tensor<4x6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>, tensor<6xf32>) -> tensor<4x6xf32>
+    %10 = "stablehlo.if"(%arg3) ({
+      stablehlo.return %9 : tensor<4x6xf32>
+    }, {
+      stablehlo.return %8 : tensor<4x6xf32>
+    }) : (tensor<i1>) -> tensor<4x6xf32>
+    %11 = "stablehlo.map"(%10) <{dimensions = array<i64: 0, 1>}> ({
+    ^bb0(%arg4: tensor<f32>):
+      %14 = stablehlo.negate %arg4 : tensor<f32>
+      stablehlo.return %14 : tensor<f32>
+    }) : (tensor<4x6xf32>) -> tensor<4x6xf32>
+    %12 = stablehlo.replica_id : tensor<ui32>
+    %13 = stablehlo.partition_id : tensor<ui32>
+    return %11 : tensor<4x6xf32>
+  }
+}

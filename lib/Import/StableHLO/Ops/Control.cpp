@@ -132,33 +132,36 @@ static LogicalResult importWhile(Program &program, Operation *op) {
   return success();
 }
 
-static LogicalResult importCase(Program &program, Operation *op) {
-  auto choice = cast<hlo::CaseOp>(op);
+/// The results of one of several regions; `number` counts them, and beyond them means the last. Of regions that data
+/// chooses from all are computed: they have no effects.
+static LogicalResult importBranches(Program &program, Operation *op, KnownScalar number, Tensor index) {
   ImplicitLocOpBuilder &b = program.builder();
-  int64_t last = choice.getBranches().size() - 1;
+  MutableArrayRef<Region> branches = op->getRegions();
+  int64_t last = branches.size() - 1;
   Location where = b.getLoc();
   auto branch = [&](int64_t i) {
-    FailureOr<SmallVector<HloValue>> results = program.run(choice.getBranches()[i].front());
+    FailureOr<SmallVector<HloValue>> results = program.run(branches[i].front());
     b.setLoc(where);
     return results;
   };
-  if (KnownScalar known = constantOf(program, choice.getIndex())) {
-    int64_t place = known->getSExtValue();
+  auto hand = [&](ArrayRef<HloValue> results) {
+    for (auto [result, value] : llvm::zip(op->getResults(), results))
+      program.value(result) = value;
+  };
+  if (number) {
+    int64_t place = number->getSExtValue();
     FailureOr<SmallVector<HloValue>> results = branch(place < 0 || place > last ? last : place);
     if (failed(results))
       return failure();
-    for (auto [result, value] : llvm::zip(choice.getResults(), *results))
-      program.value(result) = value;
+    hand(*results);
     return success();
   }
-  Tensor index = program.whole(choice.getIndex());
   // An index out of range means the last branch: what no other is chosen over.
   FailureOr<SmallVector<HloValue>> chosen = branch(last);
   for (int64_t i = last - 1; i >= 0 && succeeded(chosen); --i) {
-    for (auto [result, value] : llvm::zip(choice.getResults(), *chosen))
-      program.value(result) = value;
+    hand(*chosen);
     SmallVector<Tensor> others;
-    for (Value result : choice.getResults()) {
+    for (Value result : op->getResults()) {
       if (program.value(result).failed)
         return failure();
       others.push_back(program.whole(result));
@@ -166,29 +169,45 @@ static LogicalResult importCase(Program &program, Operation *op) {
     chosen = branch(i);
     if (failed(chosen))
       return failure();
-    for (auto [value, result, other] : llvm::zip(*chosen, choice.getResults(), others)) {
+    for (auto [value, result, other] : llvm::zip(*chosen, op->getResults(), others)) {
       if (value.failed)
         return failure();
       program.value(result) = value;
       Tensor mine = program.whole(result);
-      Tensor picked = elementwise(
-          b, {index, mine, other}, mine.sizes, mine.element(), [&](ImplicitLocOpBuilder &at, ValueRange v) -> Value {
-            Value isMine = compare(at, Compare::Equal, v[0], constant(at, v[0].getType(), double(i)));
-            return arith::SelectOp::create(at, isMine, v[1], v[2]);
-          });
-      program.set(result, picked);
+      Tensor isMine = elementwise(b, index, {}, b.getI1Type(), [&](ImplicitLocOpBuilder &at, ValueRange v) {
+        return compare(at, Compare::Equal, v[0], constant(at, v[0].getType(), double(i)));
+      });
+      program.set(result, choose(b, isMine, mine, other));
       value = program.value(result);
     }
   }
   if (failed(chosen))
     return failure();
-  for (auto [result, value] : llvm::zip(choice.getResults(), *chosen))
-    program.value(result) = value;
+  hand(*chosen);
   return success();
+}
+
+static LogicalResult importCase(Program &program, Operation *op) {
+  Value index = op->getOperand(0);
+  return importBranches(program, op, constantOf(program, index), program.whole(index));
+}
+
+/// The first region is for true: the condition is 0 there once it is inverted.
+static LogicalResult importIf(Program &program, Operation *op) {
+  Value condition = op->getOperand(0);
+  KnownScalar known = constantOf(program, condition), number;
+  if (known)
+    number = APInt(32, known->isZero());
+  Tensor index = elementwise(program.builder(), program.whole(condition), {}, program.builder().getI1Type(),
+                             [](ImplicitLocOpBuilder &at, ValueRange v) {
+                               return arith::XOrIOp::create(at, v[0], constant(at, v[0].getType(), 1)).getResult();
+                             });
+  return importBranches(program, op, number, index);
 }
 
 static constexpr HloOperation kOperations[] = {
     {"stablehlo.case", importCase},
+    {"stablehlo.if", importIf},
     {"stablehlo.while", importWhile},
 };
 

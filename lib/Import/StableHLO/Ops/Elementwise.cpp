@@ -6,6 +6,7 @@
 
 #include "CHLO/CHLO.h"
 #include "Import/Semantics/Loops.h"
+#include "Import/Semantics/Numerals.h"
 #include "Import/Semantics/Scalars.h"
 #include "StableHLO/StableHLO.h"
 
@@ -119,6 +120,31 @@ mlir::Value hloScalar(ImplicitLocOpBuilder &b, Operation *op, ValueRange v) {
       .Case([&](hlo::FloorOp) -> R { return math::FloorOp::create(b, v[0]); })
       .Case([&](hlo::CeilOp) -> R { return math::CeilOp::create(b, v[0]); })
       .Case([&](hlo::RoundNearestEvenOp) -> R { return math::RoundEvenOp::create(b, v[0]); })
+      .Case([&](hlo::Atan2Op) -> R { return math::Atan2Op::create(b, v[0], v[1]); })
+      .Case([&](hlo::CbrtOp) -> R { return math::CbrtOp::create(b, v[0]); })
+      .Case<hlo::TanOp, chlo::TanOp>([&](auto) -> R { return math::TanOp::create(b, v[0]); })
+      .Case([&](hlo::RoundNearestAfzOp) -> R { return math::RoundOp::create(b, v[0]); })
+      .Case([&](hlo::PopulationCountOp) -> R { return semantics::countBits(b, v[0]); })
+      .Case([&](hlo::ClzOp) -> R { return semantics::countLeadingZeros(b, v[0]); })
+      .Case([&](hlo::ReducePrecisionOp reduce) -> R {
+        return semantics::reducePrecision(b, v[0], reduce.getExponentBits(), reduce.getMantissaBits());
+      })
+      .Case([&](chlo::AcosOp) -> R { return math::AcosOp::create(b, v[0]); })
+      .Case([&](chlo::AcoshOp) -> R { return math::AcoshOp::create(b, v[0]); })
+      .Case([&](chlo::AsinOp) -> R { return math::AsinOp::create(b, v[0]); })
+      .Case([&](chlo::AsinhOp) -> R { return math::AsinhOp::create(b, v[0]); })
+      .Case([&](chlo::AtanOp) -> R { return math::AtanOp::create(b, v[0]); })
+      .Case([&](chlo::AtanhOp) -> R { return math::AtanhOp::create(b, v[0]); })
+      .Case([&](chlo::CoshOp) -> R { return math::CoshOp::create(b, v[0]); })
+      .Case([&](chlo::SinhOp) -> R { return math::SinhOp::create(b, v[0]); })
+      .Case([&](chlo::ErfInvOp) -> R { return semantics::inverseErf(b, v[0]); })
+      .Case<chlo::IsInfOp, chlo::IsPosInfOp, chlo::IsNegInfOp>([&](auto test) -> R {
+        bool isNegative = isa<chlo::IsNegInfOp>(test.getOperation());
+        R infinity = arith::ConstantOp::create(
+            b, b.getFloatAttr(type, APFloat::getInf(cast<FloatType>(type).getFloatSemantics(), isNegative)));
+        R x = isa<chlo::IsInfOp>(test.getOperation()) ? absolute(b, v[0]) : v[0];
+        return semantics::compare(b, Compare::Equal, x, infinity);
+      })
       .Case([&](chlo::ErfOp) -> R { return math::ErfOp::create(b, v[0]); })
       .Case([&](chlo::ErfcOp) -> R { return math::ErfcOp::create(b, v[0]); })
       .Case([&](chlo::SquareOp) -> R { return multiply(b, {v[0], v[0]}); })
@@ -168,6 +194,13 @@ static LogicalResult importFloats(Program &program, Operation *op) {
 
 static LogicalResult importIntegers(Program &program, Operation *op) {
   return failed(checkElements(program, op, false, true)) ? failure() : importElementwise(program, op);
+}
+
+/// The series that it is computed by is one of f32.
+static LogicalResult importErfInv(Program &program, Operation *op) {
+  if (getElementTypeOrSelf(op->getOperand(0).getType()).isF64())
+    return program.unsupported(op, "has elements of type f64; at most f32 is supported");
+  return importFloats(program, op);
 }
 
 static LogicalResult importConvert(Program &program, Operation *op) {
@@ -233,12 +266,15 @@ static constexpr HloOperation kOperations[] = {
     {"stablehlo.abs", importElementwise},
     {"stablehlo.add", importElementwise},
     {"stablehlo.and", importIntegers},
+    {"stablehlo.atan2", importFloats},
     {"stablehlo.bitcast_convert", importBitcast},
+    {"stablehlo.cbrt", importFloats},
     {"stablehlo.ceil", importFloats},
     {"stablehlo.clamp", importElementwise},
     {"stablehlo.compare", importElementwise},
     {"stablehlo.convert", importConvert},
     {"stablehlo.cosine", importFloats},
+    {"stablehlo.count_leading_zeros", importIntegers},
     {"stablehlo.divide", importElementwise},
     {"stablehlo.exponential", importFloats},
     {"stablehlo.exponential_minus_one", importFloats},
@@ -253,8 +289,11 @@ static constexpr HloOperation kOperations[] = {
     {"stablehlo.negate", importElementwise},
     {"stablehlo.not", importIntegers},
     {"stablehlo.or", importIntegers},
+    {"stablehlo.popcnt", importIntegers},
     {"stablehlo.power", importElementwise},
+    {"stablehlo.reduce_precision", importFloats},
     {"stablehlo.remainder", importElementwise},
+    {"stablehlo.round_nearest_afz", importFloats},
     {"stablehlo.round_nearest_even", importFloats},
     {"stablehlo.rsqrt", importFloats},
     {"stablehlo.select", importElementwise},
@@ -265,11 +304,25 @@ static constexpr HloOperation kOperations[] = {
     {"stablehlo.sine", importFloats},
     {"stablehlo.sqrt", importFloats},
     {"stablehlo.subtract", importElementwise},
+    {"stablehlo.tan", importFloats},
     {"stablehlo.tanh", importFloats},
     {"stablehlo.xor", importIntegers},
+    {"chlo.acos", importFloats},
+    {"chlo.acosh", importFloats},
+    {"chlo.asin", importFloats},
+    {"chlo.asinh", importFloats},
+    {"chlo.atan", importFloats},
+    {"chlo.atanh", importFloats},
+    {"chlo.cosh", importFloats},
     {"chlo.erf", importFloats},
+    {"chlo.erf_inv", importErfInv},
     {"chlo.erfc", importFloats},
+    {"chlo.is_inf", importFloats},
+    {"chlo.is_neg_inf", importFloats},
+    {"chlo.is_pos_inf", importFloats},
+    {"chlo.sinh", importFloats},
     {"chlo.square", importFloats},
+    {"chlo.tan", importFloats},
 };
 
 ArrayRef<HloOperation> hloElementwise() { return kOperations; }

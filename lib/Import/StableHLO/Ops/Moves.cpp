@@ -39,19 +39,20 @@ static LogicalResult importConstant(Program &program, Operation *op) {
   return success();
 }
 
-static LogicalResult importIota(Program &program, Operation *op) {
-  auto iota = cast<hlo::IotaOp>(op);
+template <typename Op> static LogicalResult importIota(Program &program, Operation *op) {
+  auto iota = cast<Op>(op);
   ImplicitLocOpBuilder &b = program.builder();
-  Type element = hloElement(iota.getType().getElementType());
+  auto type = cast<RankedTensorType>(iota.getResult().getType());
+  Type element = hloElement(type.getElementType());
   if (element.isInteger(1))
     return program.unsupported(op, "has boolean elements; they must be numbers");
   Type counted = isa<FloatType>(element) ? Type(b.getI32Type()) : element;
-  Sizes line{b.getIndexAttr(iota.getType().getDimSize(iota.getIotaDimension()))};
+  Sizes line{b.getIndexAttr(type.getDimSize(iota.getIotaDimension()))};
   Tensor counts = semantics::iota(b, line, counted, 0, b.getIndexAttr(0), 1);
   if (counted != element)
     counts = semantics::convert(b, counts, element);
   // The other dimensions are broadcast: [n] stands at the last one, [n, 1, 1] before it.
-  int64_t behind = iota.getType().getRank() - 1 - iota.getIotaDimension();
+  int64_t behind = type.getRank() - 1 - iota.getIotaDimension();
   if (behind) {
     Sizes column = line;
     column.append(behind, b.getIndexAttr(1));
@@ -61,12 +62,13 @@ static LogicalResult importIota(Program &program, Operation *op) {
   return success();
 }
 
-static LogicalResult importBroadcast(Program &program, Operation *op) {
-  auto broadcast = cast<hlo::BroadcastInDimOp>(op);
+/// With a computed shape, that of the result says what it is.
+template <typename Op> static LogicalResult importBroadcast(Program &program, Operation *op) {
+  auto broadcast = cast<Op>(op);
   ImplicitLocOpBuilder &b = program.builder();
   SmallVector<int64_t> dims(broadcast.getBroadcastDimensions());
   Tensor x = program.loose(broadcast.getOperand());
-  int64_t rank = broadcast.getType().getRank();
+  int64_t rank = cast<RankedTensorType>(broadcast.getResult().getType()).getRank();
   if (x.rank() != int64_t(dims.size())) // leading dimensions that are broadcast already
     dims.erase(dims.begin(), dims.end() - x.rank());
   if (!llvm::is_sorted(dims)) {
@@ -83,8 +85,8 @@ static LogicalResult importBroadcast(Program &program, Operation *op) {
   return success();
 }
 
-static LogicalResult importReshape(Program &program, Operation *op) {
-  auto reshaped = cast<hlo::ReshapeOp>(op);
+template <typename Op> static LogicalResult importReshape(Program &program, Operation *op) {
+  auto reshaped = cast<Op>(op);
   ImplicitLocOpBuilder &b = program.builder();
   Tensor x = program.loose(reshaped.getOperand());
   // One value for all stays one.
@@ -149,59 +151,122 @@ static LogicalResult importSlice(Program &program, Operation *op) {
   return success();
 }
 
+namespace {
+/// How much padding there is before, behind and between the elements of each dimension.
+struct Padding {
+  SmallVector<int64_t> low, high, interior;
+};
+} // namespace
+
 /// Each element of the result is one of the operand or of the padding, which may lie between elements.
-static LogicalResult padWithin(Program &program, hlo::PadOp pad) {
-  ImplicitLocOpBuilder &b = program.builder();
-  Tensor x = program.whole(pad.getOperand()), value = program.whole(pad.getPaddingValue());
-  auto type = cast<RankedTensorType>(pad.getType());
-  if (!x.type().getNumElements()) {
-    program.set(pad.getResult(), broadcastTo(b, value, sizesOf(b, pad.getResult())));
-    return success();
-  }
+static Tensor padWithin(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &value, const Padding &padding,
+                        const Sizes &sizes) {
   SmallVector<Slide> slides;
   for (int64_t i = 0; i < x.rank(); ++i)
-    slides.push_back({.apart = pad.getInteriorPadding()[i] + 1,
-                      .before = pad.getEdgePaddingLow()[i],
+    slides.push_back({.apart = padding.interior[i] + 1,
+                      .before = padding.low[i],
                       .input = x.dim(i),
-                      .output = type.getDimSize(i)});
-  Tensor y = computed(
-      b, sizesOf(b, pad.getResult()), x.element(), [&](ImplicitLocOpBuilder &at, ValueRange loops) -> mlir::Value {
-        mlir::Value inside;
-        SmallVector<mlir::Value> from;
-        for (auto [slide, loop] : llvm::zip(slides, loops))
-          from.push_back(shownAt(at, slide, loop, indexConstant(at, 0), inside));
-        mlir::Value element = elementAt(at, x, from);
-        return inside ? mlir::Value(arith::SelectOp::create(at, inside, element, scalarOf(at, value))) : element;
-      });
-  program.set(pad.getResult(), y);
-  return success();
+                      .output = *getConstantIntValue(sizes[i])});
+  return computed(b, sizes, x.element(), [&](ImplicitLocOpBuilder &at, ValueRange loops) -> mlir::Value {
+    mlir::Value inside;
+    SmallVector<mlir::Value> from;
+    for (auto [slide, loop] : llvm::zip(slides, loops))
+      from.push_back(shownAt(at, slide, loop, indexConstant(at, 0), inside));
+    mlir::Value element = elementAt(at, x, from);
+    return inside ? mlir::Value(arith::SelectOp::create(at, inside, element, scalarOf(at, value))) : element;
+  });
 }
 
-static LogicalResult importPad(Program &program, Operation *op) {
-  auto pad = cast<hlo::PadOp>(op);
-  ImplicitLocOpBuilder &b = program.builder();
-  for (auto [i, size] : llvm::enumerate(cast<RankedTensorType>(pad.getOperand().getType()).getShape()))
-    if (pad.getInteriorPadding()[i] ||
-        std::max<int64_t>(-pad.getEdgePaddingLow()[i], 0) + std::max<int64_t>(-pad.getEdgePaddingHigh()[i], 0) > size)
-      return padWithin(program, pad);
-  Tensor x = program.whole(pad.getOperand()), value = program.whole(pad.getPaddingValue());
+static Tensor padded(ImplicitLocOpBuilder &b, const Tensor &x, const Tensor &value, const Padding &padding,
+                     const Sizes &sizes) {
+  if (!x.type().getNumElements())
+    return broadcastTo(b, value, sizes);
   // What is taken away first: the rest is never negative.
   Sizes offsets, kept, low, high;
   SmallVector<int64_t> strides(x.rank(), 1);
   for (int64_t i = 0; i < x.rank(); ++i) {
-    int64_t before = pad.getEdgePaddingLow()[i], after = pad.getEdgePaddingHigh()[i];
-    int64_t left = std::max<int64_t>(-before, 0), right = std::max<int64_t>(-after, 0);
+    int64_t left = std::max<int64_t>(-padding.low[i], 0), right = std::max<int64_t>(-padding.high[i], 0);
+    if (padding.interior[i] || left + right > x.dim(i))
+      return padWithin(b, x, value, padding, sizes);
     offsets.push_back(b.getIndexAttr(left));
     kept.push_back(b.getIndexAttr(x.dim(i) - left - right));
-    low.push_back(b.getIndexAttr(std::max<int64_t>(before, 0)));
-    high.push_back(b.getIndexAttr(std::max<int64_t>(after, 0)));
+    low.push_back(b.getIndexAttr(std::max<int64_t>(padding.low[i], 0)));
+    high.push_back(b.getIndexAttr(std::max<int64_t>(padding.high[i], 0)));
   }
-  x = slice(b, x, offsets, kept, strides);
-  mlir::Value scalar = scalarOf(b, value);
-  auto type = cast<RankedTensorType>(pad.getType());
-  auto result = RankedTensorType::get(type.getShape(), x.element());
-  program.set(pad.getResult(),
-              {tensor::PadOp::create(b, result, x.value, low, high, scalar), sizesOf(b, pad.getResult())});
+  Tensor part = slice(b, x, offsets, kept, strides);
+  auto result = RankedTensorType::get(shapeOf(sizes), x.element());
+  return {tensor::PadOp::create(b, result, part.value, low, high, scalarOf(b, value)), sizes};
+}
+
+static LogicalResult importPad(Program &program, Operation *op) {
+  auto pad = cast<hlo::PadOp>(op);
+  Padding padding{llvm::to_vector(pad.getEdgePaddingLow()), llvm::to_vector(pad.getEdgePaddingHigh()),
+                  llvm::to_vector(pad.getInteriorPadding())};
+  ImplicitLocOpBuilder &b = program.builder();
+  program.set(pad.getResult(), padded(b, program.whole(pad.getOperand()), program.whole(pad.getPaddingValue()), padding,
+                                      sizesOf(b, pad.getResult())));
+  return success();
+}
+
+/// The integers of a list that is the same in every run; reports one that is not.
+static std::optional<SmallVector<int64_t>> listOf(Program &program, Operation *op, StringRef role, mlir::Value list) {
+  DenseElementsAttr elements;
+  if (!matchPattern(program.whole(list).value, m_Constant(&elements))) {
+    (void)program.unsupported(op, role + " is computed when the model runs; it must be a constant");
+    return std::nullopt;
+  }
+  return llvm::map_to_vector(elements.getValues<APInt>(), [](const APInt &value) { return value.getSExtValue(); });
+}
+
+static LogicalResult importDynamicPad(Program &program, Operation *op) {
+  auto pad = cast<hlo::DynamicPadOp>(op);
+  auto low = listOf(program, op, "edge_padding_low", pad.getEdgePaddingLow()),
+       high = listOf(program, op, "edge_padding_high", pad.getEdgePaddingHigh()),
+       interior = listOf(program, op, "interior_padding", pad.getInteriorPadding());
+  if (!low || !high || !interior)
+    return failure();
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(pad.getOperand());
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    int64_t size = std::max<int64_t>(x.dim(i) - 1, 0), wanted = pad.getResult().getType().getDimSize(i);
+    if ((*interior)[i] < 0 || __int128(size) * (*interior)[i] + x.dim(i) + (*low)[i] + __int128((*high)[i]) != wanted)
+      return program.unsupported(op, "gives another size than " + Twine(wanted) + " in dimension " + Twine(i));
+  }
+  program.set(pad.getResult(), padded(b, x, program.whole(pad.getPaddingValue()), {*low, *high, *interior},
+                                      sizesOf(b, pad.getResult())));
+  return success();
+}
+
+static LogicalResult importRealDynamicSlice(Program &program, Operation *op) {
+  auto sliced = cast<hlo::RealDynamicSliceOp>(op);
+  auto starts = listOf(program, op, "start_indices", sliced.getStartIndices()),
+       strides = listOf(program, op, "strides", sliced.getStrides());
+  if (!starts || !strides)
+    return failure();
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(sliced.getOperand());
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    int64_t start = (*starts)[i], stride = (*strides)[i], size = sliced.getResult().getType().getDimSize(i);
+    if (start < 0 || stride < 1 || (size && __int128(size - 1) * stride + start >= x.dim(i)))
+      return program.unsupported(op, "takes elements outside of dimension " + Twine(i));
+  }
+  program.set(sliced.getResult(), slice(b, x, sizesOf(b, *starts), sizesOf(b, sliced.getResult()), *strides));
+  return success();
+}
+
+static LogicalResult importDimensionSize(Program &program, Operation *op) {
+  auto asked = cast<hlo::GetDimensionSizeOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  int64_t size = asked.getOperand().getType().getDimSize(asked.getDimension());
+  if (size > INT32_MAX)
+    return program.unsupported(op, "asks for a size of " + Twine(size) + ", which is no i32");
+  program.set(asked.getResult(), splat(b, {}, b.getI32IntegerAttr(int32_t(size))));
+  return success();
+}
+
+/// A program runs once, on one device.
+static LogicalResult importPlace(Program &program, Operation *op) {
+  program.set(op->getResult(0), splat(program.builder(), {}, program.builder().getI32IntegerAttr(0)));
   return success();
 }
 
@@ -309,15 +374,23 @@ static LogicalResult importBarrier(Program &program, Operation *op) {
 }
 
 static constexpr HloOperation kOperations[] = {
-    {"stablehlo.broadcast_in_dim", importBroadcast},
+    {"stablehlo.broadcast_in_dim", importBroadcast<hlo::BroadcastInDimOp>},
     {"stablehlo.concatenate", importConcatenate},
     {"stablehlo.constant", importConstant},
+    {"stablehlo.dynamic_broadcast_in_dim", importBroadcast<hlo::DynamicBroadcastInDimOp>},
+    {"stablehlo.dynamic_iota", importIota<hlo::DynamicIotaOp>},
+    {"stablehlo.dynamic_pad", importDynamicPad},
+    {"stablehlo.dynamic_reshape", importReshape<hlo::DynamicReshapeOp>},
     {"stablehlo.dynamic_slice", importDynamicSlice},
     {"stablehlo.dynamic_update_slice", importDynamicUpdateSlice},
-    {"stablehlo.iota", importIota},
+    {"stablehlo.get_dimension_size", importDimensionSize},
+    {"stablehlo.iota", importIota<hlo::IotaOp>},
     {"stablehlo.optimization_barrier", importBarrier},
     {"stablehlo.pad", importPad},
-    {"stablehlo.reshape", importReshape},
+    {"stablehlo.partition_id", importPlace},
+    {"stablehlo.real_dynamic_slice", importRealDynamicSlice},
+    {"stablehlo.replica_id", importPlace},
+    {"stablehlo.reshape", importReshape<hlo::ReshapeOp>},
     {"stablehlo.reverse", importReverse},
     {"stablehlo.slice", importSlice},
     {"stablehlo.transpose", importTranspose},

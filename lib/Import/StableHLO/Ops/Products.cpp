@@ -68,12 +68,18 @@ static FailureOr<Tensor> timesParameter(Program &program, Value x, ArrayRef<int6
   return transpose(b, y, order);
 }
 
-static LogicalResult importDotGeneral(Program &program, Operation *op) {
-  auto dot = cast<hlo::DotGeneralOp>(op);
+/// dot is dot_general with fixed dimension numbers.
+static hlo::DotDimensionNumbersAttr dimensionsOf(hlo::DotGeneralOp op) { return op.getDotDimensionNumbers(); }
+static hlo::DotDimensionNumbersAttr dimensionsOf(hlo::DotOp op) {
+  return hlo::DotDimensionNumbersAttr::get(op.getContext(), {}, {}, {op.getLhs().getType().getRank() - 1}, {0});
+}
+
+template <typename Op> static LogicalResult importDot(Program &program, Operation *op) {
+  auto dot = cast<Op>(op);
   ImplicitLocOpBuilder &b = program.builder();
-  hlo::DotDimensionNumbersAttr dims = dot.getDotDimensionNumbers();
+  hlo::DotDimensionNumbersAttr dims = dimensionsOf(dot);
   ArrayRef<int64_t> lhs = dims.getLhsContractingDimensions(), rhs = dims.getRhsContractingDimensions();
-  Type element = hloElement(dot.getType().getElementType());
+  Type element = hloElement(dot.getResult().getType().getElementType());
   bool isPlain = dims.getLhsBatchingDimensions().empty() && !lhs.empty() && element.isF32();
   auto isWeight = [&](Value value, Value other) {
     const HloValue &known = program.value(value);
@@ -108,14 +114,12 @@ static LogicalResult importDotGeneral(Program &program, Operation *op) {
 // ------------------------------------------------------------------------------------------------ gather
 
 /// Whole rows of a table, each by one index that is the last element of the indices.
-static bool takesRows(hlo::GatherOp op) {
-  hlo::GatherDimensionNumbersAttr dims = op.getDimensionNumbers();
-  RankedTensorType table = op.getOperand().getType(), indices = op.getStartIndices().getType();
+static bool takesRows(hlo::GatherDimensionNumbersAttr dims, RankedTensorType table, RankedTensorType indices,
+                      ArrayRef<int64_t> sizes) {
   int64_t vector = dims.getIndexVectorDim(), rows = indices.getRank() - (vector < indices.getRank());
   return table.getRank() == 2 && dims.getCollapsedSliceDims() == ArrayRef<int64_t>{0} &&
          dims.getStartIndexMap() == ArrayRef<int64_t>{0} && dims.getOperandBatchingDims().empty() &&
-         dims.getOffsetDims() == ArrayRef<int64_t>{rows} &&
-         op.getSliceSizes() == ArrayRef<int64_t>{1, table.getDimSize(1)};
+         dims.getOffsetDims() == ArrayRef<int64_t>{rows} && sizes == ArrayRef<int64_t>{1, table.getDimSize(1)};
 }
 
 /// The indices along one dimension of the operand: all elements `k` of the index vectors.
@@ -130,11 +134,27 @@ static Tensor indicesAt(ImplicitLocOpBuilder &b, const Tensor &indices, int64_t 
   return reshape(b, one, sizes);
 }
 
-static LogicalResult importGather(Program &program, Operation *op) {
-  auto gather = cast<hlo::GatherOp>(op);
+static SmallVector<int64_t> sliceSizes(hlo::GatherOp op) { return llvm::to_vector(op.getSliceSizes()); }
+/// Computed sizes are those that the result has; in the dimensions that it does not have, slices have size 1.
+static SmallVector<int64_t> sliceSizes(hlo::DynamicGatherOp op) {
+  hlo::GatherDimensionNumbersAttr dims = op.getDimensionNumbers();
+  SmallVector<int64_t> gone(dims.getCollapsedSliceDims()), sizes(op.getOperand().getType().getRank(), 1);
+  llvm::append_range(gone, dims.getOperandBatchingDims());
+  for (auto [i, dim] : llvm::enumerate(othersThan(gone, sizes.size())))
+    sizes[dim] = op.getResult().getType().getDimSize(dims.getOffsetDims()[i]);
+  return sizes;
+}
+
+template <typename Op> static LogicalResult importGather(Program &program, Operation *op) {
+  auto gather = cast<Op>(op);
+  SmallVector<int64_t> slices = sliceSizes(gather);
   ImplicitLocOpBuilder &b = program.builder();
   hlo::GatherDimensionNumbersAttr dims = gather.getDimensionNumbers();
   RankedTensorType operand = gather.getOperand().getType();
+  for (auto [dim, size] : llvm::enumerate(slices))
+    if (size > operand.getDimSize(dim))
+      return program.unsupported(op, "takes slices of " + Twine(size) + " elements of dimension " + Twine(dim) +
+                                         ", which has " + Twine(operand.getDimSize(dim)));
   int64_t vector = dims.getIndexVectorDim();
   Tensor indices = program.whole(gather.getStartIndices());
   Sign sign =
@@ -148,7 +168,8 @@ static LogicalResult importGather(Program &program, Operation *op) {
   };
   const HloValue &table = program.value(gather.getOperand());
   bool fits32 = indices.element().isInteger(32) || indices.element().isInteger(64);
-  if (table.parameter && table.element.isF32() && fits32 && takesRows(gather)) {
+  if (table.parameter && table.element.isF32() && fits32 &&
+      takesRows(dims, operand, gather.getStartIndices().getType(), slices)) {
     if (Value matrix = program.matrix(table, {0}, {1})) {
       // Outside of the table, StableHLO takes the nearest row, whit.gather none.
       Tensor rows = indicesAt(b, indices, vector, 0);
@@ -165,7 +186,7 @@ static LogicalResult importGather(Program &program, Operation *op) {
     });
   Tensor data = program.whole(gather.getOperand());
   // Dimensions of the result: those of the slice at offset_dims, those of the indices at the others.
-  auto type = cast<RankedTensorType>(gather.getType());
+  auto type = cast<RankedTensorType>(gather.getResult().getType());
   SmallVector<int64_t> batch = othersThan(dims.getOffsetDims(), type.getRank()), gone(dims.getCollapsedSliceDims());
   llvm::append_range(gone, dims.getOperandBatchingDims());
   SmallVector<int64_t> kept = othersThan(gone, data.rank());
@@ -186,7 +207,7 @@ static LogicalResult importGather(Program &program, Operation *op) {
     for (auto [dim, of] : llvm::zip(dims.getOperandBatchingDims(), dims.getStartIndicesBatchingDims()))
       from[dim] = linalg::IndexOp::create(at, batch[of - (of > vector)]);
     for (auto [k, dim] : llvm::enumerate(dims.getStartIndexMap())) {
-      Value element = clamped(at, v[k], data.dim(dim) - gather.getSliceSizes()[dim]);
+      Value element = clamped(at, v[k], data.dim(dim) - slices[dim]);
       Value start = arith::IndexCastOp::create(at, at.getIndexType(), element);
       from[dim] = from[dim] ? Value(arith::AddIOp::create(at, start, from[dim])) : start;
     }
@@ -200,8 +221,10 @@ static LogicalResult importGather(Program &program, Operation *op) {
 }
 
 static constexpr HloOperation kOperations[] = {
-    {"stablehlo.dot_general", importDotGeneral},
-    {"stablehlo.gather", importGather},
+    {"stablehlo.dot", importDot<hlo::DotOp>},
+    {"stablehlo.dot_general", importDot<hlo::DotGeneralOp>},
+    {"stablehlo.dynamic_gather", importGather<hlo::DynamicGatherOp>},
+    {"stablehlo.gather", importGather<hlo::GatherOp>},
 };
 
 ArrayRef<HloOperation> hloProducts() { return kOperations; }

@@ -125,7 +125,90 @@ static LogicalResult importReduce(Program &program, Operation *op) {
   return success();
 }
 
+static LogicalResult importMap(Program &program, Operation *op) {
+  auto map = cast<hlo::MapOp>(op);
+  std::optional<HloBody> body = HloBody::of(program, op, map.getComputation().front());
+  if (!body)
+    return failure();
+  SmallVector<Tensor> inputs;
+  for (Value input : map.getInputs())
+    inputs.push_back(program.whole(input));
+  Type element = hloElement(map.getResult().getType().getElementType());
+  program.set(map.getResult(),
+              elementwise(program.builder(), inputs, inputs[0].sizes, element,
+                          [&](ImplicitLocOpBuilder &at, ValueRange v) { return body->run(at, v)[0]; }));
+  return success();
+}
+
+// ------------------------------------------------------------------------------------------------ batch norms
+
+/// A vector over features, to be read along with a tensor in which other dimensions follow them.
+static Tensor alongFeatures(ImplicitLocOpBuilder &b, const Tensor &vector, int64_t behind) {
+  Sizes sizes = vector.sizes;
+  sizes.append(behind, b.getIndexAttr(1));
+  return reshape(b, vector, sizes);
+}
+
+/// (x - mean) / sqrt(variance + epsilon) * scale + offset
+static Tensor normalized(ImplicitLocOpBuilder &b, const Tensor &x, int64_t feature, ArrayRef<Tensor> vectors,
+                         double epsilon) {
+  SmallVector<Tensor> operands{x};
+  for (const Tensor &vector : vectors) // scale, offset, mean, variance
+    operands.push_back(alongFeatures(b, vector, x.rank() - 1 - feature));
+  return elementwise(b, operands, x.sizes, x.element(), [&](ImplicitLocOpBuilder &at, ValueRange v) {
+    Value deviation = squareRoot(at, add(at, {v[4], constant(at, x.element(), epsilon)}));
+    Value centered = divide(at, {subtract(at, {v[0], v[3]}), deviation});
+    return add(at, {multiply(at, {centered, v[1]}), v[2]});
+  });
+}
+
+static LogicalResult importBatchNormInference(Program &program, Operation *op) {
+  auto norm = cast<hlo::BatchNormInferenceOp>(op);
+  SmallVector<Tensor> vectors;
+  for (Value vector : norm.getOperands().drop_front())
+    vectors.push_back(program.whole(vector));
+  program.set(norm.getResult(), normalized(program.builder(), program.whole(norm.getOperand()), norm.getFeatureIndex(),
+                                           vectors, norm.getEpsilon().convertToDouble()));
+  return success();
+}
+
+static LogicalResult importBatchNormTraining(Program &program, Operation *op) {
+  auto norm = cast<hlo::BatchNormTrainingOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  Tensor x = program.whole(norm.getOperand());
+  int64_t feature = norm.getFeatureIndex(), count = 1;
+  SmallVector<int64_t> axes;
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    if (i == feature)
+      continue;
+    axes.push_back(i);
+    count *= x.dim(i);
+  }
+  auto average = [&](const Tensor &terms) {
+    Tensor sum = reduce(b, terms, Reduction::Sum, axes, /*keep=*/false);
+    return elementwise(b, sum, sum.sizes, sum.element(), [&](ImplicitLocOpBuilder &at, ValueRange v) {
+      return divide(at, {v[0], constant(at, sum.element(), double(count))});
+    });
+  };
+  Tensor mean = average(x);
+  Tensor variance = average(elementwise(b, {x, alongFeatures(b, mean, x.rank() - 1 - feature)}, x.sizes, x.element(),
+                                        [](ImplicitLocOpBuilder &at, ValueRange v) {
+                                          Value centered = subtract(at, v);
+                                          return multiply(at, {centered, centered});
+                                        }));
+  program.set(norm.getOutput(),
+              normalized(b, x, feature,
+                         {program.whole(norm.getScale()), program.whole(norm.getOffset()), mean, variance},
+                         norm.getEpsilon().convertToDouble()));
+  program.set(norm.getBatchMean(), mean);
+  program.set(norm.getBatchVar(), variance);
+  return success();
+}
+
 static constexpr HloOperation kOperations[] = {
+    {"stablehlo.batch_norm_inference", importBatchNormInference},
+    {"stablehlo.batch_norm_training", importBatchNormTraining},
+    {"stablehlo.map", importMap},
     {"stablehlo.reduce", importReduce},
 };
 

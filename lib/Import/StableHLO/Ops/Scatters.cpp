@@ -118,10 +118,6 @@ static LogicalResult importScatter(Program &program, Operation *op) {
   }
   Scatter places(scatter, program.whole(scatter.getScatterIndices()));
   Sizes spread = llvm::map_to_vector(places.spread, [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
-  bool readsInputs = llvm::any_of(inputs, [&](const Tensor &input) {
-    return input.value == places.indices.value ||
-           llvm::any_of(updates, [&](const Tensor &update) { return update.value == input.value; });
-  });
   SmallVector<Tensor> results = folded(
       b, inputs, spread,
       [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
@@ -135,7 +131,7 @@ static LogicalResult importScatter(Program &program, Operation *op) {
             value = arith::SelectOp::create(at, hit, value, before);
         return next;
       },
-      readsInputs);
+      /*readsStarts=*/true);
   for (auto [result, tensor] : llvm::zip(op->getResults(), results))
     program.set(result, tensor);
   return success();

@@ -164,9 +164,70 @@ static LogicalResult importReduceWindow(Program &program, Operation *op) {
   return success();
 }
 
+/// Which element of a tensor this is in row-major order.
+static Value rowMajor(ImplicitLocOpBuilder &b, const Tensor &x, ValueRange at) {
+  Value place = indexConstant(b, 0);
+  for (int64_t i = 0; i < x.rank(); ++i)
+    place = plus(b, times(b, place, indexConstant(b, x.dim(i))), at[i]);
+  return arith::IndexCastOp::create(b, b.getI64Type(), place);
+}
+
+/// First each window remembers which element it selects; then each element looks at the windows that show it.
+static LogicalResult importSelectAndScatter(Program &program, Operation *op) {
+  auto windows = cast<hlo::SelectAndScatterOp>(op);
+  ImplicitLocOpBuilder &b = program.builder();
+  std::optional<HloBody> select = HloBody::of(program, op, windows.getSelect().front()),
+                         scatter = HloBody::of(program, op, windows.getScatter().front());
+  if (!select || !scatter)
+    return failure();
+  if (!hasElements(windows.getOperand()) || !hasElements(windows.getSource()))
+    return program.unsupported(op, "has an operand without elements");
+  Tensor x = program.whole(windows.getOperand()), source = program.whole(windows.getSource()),
+         init = program.whole(windows.getInitValue());
+  auto padding = windows.getPadding();
+  SmallVector<Slide> forth, back;
+  for (int64_t i = 0; i < x.rank(); ++i) {
+    int64_t window = numberAt(windows.getWindowDimensions(), i), stride = numberAt(windows.getWindowStrides(), i);
+    int64_t before = padding ? padding->getValues<int64_t>()[{uint64_t(i), 0}] : 0;
+    forth.push_back({.window = window, .stride = stride, .before = before, .input = x.dim(i), .output = source.dim(i)});
+    // The windows that show an element begin up to `window - 1` before it, `stride` apart.
+    back.push_back(
+        {.window = window, .apart = stride, .before = window - 1 - before, .input = source.dim(i), .output = x.dim(i)});
+  }
+  Type i64 = b.getI64Type();
+  Tensor nothing = broadcastTo(b, init, source.sizes), none = splat(b, source.sizes, b.getI64IntegerAttr(-1));
+  Tensor selected = folded(
+      b, {nothing, none}, windowSizes(b, forth), [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
+        Value inside;
+        SmallVector<Value> from = placesOf(at, forth, loops.take_front(x.rank()), loops.drop_front(x.rank()), inside);
+        Value element = elementAt(at, x, from);
+        Value isFirst = compare(at, Compare::Less, soFar[1], constant(at, i64, 0));
+        Value keeps = select->run(at, {soFar[0], element})[0], yes = constant(at, at.getI1Type(), 1);
+        Value takes = arith::OrIOp::create(at, isFirst, arith::XOrIOp::create(at, keeps, yes));
+        if (inside) // padding is never selected
+          takes = both(at, inside, takes);
+        return SmallVector<Value>{arith::SelectOp::create(at, takes, element, soFar[0]),
+                                  arith::SelectOp::create(at, takes, rowMajor(at, x, from), soFar[1])};
+      })[1];
+  Tensor result = folded(b, broadcastTo(b, init, x.sizes), windowSizes(b, back),
+                         [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
+                           Value inside;
+                           ValueRange here = loops.take_front(x.rank());
+                           SmallVector<Value> from = placesOf(at, back, here, loops.drop_front(x.rank()), inside);
+                           Value isMine =
+                               compare(at, Compare::Equal, elementAt(at, selected, from), rowMajor(at, x, here));
+                           Value hit = inside ? both(at, inside, isMine) : isMine;
+                           Value next = scatter->run(at, {soFar[0], elementAt(at, source, from)})[0];
+                           return SmallVector<Value>{arith::SelectOp::create(at, hit, next, soFar[0])};
+                         })[0];
+  program.set(windows.getResult(), result);
+  return success();
+}
+
 static constexpr HloOperation kOperations[] = {
     {"stablehlo.convolution", importConvolution},
     {"stablehlo.reduce_window", importReduceWindow},
+    {"stablehlo.select_and_scatter", importSelectAndScatter},
 };
 
 ArrayRef<HloOperation> hloWindows() { return kOperations; }
