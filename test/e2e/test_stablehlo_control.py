@@ -83,6 +83,7 @@ CASES = {
       %limit = stablehlo.constant dense<{(X * X).sum() * 10}> : tensor<f32>
       %s = stablehlo.compare LT, %sum, %limit, FLOAT : (tensor<f32>, tensor<f32>) -> tensor<i1>
       %p = stablehlo.and %q, %s : tensor<i1>""", plus(1)), ended(3, 3), "C1"),
+    "barrier": Case(f"%r:2 = stablehlo.optimization_barrier %x, %i : {T}, tensor<3x4xi32>", (X, I), "C1"),
     "case of a constant": Case(number("k", 2) + BRANCHES.replace("%INDEX", "%k"), X + X, "case C1-C4"),
     "case of data": Case(BRANCHES.replace("%INDEX", "%at"), X, "C1"),
     "case beyond the last": Case(BRANCHES.replace("%INDEX", "%far"), X + X, "C1"),
@@ -92,6 +93,7 @@ C = CASES["counts up"].text
 BROKEN = {
     "a condition that is none": Broken(C.replace("stablehlo.return %p : tensor<i1>", f"stablehlo.return %m : {S}"), "while C1", "the condition of"),
     "another state": Broken(C.replace(f"stablehlo.return %d, %y : {S}, {T}", f"stablehlo.return %d, %d : {S}, {S}"), "while C2", "the body of"),
+    "barrier of other types": Broken(f'%r = "stablehlo.optimization_barrier"(%x) : ({T}) -> {S}', "optimization_barrier C1", "they must be the same"),
     "no branches": Broken(f'%r = "stablehlo.case"(%at) : ({S}) -> {T}', "case C1", "has no branches"),
     "branches with arguments": Broken(BRANCHES.replace("%INDEX", "%at").replace(f"%y = stablehlo.negate %x : {T}", f"^bb0(%a: {S}):\n      %y = stablehlo.negate %x : {T}"),
                                       "case C2", "branch has arguments"),

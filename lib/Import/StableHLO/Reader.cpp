@@ -33,6 +33,20 @@ bool isStableHlo(ModuleOp module) {
   return found.wasInterrupted();
 }
 
+namespace {
+struct Refusal {
+  StringLiteral name, why, help;
+};
+} // namespace
+
+/// Two of the three parts may be one macro: it is expanded before they are taken apart.
+#define REFUSAL_ROW(name, why, help) {name, why, help},
+#define REFUSED(...) REFUSAL_ROW(__VA_ARGS__)
+static constexpr Refusal kRefusals[] = {
+#include "Import/StableHLO/Refusals.def"
+};
+#undef REFUSAL_ROW
+
 bool checkStableHloText(StringRef text, MLIRContext &context, Diagnostics &diagnostics) {
   auto refuse = [&](DiagnosticCode code, const Twine &message, StringRef help) {
     diagnostics.add({code, Severity::Error, "", {}, "", message.str(), help.str()});
@@ -83,10 +97,21 @@ bool checkStableHloText(StringRef text, MLIRContext &context, Diagnostics &diagn
     bool isOurs = name.starts_with("stablehlo.") || name.starts_with("chlo.") || name.starts_with("vhlo.");
     if (!isOurs || RegisteredOperationName::lookup(name, &context))
       continue;
+    const Refusal *refusal = llvm::find_if(kRefusals, [&](const Refusal &row) { return row.name == name; });
+    bool isListed = refusal != std::end(kRefusals);
     std::string message = "operation '" + shown(name) + "' is not supported";
+    if (isListed)
+      message += (": " + refusal->why).str();
     auto [place, isNew] = placeOf.try_emplace(message, problems.size());
     if (isNew)
-      problems.push_back({code::NoOperator, Severity::Error, "", {}, name.str(), message, "", 0});
+      problems.push_back({code::NoOperator,
+                          Severity::Error,
+                          "",
+                          {},
+                          name.str(),
+                          message,
+                          isListed ? refusal->help.str() : std::string(),
+                          0});
     problems[place->second].nodes.push_back("line " + std::to_string(line));
     ++problems[place->second].count;
   }
