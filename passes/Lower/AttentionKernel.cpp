@@ -8,6 +8,7 @@
 #include "Lower/AttentionKernel.h"
 #include "Lower/CacheKernel.h"
 
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "llvm/Support/FormatVariadic.h"
 
 #include <limits>
@@ -65,13 +66,14 @@ private:
   void prepareQuery(Value row);
   void packKeys(const Tile &tile, Value from, Value blocks);
   void scores(const Tile &tile, Value from, Value blocks);
-  Accumulators scoresOfBlocks(const Tile &tile, ArrayRef<Value> at);
-  Accumulators scoresOfPanels(const Tile &tile, ArrayRef<Value> at);
+  Accumulators scoresOfBlocks(const Tile &tile, Value from, ArrayRef<Value> at);
+  Accumulators scoresOfPanels(const Tile &tile, Value from, ArrayRef<Value> at);
   void softmax(const Tile &tile, Value from);
   void maximum(const Tile &tile, Value from, Value row);
   void exponentials(Value from, Value row);
   Value maskOf(const Tile &tile, Value row, Value token);
   Value foldScales(Value weight, Value seen, Value block, Value &offset);
+  void prefetch(const Tile &tile, Value cache, Value from, Value token);
   void output(const Tile &tile, Value from);
   void outputChunk(const Tile &tile, Value from, Value chunk, int64_t width, Value lastMask);
   void finish(const Tile &tile);
@@ -254,7 +256,7 @@ void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
       Value clamped = b.min(b.add(block, j), lastBlock);
       at.push_back(blockedKeys ? b.add(firstBlock, clamped) : clamped);
     }
-    Accumulators sums = packedKeys ? scoresOfPanels(tile, at) : scoresOfBlocks(tile, at);
+    Accumulators sums = packedKeys ? scoresOfPanels(tile, from, at) : scoresOfBlocks(tile, from, at);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t j = 0; j < columns; ++j)
         b.store(sums[r * columns + j], weights, {b.index(r), b.mul(b.add(block, j), kLanes)}, nullptr);
@@ -263,11 +265,12 @@ void AttentionKernel::scores(const Tile &tile, Value from, Value blocks) {
 }
 
 /// Products of all rows with the keys of some blocks, row by row.
-AttentionKernel::Accumulators AttentionKernel::scoresOfBlocks(const Tile &tile, ArrayRef<Value> at) {
+AttentionKernel::Accumulators AttentionKernel::scoresOfBlocks(const Tile &tile, Value from, ArrayRef<Value> at) {
   int64_t rows = tile.rows(), columns = at.size();
   Value zero = b.index(0);
   return b.loop(
       zero, b.index(depth), b.index(1), Accumulators(rows * columns, b.splat(0.0f)), [&](Value d, ValueRange carried) {
+        prefetch(tile, op.getV(), from, d);
         SmallVector<Value> keyVectors;
         for (Value each : at)
           keyVectors.push_back(blockedKeys ? b.loadFloat(op.getK(), {tile.batch, tile.kvHead, each, d, zero}, nullptr)
@@ -283,9 +286,11 @@ AttentionKernel::Accumulators AttentionKernel::scoresOfBlocks(const Tile &tile, 
 }
 
 /// The same for keys in a format: products with codes, then one scale per token.
-AttentionKernel::Accumulators AttentionKernel::scoresOfPanels(const Tile &tile, ArrayRef<Value> at) {
+AttentionKernel::Accumulators AttentionKernel::scoresOfPanels(const Tile &tile, Value from, ArrayRef<Value> at) {
   int64_t rows = tile.rows(), columns = at.size(), features = keyHead->unitFeatures();
   auto addUnit = [&](Value unit, int64_t count, ValueRange carried) {
+    for (int64_t i = 0; i < count; ++i)
+      prefetch(tile, op.getV(), from, b.add(b.mul(unit, features), i));
     SmallVector<PanelDecoder::Unit> units;
     for (Value each : at)
       units.push_back(keyHead->loadUnit(each, unit));
@@ -332,6 +337,33 @@ Value AttentionKernel::maskOf(const Tile &tile, Value row, Value token) {
     from.push_back(op.maskIsShared(dim) ? b.index(0) : at[dim]);
   from.push_back(token);
   return b.load(op.getMask(), from, b.maskOf(b.sub(b.dim(op.getMask(), 3), token)));
+}
+
+/// Fetches what token `token` of the block `from` has in a cache: values while scores are computed, keys of the next block while values are added.
+/// A single row has nothing else to do while it waits for a cache that was last read a token ago; rows of a prompt read it again and again.
+void AttentionKernel::prefetch(const Tile &tile, Value cache, Value from, Value token) {
+  auto type = cast<MemRefType>(cache.getType());
+  if (tile.positions > 1 || type.isDynamicDim(3))
+    return;
+  int64_t rank = type.getRank(), line = 512 / type.getElementTypeBitWidth();
+  auto fetch = [&](ValueRange at) {
+    memref::PrefetchOp::create(b, cache, at, /*isWrite=*/false, /*localityHint=*/3, /*isDataCache=*/true);
+  };
+  if (rank == 4 && !isPacked(cache)) { // [batch, head, token, feature]
+    for (int64_t d = 0; d < depth; d += line)
+      fetch({tile.batch, tile.kvHead, b.add(from, token), b.index(d)});
+    return;
+  }
+  // [batch, head, block, ...]: a token stands for a sixteenth of the block's bytes.
+  Value block = b.add(b.div(from, kLanes), b.div(token, kLanes)), part = b.rem(token, kLanes);
+  int64_t elements = rank == 5 ? depth : llvm::divideCeil(type.getDimSize(3), kLanes);
+  for (int64_t i = 0; i < elements; i += line) {
+    Value at = b.add(b.mul(part, elements), i);
+    if (rank == 5)
+      fetch({tile.batch, tile.kvHead, block, b.div(at, kLanes), b.rem(at, kLanes)});
+    else
+      fetch({tile.batch, tile.kvHead, block, at});
+  }
 }
 
 /// Scores of a block to weights, and the running maximum and sum of each row.
@@ -428,6 +460,7 @@ void AttentionKernel::outputChunk(const Tile &tile, Value from, Value chunk, int
   }
   auto accumulate = [&](Value begin, Value end, bool partial) {
     sums = b.loop(begin, end, b.index(1), sums, [&](Value t, ValueRange carried) {
+      prefetch(tile, op.getK(), b.add(from, kKeys), b.sub(t, from));
       SmallVector<Value> values;
       std::pair<Value, Value> packed;
       if (valueHead)
