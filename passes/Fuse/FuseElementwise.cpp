@@ -52,7 +52,8 @@ struct FuseElementwisePass : mlir::whit::impl::FuseElementwisePassBase<FuseEleme
     tensor::CollapseShapeOp::getCanonicalizationPatterns(patterns, &getContext());
     getContext().getLoadedDialect<linalg::LinalgDialect>()->getCanonicalizationPatterns(patterns);
     linalg::populateConstantFoldLinalgOperations(patterns, alone);
-    return applyPatternsGreedily(getOperation(), std::move(patterns));
+    // Long chains, like the rounds of a random generator, take more than the ten walks that are usual.
+    return applyPatternsGreedily(getOperation(), std::move(patterns), GreedyRewriteConfig().setMaxIterations(64));
   }
 };
 } // namespace

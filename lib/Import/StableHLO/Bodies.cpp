@@ -35,6 +35,10 @@ mlir::Value scalarOf(ImplicitLocOpBuilder &b, const Tensor &x) {
   return tensor::ExtractOp::create(b, x.value, ValueRange());
 }
 
+Tensor filledWith(ImplicitLocOpBuilder &b, const Tensor &x, const Sizes &sizes) {
+  return {linalg::FillOp::create(b, scalarOf(b, x), empty(b, sizes, x.element())).getResult(0), sizes};
+}
+
 static Block *calleeOf(func::CallOp call) {
   auto target = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
   return target && !target.isExternal() && target.getBody().hasOneBlock() ? &target.getBody().front() : nullptr;

@@ -29,5 +29,7 @@ private:
 bool isInHloBody(mlir::Operation *op);
 /// The one value of a tensor of rank 0, in the body of an operation.
 mlir::Value scalarOf(mlir::ImplicitLocOpBuilder &b, const semantics::Tensor &x);
+/// The value of a tensor of rank 0 everywhere, in a tensor of its own that a loop may write to.
+semantics::Tensor filledWith(mlir::ImplicitLocOpBuilder &b, const semantics::Tensor &x, const semantics::Sizes &sizes);
 
 } // namespace whit

@@ -108,7 +108,7 @@ static LogicalResult importReduce(Program &program, Operation *op) {
   }
   for (auto [input, init] : llvm::zip(reduction.getInputs(), reduction.getInitValues())) {
     inputs.push_back(program.whole(input).value);
-    inits.push_back(broadcastTo(b, program.whole(init), sizes).value);
+    inits.push_back(filledWith(b, program.whole(init), sizes).value);
   }
   SmallVector<AffineMap> maps(inputs.size(), b.getMultiDimIdentityMap(first.rank()));
   maps.append(inputs.size(), AffineMap::get(first.rank(), 0, exprs, b.getContext()));

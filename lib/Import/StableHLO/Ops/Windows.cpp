@@ -143,7 +143,7 @@ static LogicalResult importReduceWindow(Program &program, Operation *op) {
   for (auto [input, init] : llvm::zip(windows.getInputs(), windows.getInitValues())) {
     inputs.push_back(program.whole(input));
     inits.push_back(program.whole(init));
-    starts.push_back(broadcastTo(b, inits.back(), sizes));
+    starts.push_back(filledWith(b, inits.back(), sizes));
   }
   SmallVector<Tensor> results =
       folded(b, starts, windowSizes(b, slides), [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
@@ -195,7 +195,8 @@ static LogicalResult importSelectAndScatter(Program &program, Operation *op) {
         {.window = window, .apart = stride, .before = window - 1 - before, .input = source.dim(i), .output = x.dim(i)});
   }
   Type i64 = b.getI64Type();
-  Tensor nothing = broadcastTo(b, init, source.sizes), none = splat(b, source.sizes, b.getI64IntegerAttr(-1));
+  Tensor nothing = filledWith(b, init, source.sizes),
+         none = filledWith(b, splat(b, {}, b.getI64IntegerAttr(-1)), source.sizes);
   Tensor selected = folded(
       b, {nothing, none}, windowSizes(b, forth), [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
         Value inside;
@@ -209,7 +210,7 @@ static LogicalResult importSelectAndScatter(Program &program, Operation *op) {
         return SmallVector<Value>{arith::SelectOp::create(at, takes, element, soFar[0]),
                                   arith::SelectOp::create(at, takes, rowMajor(at, x, from), soFar[1])};
       })[1];
-  Tensor result = folded(b, broadcastTo(b, init, x.sizes), windowSizes(b, back),
+  Tensor result = folded(b, filledWith(b, init, x.sizes), windowSizes(b, back),
                          [&](ImplicitLocOpBuilder &at, ValueRange loops, ValueRange soFar) {
                            Value inside;
                            ValueRange here = loops.take_front(x.rank());

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Programs as JAX lowers them (jax_programs.py wrote them): compiled and interpreted, they give what JAX computed."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parent / "jax"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.mlir")))
+def test_program(tools, tmp_path, name):
+    with np.load(FOLDER / f"{name}.npz") as file:
+        arrays = dict(file)
+    feeds = {key: value for key, value in arrays.items() if key.startswith("arg")}
+    np.savez(tmp_path / "in.npz", **feeds)
+    tools.run("whit-compile", FOLDER / f"{name}.mlir", "-o", tmp_path / "model.so", "--quiet")
+    tools.run("whit-compile", FOLDER / f"{name}.mlir", "--stop-after=imported", "-o", tmp_path / "imported.mlir", "--quiet")
+    tools.run("whit-check", tmp_path / "imported.mlir", "--inputs", tmp_path / "in.npz", "--outputs", tmp_path / "ref.npz")
+    with np.load(tmp_path / "ref.npz") as file:
+        interpreted = dict(file)
+    found = tools.infer(tmp_path / "model.so", feeds)
+    outputs = [key for key in arrays if key.startswith("out")]
+    assert set(found) == set(outputs)
+    for key in outputs:
+        wanted = arrays[key]
+        assert found[key].shape == wanted.shape and found[key].dtype == wanted.dtype, key
+        for results in (found, interpreted):
+            if wanted.dtype.kind == "f":  # sums in another order than XLA's
+                np.testing.assert_allclose(results[key], wanted, rtol=2e-5, atol=2e-5, err_msg=key)
+            else:
+                np.testing.assert_array_equal(results[key], wanted, err_msg=key)
