@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Programs of JAX as it lowers them, with what it computes: `python test/e2e/jax_programs.py` writes test/e2e/jax/*.mlir and *.npz.
+"""Programs of JAX as it lowers them, with what it computes: `python test/e2e/jax_programs.py` writes test/e2e/jax/*.mlir and *.json.
 
 Needs JAX, which the tests do not: they compile the text that is committed and compare with the arrays beside it (test_jax_programs.py).
 """
+import base64
+import json
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 FOLDER = Path(__file__).resolve().parent / "jax"
+
+
+def write(path: Path, arrays: dict) -> None:
+    """Type, shape, and the bytes in text."""
+    described = {name: [array.dtype.name, array.shape, base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()] for name, array in arrays.items()}
+    path.write_text(json.dumps(described, indent=0) + "\n")
+
+
+def read(path: Path) -> dict:
+    return {name: np.frombuffer(zlib.decompress(base64.b64decode(text)), kind).reshape(shape)
+            for name, (kind, shape, text) in json.loads(path.read_text()).items()}
 
 
 def programs():
@@ -112,7 +126,7 @@ def main(names):
         arrays = {f"arg{i}": np.asarray(value) for i, value in enumerate(arguments)}
         results = jax.tree.leaves(jitted(*arguments))
         arrays.update({f"out{i}": np.asarray(value) for i, value in enumerate(results)})
-        np.savez_compressed(FOLDER / f"{name}.npz", **arrays)
+        write(FOLDER / f"{name}.json", arrays)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Programs as JAX lowers them (jax_programs.py wrote them): compiled and interpreted, they give what JAX computed."""
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-FOLDER = Path(__file__).resolve().parent / "jax"
+from jax_programs import FOLDER, read
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.mlir")))
 def test_program(tools, tmp_path, name):
-    with np.load(FOLDER / f"{name}.npz") as file:
-        arrays = dict(file)
+    arrays = read(FOLDER / f"{name}.json")
     feeds = {key: value for key, value in arrays.items() if key.startswith("arg")}
     np.savez(tmp_path / "in.npz", **feeds)
     tools.run("whit-compile", FOLDER / f"{name}.mlir", "-o", tmp_path / "model.so", "--quiet")
