@@ -187,6 +187,8 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
       return made(other.getDynamicSizes());
     if (auto part = buffer.getDefiningOp<memref::SubViewOp>(); part && part.getDroppedDims().none())
       return made(part.getSizes());
+    if (auto view = buffer.getDefiningOp<memref::ViewOp>()) // what was planned already
+      return made(view.getSizes());
     if (auto cast = buffer.getDefiningOp<memref::ReinterpretCastOp>())
       return made(cast.getSizes());
     if (auto expand = buffer.getDefiningOp<memref::ExpandShapeOp>())
@@ -215,6 +217,10 @@ struct PlanMemoryPass : mlir::whit::impl::PlanMemoryPassBase<PlanMemoryPass> {
         map.map(size, *value);
         return value;
       }
+    if (auto metadata = dyn_cast_or_null<memref::ExtractStridedMetadataOp>(op))
+      for (auto [i, result] : llvm::enumerate(metadata.getSizes()))
+        if (result == size)
+          return copyDim(b, alloc, metadata.getSource(), i, map, dims);
     if (!op || !isMemoryEffectFree(op) || isa<memref::DimOp>(op) || op->getNumResults() != 1)
       return alloc.emitError() << "size of a buffer depends on the content of a tensor; only sizes computed from the "
                                   "dimensions of the inputs are supported";

@@ -147,6 +147,18 @@ static SmallVector<AffineExpr> placesOf(ImplicitLocOpBuilder &b, ArrayRef<Move> 
 
 /// The same as `patches` of what is padded already: [N, outputs..., C, kernel...].
 static Tensor windows(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<Move> moves) {
+  // Along dimensions where the kernel has one element there is nothing to go through: loops of one iteration have one lane.
+  if (llvm::all_of(moves, [](const Move &move) { return move.kernel == 1 && move.stride == 1; })) {
+    OpFoldResult positions = b.getIndexAttr(1);
+    Sizes all{x.sizes[0]};
+    for (const Move &move : moves) {
+      positions = indexOp(b, IndexOp::Mul, positions, move.output);
+      all.push_back(move.output);
+    }
+    all.push_back(x.sizes[1]);
+    all.append(moves.size(), b.getIndexAttr(1));
+    return reshape(b, transpose(b, reshape(b, x, {x.sizes[0], x.sizes[1], positions}), {0, 2, 1}), all);
+  }
   unsigned count = moves.size(), rank = 2 + 2 * count;
   Sizes sizes{x.sizes[0]};
   for (const Move &move : moves)
@@ -313,20 +325,25 @@ FailureOr<std::optional<Tensor>> convolveCodes(Node &node, const CodeConvolution
     Tensor split = reshape(b, *y, {x->sizes[0], positions, w.sizes[0]});
     return std::optional(reshape(b, transpose(b, split, {0, 2, 1}), sizes));
   }
-  const GraphValue &zero = node.input(inputs.wZero);
-  bool hasOneZero = !node.has(inputs.wZero) || zero.rank() == 0 || isConstantIntValue(zero.sizes[0], 1);
-  if (*group != filters || !isConstantIntValue(w.sizes[1], 1) || !hasOneZero)
+  // Exporters write a zero point for each channel, all of them 0.
+  const StoredTensor *zeros = node.has(inputs.wZero) ? node.input(inputs.wZero).stored.get() : nullptr;
+  bool isOne =
+      !node.has(inputs.wZero) || (zeros && zeros->count && zeros->type->bits == 8 &&
+                                  llvm::all_of(zeros->bytes, [&](uint8_t byte) { return byte == zeros->bytes[0]; }));
+  if (*group != filters || !isConstantIntValue(w.sizes[1], 1) || !isOne)
     return std::optional<Tensor>();
   FailureOr<Tensor> filter = node.tensor(inputs.w, "w");
   if (failed(filter))
     return failure();
-  if (!filter->numbers().isInteger(8))
-    return LogicalResult(
-        node.badOperand("input w has elements of type " + typeName(filter->numbers()) + "; they must be i8 or uint8"));
-  FailureOr<std::optional<Tensor>> wZero = zeroOf(inputs.wZero, *filter, "w_zero_point");
-  if (failed(wZero))
-    return failure();
-  Tensor sums = byChannel(b, padded(b, *x, *moves, outside), *xZero, *filter, *wZero, *moves, b.getI32Type());
+  if (!filter->numbers().isInteger(8) || (zeros && node.input(inputs.wZero).element != filter->numbers()))
+    return LogicalResult(node.badOperand("inputs w and w_zero_point must both be i8 or uint8"));
+  std::optional<Tensor> wZero;
+  if (zeros && zeros->bytes[0] != 0) {
+    auto type = RankedTensorType::get({}, b.getI8Type());
+    auto number = DenseElementsAttr::get(type, int8_t(zeros->bytes[0]));
+    wZero = makeTensor(arith::ConstantOp::create(b, number), {}, filter->numbers());
+  }
+  Tensor sums = byChannel(b, padded(b, *x, *moves, outside), *xZero, *filter, wZero, *moves, b.getI32Type());
   FailureOr<Tensor> y = finish(sums, 1);
   return failed(y) ? FailureOr<std::optional<Tensor>>(failure()) : std::optional(*y);
 }
