@@ -211,12 +211,17 @@ struct FormRegionsPass : mlir::whit::impl::FormRegionsPassBase<FormRegionsPass> 
     }
   }
 
-  /// Views that bodies read are nobody's operands and stay where they are; what they show may be computed as late as where the
-  /// first of these bodies stands.
+  /// Views that bodies read, or that are copied into outputs, are no compute operation's operands and stay where they are; what they show may
+  /// be computed as late as where the first of these users stands.
   static void sinkCapturedViews(Block &block) {
+    llvm::SmallPtrSet<Operation *, 8> sunk;
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block))) {
-      if (!isView(&op) || llvm::all_of(op.getUsers(), [&](Operation *user) { return user->getBlock() == &block; }))
+      if (!isView(&op) || llvm::all_of(op.getUsers(), [&](Operation *user) {
+            return user->getBlock() == &block && !isa<bufferization::MaterializeInDestinationOp>(user) &&
+                   !sunk.contains(user);
+          }))
         continue;
+      sunk.insert(&op);
       Operation *first = nullptr;
       for (Operation *user : op.getUsers())
         if (Operation *outer = block.findAncestorOpInBlock(*user); !first || outer->isBeforeInBlock(first))

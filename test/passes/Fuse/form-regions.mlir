@@ -225,3 +225,28 @@ func.func @captured_view(%x: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<1x4x8x
   } -> tensor<1x4x8xf32>
   return %m, %g : tensor<4x8xf32>, tensor<1x4x8xf32>
 }
+
+// -----
+
+// A part that is copied into an output is taken behind the region that computes it.
+// CHECK-LABEL: func @copied
+// CHECK: %[[R:.+]]:2 = whit.region
+// CHECK: extract_slice %[[R]]#0
+func.func @copied(%x: tensor<4x8xf32>, %out: tensor<2x8xf32> {whit.output, whit.name = "y"}) -> (tensor<2x8xf32>, tensor<4x8xf32>) {
+  %e = tensor.empty() : tensor<4x8xf32>
+  %n = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = arith.negf %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x8xf32>
+  %v = tensor.extract_slice %n[1, 0] [2, 8] [2, 1] : tensor<4x8xf32> to tensor<2x8xf32>
+  %m = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]}
+      ins(%n : tensor<4x8xf32>) outs(%e : tensor<4x8xf32>) {
+  ^bb0(%a: f32, %o: f32):
+    %0 = math.absf %a : f32
+    linalg.yield %0 : f32
+  } -> tensor<4x8xf32>
+  %c = bufferization.materialize_in_destination %v in %out : (tensor<2x8xf32>, tensor<2x8xf32>) -> tensor<2x8xf32>
+  return %c, %m : tensor<2x8xf32>, tensor<4x8xf32>
+}
