@@ -6,6 +6,7 @@
 #include "Whit/Whit.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
@@ -83,6 +84,13 @@ struct MakeCachesInPlacePass : mlir::whit::impl::MakeCachesInPlacePassBase<MakeC
           << "cache is not updated in place: the length of its past is fixed";
       return std::nullopt;
     }
+    // A cache has room for more tokens than there are, which only attention knows to leave out.
+    for (Operation *user : append.getResult(0).getUsers())
+      if (isa<linalg::LinalgOp, tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ExtractSliceOp>(user)) {
+        remark::missed(append.getLoc(), remark::RemarkOpts::name("cache").category(getArgument()))
+            << "cache is not updated in place: something else than attention reads it";
+        return std::nullopt;
+      }
     for (OpOperand &use : ret->getOpOperands())
       if (use.get() == append.getResult(0))
         return std::pair{append, use.getOperandNumber()};

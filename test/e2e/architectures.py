@@ -531,6 +531,8 @@ MOE = {"width": 64, "heads": 4, "hidden": 96, "vocabulary": 67}
 FULL_MOE = {"layers": 8, "width": 512, "heads": 8, "hidden": 1024, "vocabulary": 8192}
 
 ARCHITECTURES = {
+    "gpt2": (gpt2, {"layers": 2, "width": 48, "heads": 3, "vocabulary": 67, "context": 24},
+             {"layers": 12, "width": 768, "heads": 12, "vocabulary": 50257, "context": 1024, "past": 17, "new": 6}),
     "vit": (vit, {"layers": 1, "width": 48, "heads": 3, "patch": 8, "image": 32, "classes": 11},
             {"layers": 12, "width": 384, "heads": 6, "patch": 16, "image": 224, "classes": 1000}),
     "t5_encoder": (t5_encoder, SMALL_T5, T5 | {"length": 40}),

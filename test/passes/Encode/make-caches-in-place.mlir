@@ -45,3 +45,19 @@ func.func @fixed(%new: tensor<?x6x3x64xf32>, %past: tensor<?x3x12x64xf32> {whit.
   %k = whit.cache_append ins(%new after %past : tensor<?x6x3x64xf32>, tensor<?x3x12x64xf32>) from %start : tensor<?xi32> outs(%e : tensor<?x3x18x64xf32>) -> tensor<?x3x18x64xf32>
   return %k : tensor<?x3x18x64xf32>
 }
+
+// -----
+
+// What is no attention would see the room behind the tokens: it gets an array of its own.
+// CHECK-LABEL: func @read
+// CHECK-SAME: %[[PAST:[^:]*]]: tensor<?x3x?x64xf32>
+func.func @read(%new: tensor<?x?x3x64xf32>, %past: tensor<?x3x?x64xf32> {whit.name = "past.key", whit.dims = ["batch", 3, "past", 64]},
+                %start: tensor<?xi32>, %b: index, %t: index)
+    -> (tensor<?x3x?x64xf32> {whit.name = "present.key", whit.dims = ["batch", 3, "total", 64]}, tensor<?x3x64x?xf32>) {
+  // CHECK: after %[[PAST]]
+  %e = tensor.empty(%b, %t) : tensor<?x3x?x64xf32>
+  %k = whit.cache_append ins(%new after %past : tensor<?x?x3x64xf32>, tensor<?x3x?x64xf32>) from %start : tensor<?xi32> outs(%e : tensor<?x3x?x64xf32>) -> tensor<?x3x?x64xf32>
+  %f = tensor.empty(%b, %t) : tensor<?x3x64x?xf32>
+  %r = linalg.transpose ins(%k : tensor<?x3x?x64xf32>) outs(%f : tensor<?x3x64x?xf32>) permutation = [0, 1, 3, 2]
+  return %k, %r : tensor<?x3x?x64xf32>, tensor<?x3x64x?xf32>
+}
