@@ -127,8 +127,9 @@ LogicalResult Graph::define(StringRef name, GraphValue value, Node &node) {
                             Twine(kMaxTensorRank) + " is supported");
   SmallVector<int64_t> shape = semantics::shapeOf(value.sizes);
   llvm::replace(shape, ShapedType::kDynamic, int64_t(1));
-  if (!countOf(shape))
-    return node.report(code::Limit, "output '" + shown(name) + "' has a size beyond 2^40 or more than 2^62 elements");
+  std::optional<int64_t> count = countOf(shape);
+  if (!count || *count > kMaxElements)
+    return node.report(code::Limit, "output '" + shown(name) + "' has more than 2^40 elements");
   if (!values.try_emplace(name, std::move(value)).second)
     return node.report(code::Graph, "output '" + shown(name) + "' is defined a second time; names must be unique");
   if (inBranch)

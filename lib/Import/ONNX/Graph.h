@@ -16,6 +16,8 @@ namespace whit {
 
 /// More dimensions than this are refused.
 inline constexpr int64_t kMaxTensorRank = 8;
+/// Values with more elements, their symbolic dimensions taken for 1, are refused: no memory holds them.
+inline constexpr int64_t kMaxElements = int64_t(1) << 40;
 /// Nodes of bodies are imported at each step; all steps together may have this many.
 inline constexpr int64_t kMaxBodyNodes = 1 << 18;
 /// Integer constants with more elements are not made part of the program.

@@ -124,9 +124,12 @@ private:
   }
 
   /// A graph, its stored tensors, and the graphs inside of it.
-  bool readGraph(const ::onnx::GraphProto &graph, WireGraph &wire, int depth) {
-    if (depth > kMaxGraphDepth)
-      return report(code::Limit, "has graphs inside of graphs, deeper than " + Twine(kMaxGraphDepth));
+  bool readGraph(const ::onnx::GraphProto &graph, WireGraph &wire, int depth, StringRef node = "") {
+    if (depth > kMaxGraphDepth) // there may be as many as there are leaves of a tree: one is enough
+      return std::exchange(isTooDeep, true)
+                 ? false
+                 : report(code::Limit, "has graphs inside of graphs, deeper than " + Twine(kMaxGraphDepth) +
+                                           ", in node '" + shown(node) + "'");
     if (wire.nodes.size() > kMaxNodes || wire.initializers.size() > kMaxNodes)
       return report(code::Limit, "has " + Twine(std::max(wire.nodes.size(), wire.initializers.size())) +
                                      " nodes or initializers; at most " + Twine(kMaxNodes) + " are read");
@@ -156,7 +159,7 @@ private:
         if (!cutAttributeGraph(source.bytes, place, attribute.name(), inner, why))
           ok = report(code::Malformed, "is no whole ONNX file: " + why);
         else
-          ok &= readGraph(attribute.g(), inner, depth + 1);
+          ok &= readGraph(attribute.g(), inner, depth + 1, node.name());
       }
     source.graphs[&graph] = std::move(read);
     return ok;
@@ -228,6 +231,7 @@ private:
     return ok;
   }
 
+  bool isTooDeep = false;
   StringRef path;
   std::string gguf; ///< name of the file of weights, if there is one
   DataFiles &files;
