@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 namespace whit {
 
@@ -75,6 +76,16 @@ public:
 
   /// Time of a matmul under a schedule.
   virtual double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const = 0;
+
+  /// Whether it tells all knobs of a matmul on a CPU apart. Others are asked only about tiles and blocks, the rest being as the lowering takes it.
+  virtual bool knowsAllKnobs() const { return false; }
+
+  /// In words: where answers come from, and what takes longest of a matmul under a schedule.
+  virtual std::string source() const { return "the analytic model"; }
+  virtual std::string binding(const MatmulWork &work, const MatmulTile &tile) const {
+    (void)work, (void)tile;
+    return "";
+  }
 
   /// Time of a matmul as a kernel of a GPU; infinite if a block does not fit, and on CPUs.
   virtual double kernelSeconds(const MatmulWork &work, const GpuTile &tile) const {

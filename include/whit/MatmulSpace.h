@@ -63,6 +63,18 @@ inline const char *whyNotMatmulTile(const MatmulWork &work, const MatmulTile &ti
   return nullptr;
 }
 
+/// Fewer rows than this take a path of their own, with blocks that do not depend on the schedule's, unless those are as small.
+inline constexpr int64_t kFewMatmulRows = 4;
+
+/// The schedule that stands for all those which run the same code for so many rows.
+inline MatmulTile sameCode(MatmulTile tile, int64_t rows) {
+  if (rows < kFewMatmulRows && tile.rows >= kFewMatmulRows) {
+    tile.rows = kFewMatmulRows;
+    tile.panels = 1;
+  }
+  return tile;
+}
+
 /// All schedules of a matmul, the last knob fastest.
 inline std::vector<MatmulTile> matmulTiles(const MatmulWork &work) {
   std::vector<MatmulTile> tiles{MatmulTile()};

@@ -43,6 +43,9 @@ public:
   double regionSeconds(const RegionWork &work) const override;
   double edgeSeconds(double bytes) const override;
   double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const override;
+  std::string binding(const MatmulWork &work, const MatmulTile &tile) const override {
+    return matmulTerms(work, tile).binding();
+  }
   MatmulTerms matmulTerms(const MatmulWork &work, const MatmulTile &tile) const;
 
 private:

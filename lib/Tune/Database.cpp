@@ -4,11 +4,11 @@
 
 #include "Tune/Database.h"
 
+#include "CostModel/Learned.h"
 #include "Emit/Failure.h"
 #include "runtime/trust/Sha256.h"
 
 #include "llvm/ADT/StringExtras.h"
-#include "llvm/Support/LineIterator.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -24,19 +24,10 @@ static constexpr StringLiteral kTask = "whit-tune-task/1", kRow = "whit-tune-row
 static constexpr StringLiteral kFailures[] = {"compile", "crash", "timeout", "wrong"};
 static constexpr StringLiteral kSplits[] = {"train", "validation", "test"};
 
-std::string profileFeatures(const Target &target) {
-  std::string text;
-  for (StringRef feature : {"avx", "avx2", "avx512bf16", "avx512bw", "avx512dq", "avx512f", "avx512vbmi", "avx512vl",
-                            "avx512vnni", "avxvnni", "f16c", "fma", "gfni"})
-    if (target.has(feature))
-      text += (text.empty() ? "" : ",") + feature.str();
-  return text;
-}
-
 Machine Machine::of(const Target &target) {
   Machine machine;
   machine.cpu = target.cpu;
-  machine.features = profileFeatures(target);
+  machine.features = kernelFeatures(target.features);
   return machine;
 }
 
@@ -248,9 +239,19 @@ Expected<Row> Row::parse(StringRef line) {
   auto value = parseLine(line, kRow);
   if (!value)
     return value.takeError();
-  Reader reader(value->getAsObject());
+  auto row = read(*value->getAsObject());
+  if (!row)
+    return row.takeError();
+  auto key = value->getAsObject()->getString("key");
+  if (!key || *key != row->key())
+    return fail(Exit::Invalid,
+                "'key' is '" + key.value_or("") + "', but what it stands beside has '" + row->key() + "'");
+  return row;
+}
+
+Expected<Row> Row::read(const json::Object &object) {
+  Reader reader(&object);
   Row row;
-  std::string key = reader.text("key");
   row.split = reader.oneOf("split", kSplits);
   Reader op(reader.objectAt("op"), "op.");
   row.operation.matmul = readMatmul(op);
@@ -264,7 +265,7 @@ Expected<Row> Row::parse(StringRef line) {
   Reader tools(reader.objectAt("toolchain"), "toolchain.");
   row.toolchain = {tools.text("llvm"), tools.text("whit"), tools.text("lowering")};
   reader.take(tools);
-  if (value->getAsObject()->get("failure")) {
+  if (object.get("failure")) {
     row.failure = reader.oneOf("failure", kFailures);
     row.message = reader.text("message");
   } else {
@@ -279,26 +280,36 @@ Expected<Row> Row::parse(StringRef line) {
     row.drift = reference.number("drift", -1000);
     reader.take(reference);
   }
-  if (reader.why.empty() && key != row.key())
-    reader.why = "'key' is '" + key + "', but what it stands beside has '" + row.key() + "'";
   if (!reader.why.empty())
     return fail(Exit::Invalid, reader.why);
   return row;
 }
 
-template <typename T> Expected<std::vector<T>> readLines(const std::string &path) {
+Error forLines(const std::string &path, function_ref<Error(StringRef)> take) {
   auto buffer = MemoryBuffer::getFile(path, /*IsText=*/true);
   if (!buffer)
     return fail(Exit::Files, "cannot read: " + buffer.getError().message(), path);
-  std::vector<T> lines;
-  for (line_iterator line(**buffer, /*SkipBlanks=*/true); !line.is_at_end(); ++line) {
-    auto parsed = T::parse(*line);
-    if (!parsed)
-      return fail(Exit::Invalid, llvm::toString(parsed.takeError()), path + ":" + std::to_string(line.line_number()),
-                  "correct the line, or leave it out");
-    lines.push_back(std::move(*parsed));
-  }
-  return lines;
+  SmallVector<StringRef> lines;
+  (*buffer)->getBuffer().split(lines, '\n');
+  for (size_t i = 0; i < lines.size(); ++i)
+    if (!lines[i].empty())
+      if (Error error = take(lines[i]))
+        return fail(Exit::Invalid, llvm::toString(std::move(error)), path + ":" + std::to_string(i + 1),
+                    "correct the line, or leave it out");
+  return Error::success();
+}
+
+template <typename T> Expected<std::vector<T>> readLines(const std::string &path) {
+  std::vector<T> read;
+  Error error = forLines(path, [&](StringRef line) -> Error {
+    auto parsed = T::parse(line);
+    if (parsed)
+      read.push_back(std::move(*parsed));
+    return parsed.takeError();
+  });
+  if (error)
+    return std::move(error);
+  return read;
 }
 template Expected<std::vector<Row>> readLines<Row>(const std::string &);
 template Expected<std::vector<Task>> readLines<Task>(const std::string &);
@@ -318,6 +329,10 @@ Expected<Database> Database::open(const std::string &path) {
 }
 
 Error Database::append(const Row &row) {
+  if (path.empty()) {
+    keys.insert(row.key());
+    return Error::success();
+  }
   std::string line = row.print() + "\n";
   std::FILE *file = std::fopen(path.c_str(), "a");
   bool isWritten = file && std::fwrite(line.data(), 1, line.size(), file) == line.size();

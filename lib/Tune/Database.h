@@ -10,6 +10,7 @@
 
 #include "Tune/Matmul.h"
 
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Error.h"
 #include "llvm/Support/JSON.h"
@@ -21,7 +22,7 @@ namespace whit::tune {
 
 /// Where rows come from, and what they may be compared with.
 struct Machine {
-  std::string cpu, features; ///< LLVM's name, and what kernels make use of: profileFeatures()
+  std::string cpu, features; ///< LLVM's name, and what kernels make use of: kernelFeatures()
   std::string triple = "x86_64-unknown-linux-gnu";
 
   static Machine of(const Target &target);
@@ -65,6 +66,8 @@ struct Row {
   std::string key() const;
   std::string print() const;
   static llvm::Expected<Row> parse(llvm::StringRef line);
+  /// From an object without schema and key.
+  static llvm::Expected<Row> read(const llvm::json::Object &object);
 };
 
 struct Task {
@@ -77,6 +80,8 @@ struct Task {
   static llvm::Expected<Task> parse(llvm::StringRef line);
 };
 
+/// Calls `take` with each line of a file that is not empty. What it refuses is said with file and line.
+llvm::Error forLines(const std::string &path, llvm::function_ref<llvm::Error(llvm::StringRef)> take);
 /// The lines of a file, each by `T::parse`; an error names file and line. Lines of nothing are left out.
 template <typename T> llvm::Expected<std::vector<T>> readLines(const std::string &path);
 
@@ -84,6 +89,8 @@ template <typename T> llvm::Expected<std::vector<T>> readLines(const std::string
 class Database {
 public:
   static llvm::Expected<Database> open(const std::string &path);
+  /// One that is forgotten.
+  static Database inMemory() { return Database(""); }
   bool contains(const std::string &key) const { return keys.contains(key); }
   llvm::Error append(const Row &row);
   size_t size() const { return keys.size(); }
@@ -93,8 +100,5 @@ private:
   std::string path;
   llvm::StringSet<> keys;
 };
-
-/// The features that the lowering of kernels asks for and the target has, sorted, with commas.
-std::string profileFeatures(const Target &target);
 
 } // namespace whit::tune

@@ -6,6 +6,7 @@
 #include "Tune/Measure.h"
 
 #include "Emit/Failure.h"
+#include "Emit/TargetNames.h"
 #include "whit/Compiler.h"
 
 #include "llvm/Config/llvm-config.h"
@@ -57,9 +58,22 @@ static int64_t callsInSample(double seconds) {
   return std::clamp<int64_t>(int64_t(kSampleSeconds / seconds), 1, 100000);
 }
 
-Expected<std::unique_ptr<Measurer>> Measurer::create(const Target &target, const MeasureOptions &options) {
+Error checkRunsHere(const Target &target) {
   if (target.isGpu())
     return fail(Exit::Unsupported, "kernels of GPUs are not measured here", target.name, "take a CPU");
+  auto host = resolveTarget("host");
+  if (!host)
+    return host.takeError();
+  for (const std::string &feature : requiredFeatures(target))
+    if (!host->has(feature))
+      return fail(Exit::Unsupported, "this machine lacks " + feature, target.name,
+                  "take host, or a CPU that it can be");
+  return Error::success();
+}
+
+Expected<std::unique_ptr<Measurer>> Measurer::create(const Target &target, const MeasureOptions &options) {
+  if (Error error = checkRunsHere(target))
+    return std::move(error);
   std::unique_ptr<Measurer> measurer(new Measurer(target, options));
   Matmul matmul{nameOf(plainEncoding(ScaleType::F32)), Products::Float, kReferenceSize, kReferenceSize};
   std::string text = kernelText(matmul, kPlainTile);

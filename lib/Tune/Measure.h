@@ -14,6 +14,9 @@
 
 namespace whit::tune {
 
+/// An error if this machine cannot run code for a target.
+llvm::Error checkRunsHere(const Target &target);
+
 struct MeasureOptions {
   double secondsPerRow = 0.02;
   double timeout = 60; ///< seconds for a task, compilation included

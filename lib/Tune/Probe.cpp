@@ -127,6 +127,8 @@ static Expected<double> streamOf(KernelCompiler &compiler, int64_t bytes) {
 }
 
 Expected<DeviceProfile> probe(const Target &target) {
+  if (Error error = checkRunsHere(target))
+    return std::move(error);
   KernelCompiler compiler(target);
   DeviceProfile profile;
   profile.machine = Machine::of(target);

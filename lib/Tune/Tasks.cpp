@@ -4,7 +4,6 @@
 
 #include "Tune/Tasks.h"
 
-#include "CostModel/Models.h"
 #include "runtime/trust/Sha256.h"
 #include "whit/MatmulSpace.h"
 
@@ -30,13 +29,13 @@ std::vector<MatmulTile> spaceOf(const Matmul &matmul, const Target &target) {
   return matmulTiles(workOf(matmul, 1, target));
 }
 
-std::vector<MatmulTile> byAnalyticModel(const Matmul &matmul, const Target &target) {
+std::vector<MatmulTile> byModel(const Matmul &matmul, const Target &target, const CostModel &model) {
   std::vector<MatmulTile> tiles = spaceOf(matmul, target);
   std::vector<double> seconds(tiles.size());
   for (int64_t rows : kNominalRows) {
     MatmulWork work = workOf(matmul, rows, target);
     for (size_t i = 0; i < tiles.size(); ++i)
-      seconds[i] += cpuCostModel().matmulSeconds(work, tiles[i]);
+      seconds[i] += model.matmulSeconds(work, tiles[i]);
   }
   std::vector<size_t> order(tiles.size());
   std::iota(order.begin(), order.end(), 0);
@@ -53,14 +52,15 @@ static void draw(std::vector<MatmulTile> &tiles, size_t count, std::mt19937_64 &
     std::swap(tiles[i], tiles[i + random() % (tiles.size() - i)]);
 }
 
-std::vector<Task> makeTasks(const std::vector<Matmul> &matmuls, const Target &target, const TaskOptions &options) {
+std::vector<Task> makeTasks(const std::vector<Matmul> &matmuls, const Target &target, const TaskOptions &options,
+                            const CostModel &model) {
   std::vector<Task> tasks;
   for (const Matmul &matmul : matmuls) {
     std::string split = splitOf(matmul.n, matmul.k);
     Digest digest = digestOf(matmul.format + std::string(nameOfActivations(matmul.activations)) +
                              std::to_string(matmul.n) + "x" + std::to_string(matmul.k));
     std::mt19937_64 random(options.seed + digest[0] + 256 * digest[1]);
-    std::vector<MatmulTile> liked = byAnalyticModel(matmul, target), chosen = liked;
+    std::vector<MatmulTile> liked = byModel(matmul, target, model), chosen = liked;
     if (split != "train") {
       draw(chosen, chosen.size(), random);
     } else {

@@ -14,18 +14,19 @@ std::string splitOf(int64_t n, int64_t k);
 
 struct TaskOptions {
   std::vector<int64_t> rows{1, 16, 128};
-  int64_t samples = 40; ///< schedules of a matmul to train on: half at random, half those that the analytic model likes
+  int64_t samples = 40; ///< schedules of a matmul to train on: half at random, half those that a model likes
   uint64_t seed = 1;
 };
 
 /// All schedules of those to be judged by, in a random order.
-std::vector<Task> makeTasks(const std::vector<Matmul> &matmuls, const Target &target, const TaskOptions &options);
+std::vector<Task> makeTasks(const std::vector<Matmul> &matmuls, const Target &target, const TaskOptions &options,
+                            const CostModel &model);
 
 /// What the tasks are, for the records: matmuls with their split and number of schedules, and a hash of all tasks.
 std::string manifestOf(const std::vector<Task> &tasks, const TaskOptions &options);
 
-/// Schedules in the order of the analytic model's predictions for the rows that the compiler asks about, summed; equal ones as in the space.
-std::vector<MatmulTile> byAnalyticModel(const Matmul &matmul, const Target &target);
+/// Schedules in the order of a model's predictions for the rows that the compiler asks about, summed; equal ones as in the space.
+std::vector<MatmulTile> byModel(const Matmul &matmul, const Target &target, const CostModel &model);
 
 /// The space of a matmul; it does not depend on how many rows there are.
 std::vector<MatmulTile> spaceOf(const Matmul &matmul, const Target &target);

@@ -35,7 +35,7 @@ int report(Error error) {
   return int(exit);
 }
 
-static Error writeText(const std::string &path, StringRef text) {
+Error writeText(const std::string &path, StringRef text) {
   if (path.empty() || path == "-") {
     outs() << text;
     return Error::success();
@@ -61,8 +61,7 @@ Error runProbe(const Request &request) {
   return writeText(request.output, profile->print() + "\n");
 }
 
-/// FORMAT:ACTIVATIONS and NxK.
-static Expected<std::vector<Matmul>> matmulsOf(const Request &request) {
+Expected<std::vector<Matmul>> matmulsOf(const Request &request) {
   std::vector<Matmul> matmuls;
   for (const std::string &shape : request.shapes)
     for (const std::string &text : request.formats) {
@@ -91,8 +90,17 @@ Error runGen(const Request &request) {
   auto matmuls = matmulsOf(request);
   if (!matmuls)
     return matmuls.takeError();
+  AnalyticCostModel analytic;
+  std::optional<LearnedCostModel> learned;
+  if (!request.model.empty()) {
+    auto model = readModel(request.model);
+    if (!model)
+      return model.takeError();
+    learned.emplace(std::move(*model));
+  }
   TaskOptions options{request.rows, request.samples, uint64_t(request.seed)};
-  std::vector<Task> tasks = makeTasks(*matmuls, *target, options);
+  std::vector<Task> tasks =
+      makeTasks(*matmuls, *target, options, learned ? static_cast<const CostModel &>(*learned) : analytic);
   std::string text;
   for (const Task &task : tasks)
     text += task.print() + "\n";
