@@ -102,7 +102,7 @@ static const ::whit::CostModel &costModelFor(DictionaryAttr target) {
   if (!text("kind").empty())
     if (const ::whit::CostModel *model = ::whit::gpuCostModel(text("cpu"), text("machine")))
       return *model;
-  return ::whit::cpuCostModel();
+  return ::whit::cpuCostModel(text("cpu"), text("features"));
 }
 
 void ::whit::registerDialects(DialectRegistry &registry) {

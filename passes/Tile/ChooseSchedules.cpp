@@ -8,12 +8,15 @@
 #include "Whit/WhitCostModel.h"
 
 #include "runtime/encoding/Place.h"
+#include "whit/MatmulSpace.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/Remarks.h"
 #include "mlir/Pass/Pass.h"
 #include "llvm/Support/FormatVariadic.h"
+
+#include <map>
 
 namespace mlir::whit {
 #define GEN_PASS_DEF_CHOOSESCHEDULESPASS
@@ -28,8 +31,6 @@ namespace {
 constexpr int64_t kRowTile = 8;
 /// Query rows of a chunk of attention.
 constexpr int64_t kAttentionRows = 32;
-/// Chunks that a matmul should at least have, so that threads finish together; and the columns that no chunk goes below.
-constexpr int64_t kChunks = 8, kLeastColumns = 32;
 /// Rows of a tile when several operations share a region: a nominal prompt, so that its weights are read once.
 constexpr int64_t kFusedRows = 128;
 /// Elements of an operation on elements that are worth a chunk, those that a buffer between two operations may hold, and
@@ -100,6 +101,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     if (!model)
       return signalPassFailure();
     facts = TargetFacts::of(getOperation());
+    choices.clear();
     getOperation().walk([&](RegionOp region) {
       if (!region.getSchedule())
         choose(region);
@@ -136,7 +138,12 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     } else if (auto linalgRoot = dyn_cast<linalg::LinalgOp>(root)) {
       tile = tileOf(linalgRoot, hasBuffers(ops));
     }
-    ScheduleAttr schedule = blocks ? *blocks : ScheduleAttr::get(&getContext(), tile, best.rows, best.panels);
+    auto known = [](int64_t knob) {
+      return knob == ::whit::MatmulTile::kUsual ? std::nullopt : std::optional<int64_t>(knob);
+    };
+    ScheduleAttr schedule = blocks ? *blocks
+                                   : ScheduleAttr::get(&getContext(), tile, best.rows, best.panels, {}, 1,
+                                                       known(best.unroll), known(best.prefetch));
     region.setScheduleAttr(schedule);
     for (Operation *matmul : matmuls)
       matmul->setAttr("schedule", schedule);
@@ -363,32 +370,77 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
 
   static bool hasBuffers(ArrayRef<Operation *> ops) { return countBuffers(ops) > 0; }
 
-  ::whit::MatmulTile chooseMatmul(ArrayRef<Operation *> matmuls, bool fused) {
-    ::whit::MatmulTile best;
-    int64_t n = workOf(matmuls.front(), 1).n;
-    double bestSeconds = std::numeric_limits<double>::infinity();
+  /// Tiles that are compared. A model that knows nothing of the other knobs leaves them to the lowering.
+  std::vector<::whit::MatmulTile> tilesFor(const ::whit::MatmulWork &work) {
+    if (model->knowsAllKnobs())
+      return ::whit::matmulTiles(work);
+    std::vector<::whit::MatmulTile> tiles;
     for (int64_t columns : {32, 64, 128, 256})
       for (int64_t panels : {1, 2, 4})
         for (int64_t rows : {1, 2, 4, 6, 8, 12}) {
           bool isTooLarge = panels > 1 && rows * panels > facts.accumulators();
-          if (isTooLarge || panels * ::whit::kPanelColumns > columns ||
-              (columns > kLeastColumns && n / columns < kChunks))
-            continue;
-          ::whit::MatmulTile tile{fused ? kFusedRows : 0, columns, rows, panels};
-          double seconds = 0;
-          for (Operation *matmul : matmuls)
-            for (int64_t m : ::whit::kNominalRows)
-              seconds += model->matmulSeconds(workOf(matmul, m), tile);
-          if (seconds < bestSeconds) {
-            bestSeconds = seconds;
-            best = tile;
-          }
+          bool hasChunks = columns <= ::whit::kLeastMatmulColumns || work.n / columns >= ::whit::kMatmulChunks;
+          if (!isTooLarge && panels * ::whit::kPanelColumns <= columns && hasChunks)
+            tiles.push_back({0, columns, rows, panels});
         }
+    return tiles;
+  }
+
+  struct Choice {
+    ::whit::MatmulTile tile, second;
+    double seconds = 0, secondSeconds = 0;
+  };
+
+  Choice compareTiles(ArrayRef<Operation *> matmuls, bool fused) {
+    std::vector<std::pair<double, ::whit::MatmulTile>> all;
+    for (::whit::MatmulTile tile : tilesFor(workOf(matmuls.front(), 1))) {
+      tile.tileRows = fused ? kFusedRows : 0;
+      double seconds = 0;
+      for (Operation *matmul : matmuls)
+        for (int64_t m : ::whit::kNominalRows)
+          seconds += model->matmulSeconds(workOf(matmul, m), tile);
+      all.emplace_back(seconds, tile);
+    }
+    // The first of equal ones.
+    llvm::stable_sort(all, [](const auto &x, const auto &y) { return x.first < y.first; });
+    const auto &second = all[all.size() > 1 ? 1 : 0];
+    return {all[0].second, second.second, all[0].first, second.first};
+  }
+
+  ::whit::MatmulTile chooseMatmul(ArrayRef<Operation *> matmuls, bool fused) {
+    // Layers of a model ask the same again and again.
+    std::string question = fused ? "fused" : "";
+    for (Operation *matmul : matmuls) {
+      ::whit::MatmulWork work = workOf(matmul, 1);
+      question += llvm::formatv(" {0} {1} {2} {3} {4} {5}", work.n, work.k, work.group, work.bitsPerWeight,
+                                int(work.products), work.unit);
+    }
+    auto [known, isNew] = choices.try_emplace(question);
+    if (isNew)
+      known->second = compareTiles(matmuls, fused);
+    const Choice &choice = known->second;
+    const ::whit::MatmulTile &best = choice.tile;
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("tile of {0} columns, block of {1} rows x {2} panels, predicted {3:f1} us for 1 and 128 rows",
-                         best.tileColumns, best.rows, best.panels, bestSeconds * 1e6)
+        << llvm::formatv(
+               "tile of {0} columns, block of {1} rows x {2} panels{3}, predicted {4:f1} us for 1 and 128 rows by {5}; "
+               "{6} "
+               "takes longest; runner-up {7:f1} % slower: tile of {8} columns, block of {9} rows x {10} panels{11}",
+               best.tileColumns, best.rows, best.panels, knobsOf(best), choice.seconds * 1e6, model->source(),
+               model->binding(workOf(matmuls.front(), ::whit::kNominalRows.back()), best),
+               (choice.secondSeconds / choice.seconds - 1) * 100, choice.second.tileColumns, choice.second.rows,
+               choice.second.panels, knobsOf(choice.second))
                .str();
     return best;
+  }
+
+  static std::string knobsOf(const ::whit::MatmulTile &tile) {
+    std::string text;
+    if (tile.unroll != ::whit::MatmulTile::kUsual)
+      text += llvm::formatv(", {0} elements of K unrolled", tile.unroll);
+    if (tile.prefetch != ::whit::MatmulTile::kUsual)
+      text +=
+          tile.prefetch ? llvm::formatv(", fetched {0} bytes ahead", tile.prefetch).str() : ", nothing fetched ahead";
+    return text;
   }
 
   ::whit::MatmulWork workOf(Operation *matmul, int64_t rows) {
@@ -404,10 +456,15 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
     work.k = solved.k;
     work.group = solved.group;
     work.bitsPerWeight = 8.0 * double(solved.bytes()) / double(solved.n * solved.k);
+    ::whit::Encoding encoding = readPart(place.getFormat().getEncoding());
+    ::whit::Place read = readPart(place.getFormat().getEncoding(), solved);
+    work.isStored = encoding.isPlain();
+    work.unit = work.isStored ? read.run : read.terms.front().unit.elements();
     return work;
   }
 
   const ::whit::CostModel *model = nullptr;
   TargetFacts facts;
+  std::map<std::string, Choice> choices; ///< by what was asked
 };
 } // namespace
