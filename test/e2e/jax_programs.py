@@ -5,6 +5,7 @@ Needs JAX, which the tests do not: they compile the text that is committed and c
 """
 import base64
 import json
+import re
 import sys
 import zlib
 from pathlib import Path
@@ -103,6 +104,15 @@ def programs():
                 jnp.arctan2(x, x[::-1]), jnp.cbrt(x), jnp.sinh(x), jnp.arcsinh(x), jnp.diff(x, axis=1), jnp.trapezoid(x, axis=1),
                 lax.bitcast_convert_type(x, jnp.uint8), x.astype(jnp.bfloat16).astype(f32), jnp.isfinite(x), jnp.hypot(x, 2.0), jax.nn.silu(x))
 
+    def attention(x, mask, w, table, ids):
+        """x [batch, length, 8] attends to itself where the mask says so."""
+        q, k, v = (t.reshape(t.shape[0], t.shape[1], 2, 4).transpose(0, 2, 1, 3) for t in jnp.split(x @ w, 3, axis=-1))
+        scores = jnp.where(mask[:, None, None, :] > 0, jnp.einsum("bhqd,bhkd->bhqk", q, k) / 2.0, -1e9)
+        causal = jnp.arange(x.shape[1])[:, None] >= jnp.arange(x.shape[1])[None, :]
+        y = jnp.einsum("bhqk,bhkd->bhqd", jax.nn.softmax(jnp.where(causal, scores, -1e9), -1), v)
+        y = y.transpose(0, 2, 1, 3).reshape(x.shape) + jnp.take(table, ids, axis=0)
+        return y, y.mean(1), y[:, :, :3], y.reshape(-1, 8).sum(0), jnp.concatenate([x, y], 1), x.shape[0] * x.shape[1] + ids
+
     r = np.random.default_rng(7)
     n = lambda *shape: r.standard_normal(shape).astype(np.float32)  # noqa: E731
     yield "images", images, (n(2, 17, 16, 3), n(3, 3, 3, 8), n(3, 3, 1, 8), n(3, 3, 8, 8), n(8), n(8), n(8), np.abs(n(8)), n(8, 5))
@@ -111,22 +121,33 @@ def programs():
     yield "decoding", decoding, (np.int32(4), n(20, 20), np.int32(2))
     yield "places", places, (n(9, 4), np.array([3, 0, 8, 3], np.int32), n(4, 4), np.int32(6))
     yield "lines", lines, (n(5, 6), n(2, 3, 5), r.integers(-99999, 99999, (4, 3)).astype(np.int32))
+    w, table, shapes = n(8, 24), n(30, 8), ("batch, length, 8", "batch, length", None, None, "batch, length")
+    sets = [(n(b, s, 8), r.integers(0, 2, (b, s)).astype(np.int32), w, table, r.integers(0, 30, (b, s)).astype(np.int32)) for b, s in ((2, 5), (1, 1), (3, 17))]
+    for mask in (arguments[1] for arguments in sets):
+        mask[:, 0] = 1  # each token sees one at least: what one gets that sees none is not defined alike
+    yield "attention", attention, *sets, shapes
 
 
 def main(names):
     import jax
+    from jax import export
 
     FOLDER.mkdir(exist_ok=True)
-    for name, function, arguments in programs():
+    for name, function, *sets in programs():
         if names and name not in names:
             continue
-        jitted = jax.jit(function)
-        text = jitted.lower(*arguments).as_text()
-        (FOLDER / f"{name}.mlir").write_text(text)
-        arrays = {f"arg{i}": np.asarray(value) for i, value in enumerate(arguments)}
-        results = jax.tree.leaves(jitted(*arguments))
-        arrays.update({f"out{i}": np.asarray(value) for i, value in enumerate(results)})
-        write(FOLDER / f"{name}.json", arrays)
+        jitted, text = jax.jit(function), None
+        if isinstance(sets[-1][0], str):  # symbolic shapes, for several sizes
+            scope, shapes = export.SymbolicScope(), sets.pop()
+            described = [jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope) if shape else value.shape, value.dtype)
+                         for shape, value in zip(shapes, sets[0])]
+            text = export.export(jitted)(*described).mlir_module()
+            text = re.sub(r" loc\(#loc\d*\)|(?m:^#loc.*\n)| loc\(unknown\)", "", text)  # where it stood on this machine
+        (FOLDER / f"{name}.mlir").write_text(text or jitted.lower(*sets[0]).as_text())
+        for k, arguments in enumerate(sets):
+            arrays = {f"arg{i}": np.asarray(value) for i, value in enumerate(arguments)}
+            arrays.update({f"out{i}": np.asarray(value) for i, value in enumerate(jax.tree.leaves(jitted(*arguments)))})
+            write(FOLDER / f"{name}{f'-{k}' if k else ''}.json", arrays)
 
 
 if __name__ == "__main__":

@@ -30,21 +30,21 @@ uniform_quantize while xor""".split()
 # What is no row of a table: the walk over the program knows it.
 STRUCTURE = {
     "stablehlo.composite": "by the function that it stands for",
-    "stablehlo.custom_call": "annotations of shardings, placements and layouts; others are refused by their target",
+    "stablehlo.custom_call": "annotations of shardings, placements and layouts, and shape assertions that sizes are equal; others are refused by their target",
 }
 NOTES = {
     "stablehlo.case": "data chooses among results that are all computed",
     "stablehlo.convolution": "up to 3 spatial dimensions",
     "stablehlo.custom_call": STRUCTURE["stablehlo.custom_call"],
     "stablehlo.composite": STRUCTURE["stablehlo.composite"],
-    "stablehlo.dynamic_broadcast_in_dim": "to a known shape",
-    "stablehlo.dynamic_gather": "to a known shape",
-    "stablehlo.dynamic_iota": "of a known shape",
+    "stablehlo.dynamic_broadcast_in_dim": "to a shape that follows from the sizes of the arguments",
+    "stablehlo.dynamic_gather": "to a shape that follows from the sizes of the arguments",
+    "stablehlo.dynamic_iota": "of a shape that follows from the sizes of the arguments",
     "stablehlo.dynamic_pad": "by constants",
-    "stablehlo.dynamic_reshape": "to a known shape",
+    "stablehlo.dynamic_reshape": "to a shape that follows from the sizes of the arguments",
     "stablehlo.if": "data chooses among results that are both computed",
     "stablehlo.partition_id": "0",
-    "stablehlo.real_dynamic_slice": "by constants",
+    "stablehlo.real_dynamic_slice": "parts of dimensions with fixed sizes, all of those that vary",
     "stablehlo.replica_id": "0",
     "stablehlo.scatter": "elements of an update that fall outside are left out, each for itself",
     "stablehlo.while": "unrolled; counters must bound it, by 4,096 iterations",

@@ -3,6 +3,7 @@
 // The function's signature: inputs, the symbols of their dimensions, outputs, and what arguments are for.
 
 #include "Import/ONNX/Graph.h"
+#include "Import/ONNX/SizeText.h"
 #include "Import/Semantics/SmallFloats.h"
 
 #include "whit/Artifact.h"
@@ -263,28 +264,6 @@ bool Graph::addInputs() {
 
 // ------------------------------------------------------------------------------------------------ outputs
 
-/// How an expression reads, as the name of a dimension.
-static std::string textOf(Attribute expression) {
-  if (auto number = dyn_cast<IntegerAttr>(expression))
-    return std::to_string(number.getInt());
-  if (auto name = dyn_cast<StringAttr>(expression))
-    return name.str();
-  auto list = cast<ArrayAttr>(expression);
-  StringRef op = cast<StringAttr>(list[0]).getValue();
-  bool isCall = op == "min" || op == "max";
-  std::string text;
-  for (auto [i, operand] : llvm::enumerate(list.getValue().drop_front())) {
-    std::string part = textOf(operand);
-    bool minus = op == "+" && i && StringRef(part).starts_with("-");
-    if (minus)
-      part.erase(0, 1);
-    if (isa<ArrayAttr>(operand) && !isCall && op != "+")
-      part = "(" + part + ")";
-    text += i ? (isCall ? ", " : minus ? " - " : (" " + op + " ").str()) + part : part;
-  }
-  return isCall ? (op + "(" + text + ")").str() : text;
-}
-
 /// The name or number of an output's dimension. A size that follows from others gets a name that says how.
 Attribute Graph::outputDim(OpFoldResult size) {
   if (Attribute known = nameOf(size))
@@ -293,7 +272,7 @@ Attribute Graph::outputDim(OpFoldResult size) {
   if (!expression)
     return {};
   Builder b(&context);
-  std::string text = textOf(expression);
+  std::string text = textOfSize(expression);
   while (symbols.count(text)) // as an input calls a dimension of its own
     text += "'";
   auto name = b.getStringAttr(text);

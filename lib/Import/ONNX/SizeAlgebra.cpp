@@ -4,6 +4,8 @@
 
 #include "Import/ONNX/SizeAlgebra.h"
 
+#include "Import/ONNX/SizeText.h"
+
 #include "llvm/Support/CheckedArithmetic.h"
 
 using namespace mlir;
@@ -481,6 +483,27 @@ Attribute SizeAlgebra::expressionOf(const Polynomial &x) {
   if (terms.empty())
     return b.getI64IntegerAttr(0);
   return terms.size() == 1 ? terms[0] : call("+", terms);
+}
+
+std::string textOfSize(Attribute expression) {
+  if (auto number = dyn_cast<IntegerAttr>(expression))
+    return std::to_string(number.getInt());
+  if (auto name = dyn_cast<StringAttr>(expression))
+    return name.str();
+  auto list = cast<ArrayAttr>(expression);
+  StringRef op = cast<StringAttr>(list[0]).getValue();
+  bool isCall = op == "min" || op == "max";
+  std::string text;
+  for (auto [i, operand] : llvm::enumerate(list.getValue().drop_front())) {
+    std::string part = textOfSize(operand);
+    bool minus = op == "+" && i && StringRef(part).starts_with("-");
+    if (minus)
+      part.erase(0, 1);
+    if (isa<ArrayAttr>(operand) && !isCall && op != "+")
+      part = "(" + part + ")";
+    text += i ? (isCall ? ", " : minus ? " - " : (" " + op + " ").str()) + part : part;
+  }
+  return isCall ? (op + "(" + text + ")").str() : text;
 }
 
 } // namespace whit

@@ -5,6 +5,7 @@
 #include "Import/StableHLO/Program.h"
 
 #include "CHLO/CHLO.h"
+#include "Import/ONNX/SizeText.h"
 #include "Import/StableHLO/Bodies.h"
 #include "StableHLO/StableHLO.h"
 #include "whit/Artifact.h"
@@ -12,6 +13,7 @@
 #include "mlir/Dialect/Quant/IR/QuantTypes.h"
 #include "mlir/IR/TypeUtilities.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/JSON.h"
 
 using namespace mlir;
@@ -79,7 +81,7 @@ static const HloOperation *lookUp(Operation *op) {
 }
 
 Program::Program(ModuleOp source, DataFiles &files, const Parameters &parameters, Diagnostics &diagnostics)
-    : source(source), files(files), parameters(parameters), diagnostics(diagnostics) {}
+    : source(source), files(files), parameters(parameters), diagnostics(diagnostics), algebra(source.getContext()) {}
 
 void Program::report(DiagnosticCode code, Operation *op, const Twine &message, StringRef help) {
   Diagnostic diagnostic{code, Severity::Error, "", {}, "", message.str(), help.str()};
@@ -97,7 +99,7 @@ LogicalResult Program::unsupported(Operation *op, const Twine &message, StringRe
 
 // ------------------------------------------------------------------------------------------------ values
 
-static Sizes sizesOf(Builder &b, RankedTensorType type) {
+static Sizes fixedSizes(Builder &b, RankedTensorType type) {
   return llvm::map_to_vector(type.getShape(), [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
 }
 
@@ -106,8 +108,7 @@ void Program::set(mlir::Value result, const Tensor &tensor) {
 }
 
 void Program::setLoose(mlir::Value result, const Tensor &tensor) {
-  values[result] = {
-      sizesOf(*b, cast<RankedTensorType>(result.getType())), tensor, tensor.element(), nullptr, {}, false};
+  values[result] = {sizesOf(result), tensor, tensor.element(), nullptr, {}, false};
 }
 
 Tensor Program::loose(mlir::Value value) {
@@ -124,7 +125,7 @@ Tensor Program::whole(HloValue &value) {
   auto type = RankedTensorType::get(p.dims, p.element);
   auto part = mlir::whit::SourceAttr::get(b->getContext(), "rows", p.dims.empty() ? 1 : p.dims[0],
                                           weights->blob(p.file, p.offset, p.length, p.element));
-  Tensor tensor{weights->constant(*b, p.name, type, part), sizesOf(*b, type)};
+  Tensor tensor{weights->constant(*b, p.name, type, part), fixedSizes(*b, type)};
   if (!llvm::equal(value.permutation, llvm::seq<int64_t>(0, p.dims.size())))
     tensor = semantics::transpose(*b, tensor, value.permutation);
   tensor = semantics::convert(*b, tensor, value.element);
@@ -164,7 +165,7 @@ static bool isAnnotation(Operation *op) {
     return true;
   auto call = dyn_cast<stablehlo::CustomCallOp>(op);
   return call && llvm::is_contained({"Sharding", "SPMDFullToShardShape", "SPMDShardToFullShape",
-                                     "annotate_device_placement", "LayoutConstraint"},
+                                     "annotate_device_placement", "LayoutConstraint", "shape_assertion"},
                                     call.getCallTargetName());
 }
 
@@ -224,8 +225,10 @@ bool Program::checkOperations(func::FuncOp main) {
         else if (isQuantized(tensor) && (op->getNumRegions() || isInHloBody(op)))
           add(code::NoType, op, "type " + shown(text) + " is not supported in and around regions",
               "quantize what the region computes behind it");
-        else if (!tensor.hasStaticShape())
-          add(code::NoFeature, op, "sizes that vary are not supported", "lower the program for fixed shapes");
+        else if (!tensor.hasStaticShape() && !mayVary(op))
+          add(code::NoFeature, op,
+              "'" + shown(op->getName().getStringRef()) + "' has sizes that vary, which it does not support",
+              "lower the program for fixed shapes");
         else if (tensor.getRank() > int64_t(kHighestRank))
           add(code::NoFeature, op,
               "type " + shown(text) + " has more than " + std::to_string(kHighestRank) + " dimensions", "");
@@ -268,6 +271,8 @@ LogicalResult Program::import(Operation *op) {
     return this->call(op, call.getCallee());
   if (auto composite = dyn_cast<stablehlo::CompositeOp>(op))
     return this->call(op, composite.getDecomposition());
+  if (auto call = dyn_cast<stablehlo::CustomCallOp>(op); call && call.getCallTargetName() == "shape_assertion")
+    return checkAssertion(op);
   if (isAnnotation(op)) {
     if (op->getOperandTypes() != op->getResultTypes())
       return unsupported(op, "has other results than operands");
@@ -277,7 +282,10 @@ LogicalResult Program::import(Operation *op) {
     }
     return success();
   }
-  return lookUp(op)->import(*this, op);
+  if (failed(inferSizes(op)) || failed(lookUp(op)->import(*this, op)))
+    return failure();
+  trackElements(op);
+  return success();
 }
 
 FailureOr<SmallVector<HloValue>> Program::run(Block &block) {
@@ -337,15 +345,16 @@ bool Program::addInputs(func::FuncOp main) {
   SmallVector<unsigned> unbound;
   unsigned bound = 0;
   bool ok = true;
+  nameDimensions(main);
   for (unsigned i = 0; i < count; ++i) {
     auto type = dyn_cast<RankedTensorType>(main.getArgumentTypes()[i]);
     Type element = type ? hloElement(type.getElementType()) : Type();
     std::string own = "arg" + std::to_string(i);
-    if (!element || !type.hasStaticShape() || type.getRank() > int64_t(kHighestRank)) {
+    if (!element || type.getRank() > int64_t(kHighestRank)) {
       std::string text;
       llvm::raw_string_ostream(text) << main.getArgumentTypes()[i];
       ok = refuse(code::NoType, "argument " + own + " has type " + text + ", which is not supported",
-                  "lower the program for fixed shapes of at most 8 dimensions");
+                  "lower the program for shapes of at most 8 dimensions");
       continue;
     }
     // By the list of names, or else by the name of the argument itself.
@@ -387,7 +396,7 @@ bool Program::addInputs(func::FuncOp main) {
       continue;
     }
     HloValue &value = values[main.getArgument(i)];
-    value.sizes = sizesOf(builder, type);
+    value.sizes = fixedSizes(builder, type);
     value.element = element;
     value.parameter = parameter;
     value.permutation = llvm::to_vector(llvm::seq<int64_t>(0, type.getRank()));
@@ -403,8 +412,22 @@ bool Program::addInputs(func::FuncOp main) {
   OpBuilder atModule = OpBuilder::atBlockEnd(module->getBody());
   function = func::FuncOp::create(atModule, module->getLoc(), "main", builder.getFunctionType(types, {}));
   Block &entry = *function.addEntryBlock();
+  // One value for each name; the runtime holds callers to all dimensions of a name being equal.
+  llvm::StringMap<mlir::Value> symbols;
+  OpBuilder head = OpBuilder::atBlockBegin(&entry);
+  Operation *last = nullptr;
+  for (auto [place, i] : llvm::enumerate(unbound))
+    for (int64_t dim = 0; dim < cast<RankedTensorType>(types[place]).getRank(); ++dim)
+      if (auto name = dimensions.find({i, dim}); name != dimensions.end() && !symbols.lookup(name->second)) {
+        auto size = tensor::DimOp::create(head, function.getLoc(), entry.getArgument(place), dim);
+        last = size;
+        symbols[name->second] = size;
+        algebra.addSymbol(size, name->second);
+      }
+  algebra.setHead(&entry, last);
   for (auto [place, i] : llvm::enumerate(unbound)) {
     BlockArgument argument = entry.getArgument(place);
+    auto type = cast<RankedTensorType>(types[place]);
     StringAttr name = builder.getStringAttr("arg" + Twine(i));
     argument.setLoc(NameLoc::get(name));
     function.setArgAttr(place, "whit.name", name);
@@ -412,16 +435,33 @@ bool Program::addInputs(func::FuncOp main) {
       function.setArgAttr(place, "whit.unsigned", builder.getUnitAttr());
     if (std::string alias = aliases.lookup(name.getValue()); !alias.empty())
       function.setArgAttr(place, "whit.alias", builder.getStringAttr(alias));
-    function.setArgAttr(place, "whit.dims", builder.getI64ArrayAttr(cast<RankedTensorType>(types[place]).getShape()));
-    mlir::Value known = main.getArgument(i);
-    values[known] = {sizesOf(builder, cast<RankedTensorType>(types[place])),
-                     {argument, sizesOf(builder, cast<RankedTensorType>(types[place]))},
-                     cast<RankedTensorType>(types[place]).getElementType(),
-                     nullptr,
-                     {},
-                     false};
+    Sizes sizes;
+    SmallVector<Attribute> dims;
+    for (auto [dim, size] : llvm::enumerate(type.getShape())) {
+      auto symbol = dimensions.find({i, int64_t(dim)});
+      bool isNamed = symbol != dimensions.end();
+      dims.push_back(isNamed ? Attribute(builder.getStringAttr(symbol->second)) : builder.getI64IntegerAttr(size));
+      sizes.push_back(isNamed ? OpFoldResult(symbols[symbol->second]) : builder.getIndexAttr(size));
+    }
+    function.setArgAttr(place, "whit.dims", builder.getArrayAttr(dims));
+    values[main.getArgument(i)] = {sizes, {argument, sizes}, type.getElementType(), nullptr, {}, false};
   }
   return true;
+}
+
+/// The name or number of a result's dimension; a size that follows from others is called what it follows as.
+Attribute Program::outputDim(OpFoldResult size) {
+  Builder builder(source.getContext());
+  if (std::optional<int64_t> known = getConstantIntValue(size))
+    return builder.getI64IntegerAttr(*known);
+  if (StringRef name = algebra.nameOf(size); !name.empty())
+    return builder.getStringAttr(name);
+  Attribute expression = algebra.expressionOf(size);
+  if (!expression)
+    return {};
+  StringAttr name = builder.getStringAttr(textOfSize(expression));
+  computedSizes.insert({name, expression});
+  return name;
 }
 
 void Program::addOutputs(func::FuncOp main, ArrayRef<HloValue> results) {
@@ -437,7 +477,10 @@ void Program::addOutputs(func::FuncOp main, ArrayRef<HloValue> results) {
     std::string name = "out" + std::to_string(i);
     NamedAttrList described;
     described.set("whit.name", builder.getStringAttr(name));
-    described.set("whit.dims", builder.getI64ArrayAttr(tensor.type().getShape()));
+    SmallVector<Attribute> dims = llvm::map_to_vector(tensor.sizes, [&](OpFoldResult size) { return outputDim(size); });
+    if (llvm::is_contained(dims, Attribute()))
+      return report(code::NoFeature, nullptr, "result " + name + " has a size that depends on data", "");
+    described.set("whit.dims", builder.getArrayAttr(dims));
     if (isPassedUnsigned(main.getResultTypes()[i]))
       described.set("whit.unsigned", builder.getUnitAttr());
     if (std::string alias = aliases.lookup(name); !alias.empty())
@@ -479,7 +522,15 @@ OwningOpRef<ModuleOp> Program::build(StringRef name) {
       weight.erase();
   (*module)->setAttr("whit.model", builder.getStringAttr(name));
   (*module)->setAttr("whit.directory", builder.getStringAttr(files.getFolder()));
-  (*module)->setAttr("whit.symbols", builder.getArrayAttr({}));
+  SmallVector<Attribute> symbols;
+  llvm::StringSet<> listed;
+  for (const auto &[place, symbol] : dimensions)
+    if (listed.insert(symbol).second)
+      symbols.push_back(builder.getStringAttr(symbol));
+  for (const auto &[symbol, expression] : computedSizes)
+    symbols.push_back(
+        builder.getDictionaryAttr({builder.getNamedAttr("name", symbol), builder.getNamedAttr("value", expression)}));
+  (*module)->setAttr("whit.symbols", builder.getArrayAttr(symbols));
   return std::move(module);
 }
 

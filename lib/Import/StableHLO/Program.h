@@ -6,11 +6,14 @@
 
 #pragma once
 
+#include "Import/ONNX/SizeAlgebra.h"
 #include "Import/Semantics/Weights.h"
 #include "Import/StableHLO/Parameters.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
+
+#include <memory>
 
 namespace whit {
 
@@ -21,8 +24,9 @@ struct HloValue {
   semantics::Tensor tensor;
   mlir::Type element; ///< without sign
   const Parameter *parameter = nullptr;
-  llvm::SmallVector<int64_t> permutation; ///< dimension i is dimension permutation[i] of the parameter
-  bool failed = false;                    ///< its operation was reported; nothing more is said about its uses
+  llvm::SmallVector<int64_t> permutation;          ///< dimension i is dimension permutation[i] of the parameter
+  bool failed = false;                             ///< its operation was reported; nothing more is said about its uses
+  std::shared_ptr<semantics::Sizes> elements = {}; ///< of a list of sizes: what each is; else null
 };
 
 class Program {
@@ -47,6 +51,13 @@ public:
   /// The same with sizes that the tensor is broadcast to.
   void setLoose(mlir::Value result, const semantics::Tensor &tensor);
   mlir::LogicalResult unsupported(mlir::Operation *op, const llvm::Twine &message, llvm::StringRef help = "");
+  /// The sizes of a result; those that vary are known before its operation is imported.
+  semantics::Sizes sizesOf(mlir::Value result);
+  /// The elements of a short list of integers that are known for all sizes of the arguments.
+  std::optional<semantics::Sizes> elementsOf(mlir::Value value);
+  /// Whether two sizes are the same, and whether a number is a size, for all sizes of the arguments.
+  bool isSame(mlir::OpFoldResult x, mlir::OpFoldResult y);
+  bool isSize(mlir::OpFoldResult x) { return algebra.isNonNegative(x); }
   /// Imports the operations of a block, whose arguments have values; the values that its terminator gives.
   mlir::FailureOr<llvm::SmallVector<HloValue>> run(mlir::Block &block);
 
@@ -58,6 +69,11 @@ private:
   mlir::LogicalResult import(mlir::Operation *op);
   mlir::LogicalResult call(mlir::Operation *op, llvm::StringRef callee);
   semantics::Tensor whole(HloValue &value);
+  void nameDimensions(mlir::func::FuncOp main);
+  mlir::LogicalResult inferSizes(mlir::Operation *op);
+  void trackElements(mlir::Operation *op);
+  mlir::LogicalResult checkAssertion(mlir::Operation *op);
+  mlir::Attribute outputDim(mlir::OpFoldResult size);
   void report(DiagnosticCode code, mlir::Operation *op, const llvm::Twine &message, llvm::StringRef help = "");
 
   mlir::ModuleOp source;
@@ -70,10 +86,17 @@ private:
   mlir::func::FuncOp function;
   llvm::DenseMap<mlir::Value, HloValue> values;
   llvm::StringMap<std::string> aliases; ///< of argN and outN
-  size_t imported = 0;                  ///< operations, those of functions as often as they are called
-  unsigned depth = 0;                   ///< of calls
+  SizeAlgebra algebra;
+  llvm::DenseMap<mlir::Value, semantics::Sizes> varying;          ///< sizes of results with a dynamic type
+  std::map<std::pair<unsigned, int64_t>, std::string> dimensions; ///< names of arguments' dimensions that vary
+  llvm::MapVector<mlir::StringAttr, mlir::Attribute>
+      computedSizes;   ///< of results, by name: how they follow from others
+  size_t imported = 0; ///< operations, those of functions as often as they are called
+  unsigned depth = 0;  ///< of calls
 };
 
+/// Whether an operation may have operands and results with sizes that vary.
+bool mayVary(mlir::Operation *op);
 /// The element type that values of a type have when they are computed with: no sign. Null if there is none.
 mlir::Type hloElement(mlir::Type type);
 /// Whether the elements of a type are quantized numbers, which are held as their integers.

@@ -178,7 +178,7 @@ static LogicalResult checkElements(Program &program, Operation *op, bool floats,
 static LogicalResult importElementwise(Program &program, Operation *op) {
   ImplicitLocOpBuilder &b = program.builder();
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
-  Sizes sizes = llvm::map_to_vector(type.getShape(), [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+  Sizes sizes = program.sizesOf(op->getResult(0));
   SmallVector<Tensor> operands;
   for (mlir::Value operand : op->getOperands())
     operands.push_back(program.loose(operand));

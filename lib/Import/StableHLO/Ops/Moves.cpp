@@ -47,7 +47,7 @@ template <typename Op> static LogicalResult importIota(Program &program, Operati
   if (element.isInteger(1))
     return program.unsupported(op, "has boolean elements; they must be numbers");
   Type counted = isa<FloatType>(element) ? Type(b.getI32Type()) : element;
-  Sizes line{b.getIndexAttr(type.getDimSize(iota.getIotaDimension()))};
+  Sizes line{program.sizesOf(iota.getResult())[iota.getIotaDimension()]};
   Tensor counts = semantics::iota(b, line, counted, 0, b.getIndexAttr(0), 1);
   if (counted != element)
     counts = semantics::convert(b, counts, element);
@@ -91,7 +91,7 @@ template <typename Op> static LogicalResult importReshape(Program &program, Oper
   Tensor x = program.loose(reshaped.getOperand());
   // One value for all stays one.
   if (x.rank())
-    x = reshape(b, program.whole(reshaped.getOperand()), sizesOf(b, reshaped.getResult()));
+    x = reshape(b, program.whole(reshaped.getOperand()), program.sizesOf(reshaped.getResult()));
   program.setLoose(reshaped.getResult(), x);
   return success();
 }
@@ -137,8 +137,7 @@ static LogicalResult importConcatenate(Program &program, Operation *op) {
   int64_t axis = concatenate.getDimension();
   ImplicitLocOpBuilder &b = program.builder();
   program.set(concatenate.getResult(),
-              parts.size() == 1 ? parts[0]
-                                : concat(b, parts, axis, b.getIndexAttr(concatenate.getType().getDimSize(axis))));
+              parts.size() == 1 ? parts[0] : concat(b, parts, axis, program.sizesOf(concatenate.getResult())[axis]));
   return success();
 }
 
@@ -210,12 +209,15 @@ static LogicalResult importPad(Program &program, Operation *op) {
 
 /// The integers of a list that is the same in every run; reports one that is not.
 static std::optional<SmallVector<int64_t>> listOf(Program &program, Operation *op, StringRef role, mlir::Value list) {
-  DenseElementsAttr elements;
-  if (!matchPattern(program.whole(list).value, m_Constant(&elements))) {
-    (void)program.unsupported(op, role + " is computed when the model runs; it must be a constant");
-    return std::nullopt;
-  }
-  return llvm::map_to_vector(elements.getValues<APInt>(), [](const APInt &value) { return value.getSExtValue(); });
+  SmallVector<int64_t> numbers;
+  std::optional<Sizes> elements = program.elementsOf(list);
+  for (OpFoldResult element : elements.value_or(Sizes()))
+    if (std::optional<int64_t> number = getConstantIntValue(element))
+      numbers.push_back(*number);
+  if (elements && numbers.size() == elements->size())
+    return numbers;
+  (void)program.unsupported(op, role + " is computed when the model runs; it must be a constant");
+  return std::nullopt;
 }
 
 static LogicalResult importDynamicPad(Program &program, Operation *op) {
@@ -245,12 +247,15 @@ static LogicalResult importRealDynamicSlice(Program &program, Operation *op) {
     return failure();
   ImplicitLocOpBuilder &b = program.builder();
   Tensor x = program.whole(sliced.getOperand());
+  Sizes sizes = program.sizesOf(sliced.getResult());
   for (int64_t i = 0; i < x.rank(); ++i) {
-    int64_t start = (*starts)[i], stride = (*strides)[i], size = sliced.getResult().getType().getDimSize(i);
+    if (ShapedType::isDynamic(x.dim(i))) // taken whole
+      continue;
+    int64_t start = (*starts)[i], stride = (*strides)[i], size = *getConstantIntValue(sizes[i]);
     if (start < 0 || stride < 1 || (size && __int128(size - 1) * stride + start >= x.dim(i)))
       return program.unsupported(op, "takes elements outside of dimension " + Twine(i));
   }
-  program.set(sliced.getResult(), slice(b, x, sizesOf(b, *starts), sizesOf(b, sliced.getResult()), *strides));
+  program.set(sliced.getResult(), slice(b, x, sizesOf(b, *starts), sizes, *strides));
   return success();
 }
 
@@ -258,6 +263,13 @@ static LogicalResult importDimensionSize(Program &program, Operation *op) {
   auto asked = cast<hlo::GetDimensionSizeOp>(op);
   ImplicitLocOpBuilder &b = program.builder();
   int64_t size = asked.getOperand().getType().getDimSize(asked.getDimension());
+  if (ShapedType::isDynamic(size)) {
+    OpFoldResult known = program.value(asked.getOperand()).sizes[asked.getDimension()];
+    program.set(asked.getResult(), computed(b, {}, b.getI32Type(), [&](ImplicitLocOpBuilder &at, ValueRange) {
+                  return arith::IndexCastOp::create(at, at.getI32Type(), asValue(at, known)).getResult();
+                }));
+    return success();
+  }
   if (size > INT32_MAX)
     return program.unsupported(op, "asks for a size of " + Twine(size) + ", which is no i32");
   program.set(asked.getResult(), splat(b, {}, b.getI32IntegerAttr(int32_t(size))));

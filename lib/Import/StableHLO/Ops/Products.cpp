@@ -190,7 +190,7 @@ template <typename Op> static LogicalResult importGather(Program &program, Opera
   SmallVector<int64_t> batch = othersThan(dims.getOffsetDims(), type.getRank()), gone(dims.getCollapsedSliceDims());
   llvm::append_range(gone, dims.getOperandBatchingDims());
   SmallVector<int64_t> kept = othersThan(gone, data.rank());
-  Sizes sizes = llvm::map_to_vector(type.getShape(), [&](int64_t dim) { return OpFoldResult(b.getIndexAttr(dim)); });
+  Sizes sizes = program.sizesOf(gather.getResult());
   // As an operand, each component of the indices has the dimensions of the result, ones where it does not vary.
   SmallVector<Tensor> components;
   for (size_t k = 0; k < dims.getStartIndexMap().size(); ++k) {
