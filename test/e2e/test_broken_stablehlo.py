@@ -14,6 +14,23 @@ def program(body: str, result: str = "tensor<4xf32>", inputs: str = "%arg0: tens
     return f"func.func @main({inputs}) -> {result} {{\n  {body}\n}}\n".encode()
 
 
+def calling() -> bytes:
+    """A reducer whose functions call the next of them 10 times each, 15 deep."""
+    functions = []
+    for k in range(15):
+        inner = f"func.call @f{k + 1}(%x) : (tensor<f32>) -> tensor<f32>" if k < 14 else "stablehlo.negate %x : tensor<f32>"
+        calls = "\n  ".join(f"%{i} = {inner}" for i in range(10))
+        functions.append(f"func.func private @f{k}(%x: tensor<f32>) -> tensor<f32> {{\n  {calls}\n  return %9 : tensor<f32>\n}}\n")
+    main = program("""%z = stablehlo.constant dense<0.0> : tensor<f32>
+  %0 = stablehlo.reduce(%arg0 init: %z) across dimensions = [0] : (tensor<4xf32>, tensor<f32>) -> tensor<f32>
+   reducer(%a: tensor<f32>, %b: tensor<f32>) {
+    %1 = func.call @f0(%a) : (tensor<f32>) -> tensor<f32>
+    stablehlo.return %1 : tensor<f32>
+  }
+  return %0 : tensor<f32>""", "tensor<f32>")
+    return "".join(functions).encode() + main
+
+
 TANH = "%0 = stablehlo.tanh %arg0 : tensor<4xf32>\n  return %0 : tensor<4xf32>"
 # name: (file, exit codes allowed, what the message names)
 PROGRAMS = {
@@ -29,6 +46,20 @@ PROGRAMS = {
     "call of nobody": (program("%0 = func.call @nobody(%arg0) : (tensor<4xf32>) -> tensor<4xf32>\n  %1 = stablehlo.tanh %0 : tensor<4xf32>\n  return %1 : tensor<4xf32>"), (1,), "nobody"),
     "no main": (program(TANH).replace(b"@main", b"@other"), (1, 3), "main"),
     "size that is no number": (program(TANH).replace(b"4xf32", b"99999999999999999999xf32"), (1, 3, 5), ":1:"),
+    "a size that varies made a fixed one": (program("%0 = stablehlo.tanh %arg0 : (tensor<?xf32>) -> tensor<4xf32>\n  return %0 : tensor<4xf32>", inputs="%arg0: tensor<?xf32>"), (3,), "stablehlo.tanh"),
+    "a slice of a scalar": (program("%0 = stablehlo.slice %arg0 [] : (tensor<i32>) -> tensor<i32>\n  %1 = stablehlo.reshape %nowhere : (tensor<i32>) -> tensor<4xf32>\n  return %1 : tensor<4xf32>", inputs="%arg0: tensor<i32>"), (1,), ":3:"),
+    "bodies that call without measure": (calling(), (3,), "has a body of more than 4096 operations"),
+    "a loop that counts without an end": (program(
+        """%c = stablehlo.constant dense<0> : tensor<i32>
+  %0:2 = stablehlo.while(%i = %c, %x = %arg0) : tensor<i32>, tensor<4xf32>
+  cond {
+    %1 = stablehlo.compare GE, %i, %c, SIGNED : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    stablehlo.return %1 : tensor<i1>
+  } do {
+    %1 = stablehlo.subtract %i, %i : tensor<i32>
+    stablehlo.return %1, %x : tensor<i32>, tensor<4xf32>
+  }
+  return %0#1 : tensor<4xf32>"""), (3,), "without an end"),
     "text that is no text": (b"// stablehlo\n" + bytes(range(1, 256)), (1,), ":2:"),
 }
 

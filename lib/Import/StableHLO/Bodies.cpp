@@ -18,7 +18,8 @@ namespace whit {
 using namespace semantics;
 namespace hlo = mlir::stablehlo;
 
-static constexpr unsigned kMaxCalls = 16;
+/// Bodies are copied with what they call: how deep, and how many operations that may be.
+static constexpr unsigned kMaxCalls = 16, kMaxOperations = 4096;
 
 bool isInHloBody(Operation *op) {
   for (Operation *parent = op->getParentOp(); parent; parent = parent->getParentOp())
@@ -50,7 +51,7 @@ static bool isScalar(mlir::Value value) {
 }
 
 /// The first operation that cannot be run on elements; values from outside are added to `outer`.
-static Operation *findForeign(Block &block, SmallVectorImpl<mlir::Value> &outer, unsigned calls) {
+static Operation *findForeign(Block &block, SmallVectorImpl<mlir::Value> &outer, unsigned calls, unsigned &operations) {
   static const llvm::StringSet<> elementwise = [] {
     llvm::StringSet<> names;
     for (const HloOperation &row : hloElementwise())
@@ -65,6 +66,8 @@ static Operation *findForeign(Block &block, SmallVectorImpl<mlir::Value> &outer,
     return true;
   };
   for (Operation &op : block) {
+    if (++operations > kMaxOperations)
+      return &op;
     bool isEnd = &op == block.getTerminator(), known = isEnd;
     if (auto constant = dyn_cast<hlo::ConstantOp>(op)) {
       known = isa<DenseElementsAttr>(constant.getValue());
@@ -72,7 +75,7 @@ static Operation *findForeign(Block &block, SmallVectorImpl<mlir::Value> &outer,
       Block *callee = calleeOf(call);
       SmallVector<mlir::Value> none;
       known = callee && calls < kMaxCalls && callee->getArgumentTypes() == TypeRange(call.getOperandTypes()) &&
-              !findForeign(*callee, none, calls + 1);
+              !findForeign(*callee, none, calls + 1, operations);
     } else if (!isEnd) {
       known = elementwise.contains(op.getName().getStringRef()) && op.getNumResults() == 1;
     }
@@ -84,7 +87,13 @@ static Operation *findForeign(Block &block, SmallVectorImpl<mlir::Value> &outer,
 
 std::optional<HloBody> HloBody::of(Program &program, Operation *op, Block &block) {
   SmallVector<mlir::Value> values;
-  if (Operation *foreign = findForeign(block, values, 0)) {
+  unsigned operations = 0;
+  if (Operation *foreign = findForeign(block, values, 0, operations)) {
+    if (operations > kMaxOperations) {
+      (void)program.unsupported(op, "has a body of more than " + Twine(kMaxOperations) +
+                                        " operations, those that it calls among them");
+      return std::nullopt;
+    }
     (void)program.unsupported(op, "has a body with '" + foreign->getName().getStringRef() +
                                       "'; only elementwise operations on scalars are supported");
     return std::nullopt;

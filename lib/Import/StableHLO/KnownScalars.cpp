@@ -37,8 +37,9 @@ KnownScalar constantOf(Program &program, Value value) {
   return splatOf(elements);
 }
 
-KnownScalars::KnownScalars(Program &program, Block &block, ArrayRef<KnownScalar> arguments, unsigned depth)
-    : program(program), block(block), depth(depth) {
+KnownScalars::KnownScalars(Program &program, Block &block, ArrayRef<KnownScalar> arguments, int64_t &budget,
+                           unsigned depth)
+    : program(program), block(block), budget(budget), depth(depth) {
   for (auto [argument, value] : llvm::zip(block.getArguments(), arguments))
     known[argument] = value;
 }
@@ -54,7 +55,7 @@ KnownScalar KnownScalars::of(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   bool isNumber = type && type.hasStaticShape() && type.getNumElements() == 1 && type.getElementType().isIntOrIndex();
   KnownScalar result;
-  if (op && op->getBlock() == &block && isNumber && depth < kMaxSteps)
+  if (op && op->getBlock() == &block && isNumber && depth < kMaxSteps && --budget > 0)
     result = compute(op, cast<OpResult>(value).getResultNumber());
   else if (value.getParentBlock() != &block && isNumber)
     result = constantOf(program, value);
@@ -92,7 +93,7 @@ KnownScalar KnownScalars::compute(Operation *op, unsigned result) {
     auto target = SymbolTable::lookupNearestSymbolFrom<func::FuncOp>(call, call.getCalleeAttr());
     if (!target || target.isExternal() || !target.getBody().hasOneBlock())
       return std::nullopt;
-    KnownScalars inner(program, target.getBody().front(), operands, depth + kMaxSteps / kMaxCalls);
+    KnownScalars inner(program, target.getBody().front(), operands, budget, depth + kMaxSteps / kMaxCalls);
     return inner.results()[result];
   }
   if (op->getNumOperands() == 0 || op->getNumResults() != 1)

@@ -18,7 +18,9 @@ KnownScalar constantOf(Program &program, mlir::Value value);
 /// The integers of a block whose arguments have values, of which some are known.
 class KnownScalars {
 public:
-  KnownScalars(Program &program, mlir::Block &block, llvm::ArrayRef<KnownScalar> arguments, unsigned depth = 0);
+  /// `budget`: how many operations may be computed; nothing is known of what is left then.
+  KnownScalars(Program &program, mlir::Block &block, llvm::ArrayRef<KnownScalar> arguments, int64_t &budget,
+               unsigned depth = 0);
 
   KnownScalar of(mlir::Value value);
   /// What the terminator hands on.
@@ -29,6 +31,7 @@ private:
 
   Program &program;
   mlir::Block &block;
+  int64_t &budget;
   unsigned depth;
   llvm::DenseMap<mlir::Value, KnownScalar> known;
 };

@@ -104,7 +104,7 @@ void Program::trackElements(Operation *op) {
       found = operands[0];
     else if (operands[0].size() != 1)
       return;
-  } else if (auto slice = dyn_cast<hlo::SliceOp>(op); slice && slice.getStrides()[0] == 1) {
+  } else if (auto slice = dyn_cast<hlo::SliceOp>(op); slice && type.getRank() == 1 && slice.getStrides()[0] == 1) {
     auto part = ArrayRef(operands[0]).slice(slice.getStartIndices()[0], type.getNumElements());
     found.assign(part.begin(), part.end());
   } else if (auto compare = dyn_cast<hlo::CompareOp>(op);
@@ -166,10 +166,14 @@ LogicalResult Program::inferSizes(Operation *op) {
                            "the arguments",
                        "call the dimensions by one name in the symbolic shapes, or lower the program for fixed shapes");
   };
-  auto set = [&](ArrayRef<OpFoldResult> found) {
-    for (mlir::Value result : op->getResults())
+  auto set = [&](ArrayRef<OpFoldResult> found) -> LogicalResult {
+    for (mlir::Value result : op->getResults()) {
+      for (auto [size, dim] : llvm::zip(found, cast<RankedTensorType>(result.getType()).getShape()))
+        if (!ShapedType::isDynamic(dim) && !isSame(size, b->getIndexAttr(dim)))
+          return differ("sizes and a result");
       if (isDynamic(result.getType()))
         varying[result] = Sizes(found);
+    }
     return success();
   };
   if (isElementwise(op) || isa<hlo::ReduceOp>(op)) {
@@ -364,9 +368,10 @@ LogicalResult Program::checkAssertion(Operation *op) {
   auto compare = call.getInputs().empty() ? hlo::CompareOp() : call.getInputs()[0].getDefiningOp<hlo::CompareOp>();
   std::optional<Sizes> holds = call.getInputs().empty() ? std::nullopt : elementsOf(call.getInputs()[0]);
   std::optional<Sizes> least = compare ? elementsOf(compare.getRhs()) : std::nullopt;
-  bool isOneOrMore = compare && compare.getComparisonDirection() == hlo::ComparisonDirection::GE && least &&
+  bool isOneOrMore = compare && least && least->size() == 1 &&
+                     compare.getComparisonDirection() == hlo::ComparisonDirection::GE &&
                      (isConstantIntValue((*least)[0], 1) || isConstantIntValue((*least)[0], 0));
-  if (isOneOrMore || (holds && isConstantIntValue((*holds)[0], 1)))
+  if (isOneOrMore || (holds && holds->size() == 1 && isConstantIntValue((*holds)[0], 1)))
     return success();
   return unsupported(op, "asserts more of the sizes than that some are equal",
                      "use one name for each size in the symbolic shapes, without constraints or arithmetic");

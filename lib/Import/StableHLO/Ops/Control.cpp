@@ -17,7 +17,7 @@ namespace whit {
 using namespace semantics;
 namespace hlo = mlir::stablehlo;
 
-static constexpr int64_t kMaxIterations = 4096;
+static constexpr int64_t kMaxIterations = 4096, kMaxCounted = 1'000'000;
 
 /// Integers of the state before each iteration, as far as they are the same in every run.
 using Counters = SmallVector<KnownScalar>;
@@ -33,17 +33,18 @@ struct Course {
 /// Follows what a loop counts to its end. Nothing if counting does not end it; `dependsOnData` says why.
 static std::optional<Course> courseOf(Program &program, hlo::WhileOp loop, bool &dependsOnData) {
   Course course;
+  int64_t budget = kMaxCounted;
   course.steps.push_back(llvm::map_to_vector(loop.getOperand(), [&](Value v) { return constantOf(program, v); }));
   for (int64_t iteration = 0;; ++iteration) {
     Counters &now = course.steps.back();
-    KnownScalar goesOn = KnownScalars(program, loop.getCond().front(), now).results()[0];
+    KnownScalar goesOn = KnownScalars(program, loop.getCond().front(), now, budget).results()[0];
     if (goesOn && goesOn->isZero())
       return course;
     course.mayEndBefore |= !goesOn;
     dependsOnData = course.mayEndBefore;
     if (iteration == kMaxIterations || (!goesOn && !llvm::any_of(now, [](auto &known) { return known.has_value(); })))
       return std::nullopt;
-    Counters next = KnownScalars(program, loop.getBody().front(), now).results();
+    Counters next = KnownScalars(program, loop.getBody().front(), now, budget).results();
     if (next == now) // nothing will be different
       return std::nullopt;
     course.steps.push_back(std::move(next));
