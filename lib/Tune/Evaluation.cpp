@@ -62,16 +62,16 @@ std::vector<Grid> gridsOf(const std::vector<Row> &rows, size_t least) {
       continue;
     Grid grid{nameOf(matmuls[key], nominal), matmuls[key], nominal, {}, {}};
     for (auto [tile, nanoseconds] : byRows.at(nominal[0])) {
-      int64_t sum = nanoseconds;
+      double product = double(nanoseconds);
       bool isWhole = true;
       for (int64_t count : ArrayRef(nominal).drop_front()) {
         auto found = byRows.at(count).find(tile);
         isWhole &= found != byRows.at(count).end();
-        sum += isWhole ? found->second : 0;
+        product *= isWhole ? double(found->second) : 1;
       }
       if (isWhole) {
         grid.tiles.push_back(tile);
-        grid.nanoseconds.push_back(sum);
+        grid.nanoseconds.push_back(std::llround(std::pow(product, 1.0 / double(nominal.size()))));
       }
     }
     if (grid.tiles.size() >= least)
@@ -139,10 +139,10 @@ Evaluation evaluate(const std::vector<Row> &rows, StringRef split, const Learned
   for (const Grid &grid : gridsOf(usable(rows, split), kExhaustiveGrid)) {
     auto costBy = [&](const CostModel &model) {
       return [&](const MatmulTile &tile) {
-        double seconds = 0;
+        double product = 1;
         for (int64_t count : grid.rows)
-          seconds += model.matmulSeconds(workOf(grid.matmul, count, target), tile);
-        return seconds;
+          product *= model.matmulSeconds(workOf(grid.matmul, count, target), tile);
+        return product;
       };
     };
     Evaluation::Line line{grid.name, grid.tiles.size(), {}};

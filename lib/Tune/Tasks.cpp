@@ -31,15 +31,15 @@ std::vector<MatmulTile> spaceOf(const Matmul &matmul, const Target &target) {
 
 std::vector<MatmulTile> byModel(const Matmul &matmul, const Target &target, const CostModel &model) {
   std::vector<MatmulTile> tiles = spaceOf(matmul, target);
-  std::vector<double> seconds(tiles.size());
+  std::vector<double> product(tiles.size(), 1);
   for (int64_t rows : kNominalRows) {
     MatmulWork work = workOf(matmul, rows, target);
     for (size_t i = 0; i < tiles.size(); ++i)
-      seconds[i] += model.matmulSeconds(work, tiles[i]);
+      product[i] *= model.matmulSeconds(work, tiles[i]);
   }
   std::vector<size_t> order(tiles.size());
   std::iota(order.begin(), order.end(), 0);
-  llvm::stable_sort(order, [&](size_t x, size_t y) { return seconds[x] < seconds[y]; });
+  llvm::stable_sort(order, [&](size_t x, size_t y) { return product[x] < product[y]; });
   std::vector<MatmulTile> sorted;
   for (size_t i : order)
     sorted.push_back(tiles[i]);

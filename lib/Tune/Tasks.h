@@ -25,7 +25,7 @@ std::vector<Task> makeTasks(const std::vector<Matmul> &matmuls, const Target &ta
 /// What the tasks are, for the records: matmuls with their split and number of schedules, and a hash of all tasks.
 std::string manifestOf(const std::vector<Task> &tasks, const TaskOptions &options);
 
-/// Schedules in the order of a model's predictions for the rows that the compiler asks about, summed; equal ones as in the space.
+/// Schedules in the order of a model's predictions for the rows that the compiler asks about, multiplied; equal ones as in the space.
 std::vector<MatmulTile> byModel(const Matmul &matmul, const Target &target, const CostModel &model);
 
 /// The space of a matmul; it does not depend on how many rows there are.

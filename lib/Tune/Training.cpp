@@ -58,6 +58,7 @@ std::string pack(const std::vector<Row> &rows) {
                        row.failure.empty() ? row.times.least : 0});
     }
     llvm::sort(lines);
+    lines.erase(llvm::unique(lines), lines.end()); // what was measured twice has one time
     json::Array schedules;
     for (const auto &line : lines)
       schedules.push_back(json::Array(line));

@@ -39,11 +39,11 @@ llvm::Expected<LearnedCostModel> train(const std::vector<Row> &rows, const Targe
                                        const ForestOptions &options);
 ForestOptions usualForestOptions();
 
-/// All that was measured of one operation, or the sum over several that one schedule serves.
+/// All that was measured of one operation, or the geometric mean over several that one schedule serves.
 struct Grid {
   std::string name;
   Matmul matmul;
-  std::vector<int64_t> rows; ///< one, or those that are summed
+  std::vector<int64_t> rows; ///< one, or those that share a schedule
   std::vector<MatmulTile> tiles;
   std::vector<int64_t> nanoseconds;
 };

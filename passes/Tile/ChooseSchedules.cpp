@@ -16,6 +16,7 @@
 #include "mlir/Pass/Pass.h"
 #include "llvm/Support/FormatVariadic.h"
 
+#include <cmath>
 #include <map>
 
 namespace mlir::whit {
@@ -388,23 +389,33 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
 
   struct Choice {
     ::whit::MatmulTile tile, second;
-    double seconds = 0, secondSeconds = 0;
+    double seconds = 0, slower = 0;
   };
 
   Choice compareTiles(ArrayRef<Operation *> matmuls, bool fused) {
-    std::vector<std::pair<double, ::whit::MatmulTile>> all;
+    struct Candidate {
+      double product, seconds;
+      ::whit::MatmulTile tile;
+    };
+    std::vector<Candidate> all;
     for (::whit::MatmulTile tile : tilesFor(workOf(matmuls.front(), 1))) {
       tile.tileRows = fused ? kFusedRows : 0;
-      double seconds = 0;
-      for (Operation *matmul : matmuls)
-        for (int64_t m : ::whit::kNominalRows)
-          seconds += model->matmulSeconds(workOf(matmul, m), tile);
-      all.emplace_back(seconds, tile);
+      // A tenth of the time of one row is worth a tenth of that of many, which is a hundred times as long.
+      double product = 1, seconds = 0;
+      for (int64_t m : ::whit::kNominalRows) {
+        double some = 0;
+        for (Operation *matmul : matmuls)
+          some += model->matmulSeconds(workOf(matmul, m), tile);
+        product *= some;
+        seconds += some;
+      }
+      all.push_back({product, seconds, tile});
     }
     // The first of equal ones.
-    llvm::stable_sort(all, [](const auto &x, const auto &y) { return x.first < y.first; });
-    const auto &second = all[all.size() > 1 ? 1 : 0];
-    return {all[0].second, second.second, all[0].first, second.first};
+    llvm::stable_sort(all, [](const Candidate &x, const Candidate &y) { return x.product < y.product; });
+    const Candidate &best = all[0], &second = all[all.size() > 1 ? 1 : 0];
+    double slower = std::pow(second.product / best.product, 1.0 / std::size(::whit::kNominalRows)) - 1;
+    return {best.tile, second.tile, best.seconds, slower};
   }
 
   ::whit::MatmulTile chooseMatmul(ArrayRef<Operation *> matmuls, bool fused) {
@@ -426,9 +437,8 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
                "{6} "
                "takes longest; runner-up {7:f1} % slower: tile of {8} columns, block of {9} rows x {10} panels{11}",
                best.tileColumns, best.rows, best.panels, knobsOf(best), choice.seconds * 1e6, model->source(),
-               model->binding(workOf(matmuls.front(), ::whit::kNominalRows.back()), best),
-               (choice.secondSeconds / choice.seconds - 1) * 100, choice.second.tileColumns, choice.second.rows,
-               choice.second.panels, knobsOf(choice.second))
+               model->binding(workOf(matmuls.front(), ::whit::kNominalRows.back()), best), choice.slower * 100,
+               choice.second.tileColumns, choice.second.rows, choice.second.panels, knobsOf(choice.second))
                .str();
     return best;
   }

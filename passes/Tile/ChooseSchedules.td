@@ -6,8 +6,8 @@ include "mlir/Pass/PassBase.td"
 def ChooseSchedulesPass : Pass<"whit-choose-schedules", "mlir::func::FuncOp"> {
   let summary = "records on each region how it is cut into tiles";
   let description = [{
-    For regions with a matmul, every combination of tile columns and register block is judged by the cost model at one row and
-    at a prompt, and the cheapest wins; a region of several operations also cuts rows, so that what passes between them stays in
+    For regions with a matmul, every combination of tile columns and register block (and of `unroll` and `prefetch`, where the
+    model was trained on this CPU) is judged by the cost model at one row and at a prompt, and the least product of both times wins; a region of several operations also cuts rows, so that what passes between them stays in
     the cache. Other regions are cut along rows or heads. A schedule that is already there is kept: print it, edit it, run again.
 
     On a GPU the attribute `whit.refused` of a region lists cuts (tile sizes and splits, as schedules) that are not to be taken again,

@@ -135,9 +135,11 @@ static void explain(const Matmul &matmul, int64_t rows, const Target &target, co
   out << formatv("{0}:{1} {2}x{3}, {4} rows: {5} schedules\n", matmul.format, nameOfActivations(matmul.activations),
                  matmul.n, matmul.k, rows, tiles.size());
   out << formatv("  chosen     {0}: {1:f1} us\n", textOf(best), order[0].first * 1e6);
-  if (order.size() > 1)
-    out << formatv("  runner-up  {0:f1} % slower: {1}\n", (order[1].first / order[0].first - 1) * 100,
-                   differences(best, tiles[order[1].second], matmulKnobs(work)));
+  auto other = llvm::find_if(
+      order, [&](const auto &entry) { return !(sameCode(tiles[entry.second], rows) == sameCode(best, rows)); });
+  if (other != order.end())
+    out << formatv("  runner-up  {0:f1} % slower: {1}\n", (other->first / order[0].first - 1) * 100,
+                   differences(best, tiles[other->second], matmulKnobs(work)));
   out << formatv("  binds      {0}; us: memory {1:f1}, multiply {2:f1}, decode {3:f1}, groups {4:f1}, spills {5:f1}, "
                  "loads {6:f1}\n",
                  terms.binding(), terms.memory * 1e6, terms.multiply * 1e6, terms.decode * 1e6, terms.flush * 1e6,
@@ -203,15 +205,15 @@ static Error checkAgents(const Request &request) {
 
 /// The schedules of a grid as the analytic model would try them.
 static std::vector<Position> orderOf(const Grid &grid, const Target &target) {
-  std::vector<double> seconds(grid.tiles.size());
+  std::vector<double> product(grid.tiles.size(), 1);
   for (int64_t rows : grid.rows) {
     MatmulWork work = workOf(grid.matmul, rows, target);
     for (size_t i = 0; i < grid.tiles.size(); ++i)
-      seconds[i] += AnalyticCostModel().matmulSeconds(work, grid.tiles[i]);
+      product[i] *= AnalyticCostModel().matmulSeconds(work, grid.tiles[i]);
   }
   std::vector<Position> order(grid.tiles.size());
   std::iota(order.begin(), order.end(), 0);
-  llvm::stable_sort(order, [&](Position x, Position y) { return seconds[x] < seconds[y]; });
+  llvm::stable_sort(order, [&](Position x, Position y) { return product[x] < product[y]; });
   return order;
 }
 
@@ -284,14 +286,14 @@ Error runSearch(const Request &request) {
           failure = joinErrors(std::move(failure), rows.takeError());
           return std::nullopt;
         }
-        int64_t sum = 0;
+        double product = 1;
         for (const Row &row : *rows) {
           if (!row.failure.empty())
             return std::nullopt;
           if (row.operation.isCold == (row.operation.rows <= kColdRows))
-            sum += row.times.least;
+            product *= double(row.times.least);
         }
-        return sum;
+        return std::llround(std::pow(product, 1.0 / double(request.rows.size())));
       });
       if (failure)
         return failure;
@@ -300,8 +302,9 @@ Error runSearch(const Request &request) {
                         space.size());
       if (!found.chosen)
         return fail(Exit::Mismatch, "all schedules failed");
-      outs() << formatv("  {0}: {1:f1} us; the first that was tried: {2:f1} us\n", textOf(space[*found.chosen]),
-                        double(found.best.back()) * 1e-3, double(found.best.front()) * 1e-3);
+      outs() << formatv("  {0}: {1:f1} us in the geometric mean; the first that was tried: {2:f1} us\n",
+                        textOf(space[*found.chosen]), double(found.best.back()) * 1e-3,
+                        double(found.best.front()) * 1e-3);
     }
   return Error::success();
 }
