@@ -183,9 +183,10 @@ FailureOr<Tensor> Graph::materialize(GraphValue &value, ImplicitLocOpBuilder &b,
     value.value = weights->constant(b, stored.name, type, part);
     return Tensor{value.value, value.sizes};
   }
-  if (stored.count > kMaxConstantIntegers) {
-    why = "is a constant of " + std::to_string(stored.count) + " integers or codes; at most " +
-          std::to_string(kMaxConstantIntegers) + " are supported";
+  int64_t most = kMaxConstantBytes / ((value.element.getIntOrFloatBitWidth() + 7) / 8);
+  if (stored.count > most) {
+    why = "is a constant of " + std::to_string(stored.count) + " integers or codes; at most " + std::to_string(most) +
+          " are supported";
     return failure();
   }
   value.value = knownTensor(b, type, storedElements(stored, type.getElementType()));

@@ -20,8 +20,10 @@ inline constexpr int64_t kMaxTensorRank = 8;
 inline constexpr int64_t kMaxElements = int64_t(1) << 40;
 /// Nodes of bodies are imported at each step; all steps together may have this many.
 inline constexpr int64_t kMaxBodyNodes = 1 << 18;
-/// Integer constants with more elements are not made part of the program.
+/// Integer constants with more elements are not looked at one by one.
 inline constexpr int64_t kMaxConstantIntegers = 65536;
+/// Integer constants with more bytes are not made part of the program. The causal mask of 1,024 tokens has as many.
+inline constexpr int64_t kMaxConstantBytes = int64_t(1) << 20;
 
 /// What is known of a graph besides its protobuf object.
 struct OnnxGraph {
