@@ -11,6 +11,7 @@ import pytest
 import architectures
 
 LONG = bool(os.environ.get("WHIT_LONG"))
+REPLAYED = ("gpt2", "mobilenet_v2_qdq", "qmoe_decoder", "mamba")
 INTEGERS = ("mobilenet_v2_qdq", "mobilenet_v2_qoperator")
 
 
@@ -58,6 +59,8 @@ def test_outputs(case):
 
 @pytest.mark.skipif(LONG, reason="regions are replayed at small sizes")
 def test_every_region_is_within_its_bound(case):
+    if case.name not in REPLAYED:
+        pytest.skip("has no kind of region that others have not")
     case.tools.run("whit-check", case.model, case.artifact, "--inputs", case.given)
 
 
