@@ -42,6 +42,12 @@ def StableHLO_ScatterDimensionNumbersAttr : StableHLO_Attr<"ScatterDimensionNumb
                         Dims<"of the operand">:$scatterDimsToOperandDims, "int64_t":$indexVectorDim);
 }
 
+def StableHLO_OutputOperandAliasAttr : StableHLO_Attr<"OutputOperandAlias", "output_operand_alias"> {
+  let summary = "which result of a custom call may be written over which operand";
+  let parameters = (ins Dims<"of the result, if they are a tuple">:$outputTupleIndices, "int64_t":$operandIndex,
+                        Dims<"of the operand, if it is a tuple">:$operandTupleIndices);
+}
+
 def StableHLO_ConvDimensionNumbersAttr : StableHLO_Attr<"ConvDimensionNumbers", "conv"> {
   let summary = "the order of dimensions of a convolution";
   let description = [{`#stablehlo.conv<[b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]>`: batch, feature, input and output feature, and

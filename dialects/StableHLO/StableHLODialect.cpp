@@ -143,6 +143,24 @@ void ScatterDimensionNumbersAttr::print(AsmPrinter &printer) const {
               {{"index_vector_dim", getIndexVectorDim()}});
 }
 
+Attribute OutputOperandAliasAttr::parse(AsmParser &parser, Type) {
+  Dims output, operandTuple;
+  int64_t operand = 0;
+  if (parseFields(parser, {{"output_tuple_indices", &output}, {"operand_tuple_indices", &operandTuple}},
+                  {{"operand_index", &operand}}))
+    return {};
+  return get(parser.getContext(), output, operand, operandTuple);
+}
+
+/// Empty lists stand here as well.
+void OutputOperandAliasAttr::print(AsmPrinter &printer) const {
+  printer << "<output_tuple_indices = [";
+  llvm::interleaveComma(getOutputTupleIndices(), printer);
+  printer << "], operand_index = " << getOperandIndex() << ", operand_tuple_indices = [";
+  llvm::interleaveComma(getOperandTupleIndices(), printer);
+  printer << "]>";
+}
+
 // ---------------------------------------------------------------------------------------------------- convolutions
 
 /// `[b, f, 0, 1]`: where the dimensions of one tensor stand; `names` are the two that are not spatial.

@@ -83,6 +83,8 @@ CASES = {
       %limit = stablehlo.constant dense<{(X * X).sum() * 10}> : tensor<f32>
       %s = stablehlo.compare LT, %sum, %limit, FLOAT : (tensor<f32>, tensor<f32>) -> tensor<i1>
       %p = stablehlo.and %q, %s : tensor<i1>""", plus(1)), ended(3, 3), "C1"),
+    "a part that is empty": Case(f"""%none = stablehlo.slice %x [3:3, 0:4] : ({T}) -> tensor<0x4xf32>
+    %r = stablehlo.concatenate %none, %x, dim = 0 : (tensor<0x4xf32>, {T}) -> {T}""", X, "slice C3"),
     "barrier": Case(f"%r:2 = stablehlo.optimization_barrier %x, %i : {T}, tensor<3x4xi32>", (X, I), "C1"),
     "case of a constant": Case(number("k", 2) + BRANCHES.replace("%INDEX", "%k"), X + X, "case C1-C4"),
     "case of data": Case(BRANCHES.replace("%INDEX", "%at"), X, "C1"),

@@ -235,6 +235,8 @@ Tensor slice(ImplicitLocOpBuilder &b, const Tensor &x, ArrayRef<OpFoldResult> of
     return x;
   if (llvm::none_of(strides, [](int64_t stride) { return stride < 0; })) {
     auto type = RankedTensorType::get(shapeOf(sizes), x.element());
+    if (llvm::is_contained(type.getShape(), 0)) // nothing, which may begin behind the last element
+      return {tensor::EmptyOp::create(b, sizes, x.element()), Sizes(sizes), x.meaning};
     Sizes steps = llvm::map_to_vector(strides, [&](int64_t s) { return OpFoldResult(b.getIndexAttr(s)); });
     return {tensor::ExtractSliceOp::create(b, type, x.value, offsets, sizes, steps), Sizes(sizes), x.meaning};
   }

@@ -523,3 +523,12 @@ module {
     return %11 : tensor<4x6xf32>
   }
 }
+
+// -----
+
+module {
+  func.func public @main(%arg0: tensor<4x4xf32>) -> tensor<4x4xf32> {
+    %0:2 = stablehlo.custom_call @lapack_spotrf_ffi(%arg0) {api_version = 4 : i32, output_operand_aliases = [#stablehlo.output_operand_alias<output_tuple_indices = [0], operand_index = 0, operand_tuple_indices = []>]} : (tensor<4x4xf32>) -> (tensor<4x4xf32>, tensor<i32>)
+    return %0#0 : tensor<4x4xf32>
+  }
+}
