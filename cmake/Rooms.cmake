@@ -186,10 +186,13 @@ function(whit_lib)
   set(libraries WhitOnnxProto lldELF lldCommon nlohmann_json::nlohmann_json CLI11::CLI11)
   whit_compiler_library(WhitLib SOURCES ${sources} LINK WhitPasses WhitTrust ${libraries})
   whit_kernels_object()
-  # The model of CPUs, which the compiler has inside.
+  # The models of CPUs and of GPUs' kernels, which the compiler has inside.
   set(model ${CMAKE_SOURCE_DIR}/lib/CostModel/models/cpu.model)
   set_source_files_properties(${CMAKE_SOURCE_DIR}/lib/CostModel/Models.cpp PROPERTIES OBJECT_DEPENDS ${model}
                               COMPILE_DEFINITIONS "WHIT_CPU_MODEL=\"${model}\"")
+  set(model ${CMAKE_SOURCE_DIR}/lib/CostModel/models/gpu.model)
+  set_source_files_properties(${CMAKE_SOURCE_DIR}/lib/CostModel/StaticHeads.cpp PROPERTIES OBJECT_DEPENDS ${model}
+                              COMPILE_DEFINITIONS "WHIT_GPU_MODEL=\"${model}\"")
   whit_shared_library(whit_compiler OF WhitLib WhitPasses WhitDialects WhitTrust WhitEncoding
                       LINK ${libraries} HIDE WhitOnnxProto lldELF lldCommon)
   target_link_libraries(whit_compiler PUBLIC $<BUILD_INTERFACE:WhitMLIR>)
