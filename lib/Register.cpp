@@ -6,6 +6,7 @@
 #include "Register.h"
 
 #include "CostModel/Models.h"
+#include "CostModel/StaticHeads.h"
 #include "Passes.h"
 #include "Whit/Whit.h"
 #include "Whit/WhitCostModel.h"
@@ -115,7 +116,8 @@ void ::whit::registerDialects(DialectRegistry &registry) {
                   mlir::stablehlo::ShardyDialect, quant::QuantDialect>();
   mlir::whit::registerBufferization(registry);
   registry.addExtension(+[](MLIRContext *, mlir::whit::WhitDialect *dialect) {
-    dialect->addInterface<mlir::whit::CostModelInterface>(costModelFor);
+    dialect->addInterface<mlir::whit::CostModelInterface>(
+        costModelFor, [](const ::whit::KernelPlan &plan) { return ::whit::staticHeads().forecast(plan); });
   });
   registerInterfaces(registry);
 }

@@ -7,6 +7,9 @@
 
 #include "Whit/Whit.h"
 #include "whit/CostModel.h"
+#include "whit/KernelPlan.h"
+
+#include <optional>
 
 namespace mlir::whit {
 
@@ -15,7 +18,12 @@ public:
   /// Gives the model of a module's `whit.target`, which may be null; models live as long as the program.
   using Find = const ::whit::CostModel &(*)(DictionaryAttr target);
 
-  CostModelInterface(Dialect *dialect, Find find) : Base(dialect), find(find) {}
+  /// What a kernel of a GPU will take; nothing if its target is not known so well.
+  using Forecast = std::optional<::whit::KernelForecast> (*)(const ::whit::KernelPlan &plan);
+
+  CostModelInterface(Dialect *dialect, Find find, Forecast forecast) : Base(dialect), forecast(forecast), find(find) {}
+
+  const Forecast forecast;
 
   const ::whit::CostModel &get(Operation *op) const {
     auto module = isa<ModuleOp>(op) ? cast<ModuleOp>(op) : op->getParentOfType<ModuleOp>();
@@ -34,6 +42,42 @@ inline ::whit::Products productsOf(Operation *matmul) {
   if (x.getElementTypeBitWidth() == 8) // units multiply bytes at one speed, whatever they stand for
     return ::whit::Products::Integer;
   return x.getElementType().isBF16() ? ::whit::Products::Bfloat : ::whit::Products::Float;
+}
+
+/// The kernel that a region becomes under a cut. All its matmuls are like the first.
+inline ::whit::KernelPlan kernelPlanOf(RegionOp region, StringRef target, ArrayRef<int64_t> tile, int64_t splits) {
+  ::whit::KernelPlan plan;
+  plan.target = target.str();
+  plan.matmuls = 0;
+  plan.splits = splits;
+  plan.tileColumns = tile.empty() ? 0 : tile.back();
+  plan.tileRows = tile.size() > 1 ? tile[tile.size() - 2] : 1;
+  for (Operation *op : region.getComputeOps()) {
+    auto place = op->getAttrOfType<PlaceAttr>("place");
+    if (!isa<MatmulOp, QuantizedMatmulOp>(op) || !place) {
+      ++plan.ops;
+      continue;
+    }
+    if (plan.matmuls++)
+      continue;
+    ::whit::Place solved = place.solve();
+    plan.format = place.getFormat().getName().str();
+    plan.products = productsOf(op);
+    plan.n = solved.n;
+    plan.k = solved.k;
+    ArrayRef<int64_t> shape = cast<ShapedType>(op->getOperands().back().getType()).getShape();
+    plan.rows = shape.size() < 2 ? 1 : ShapedType::isDynamic(shape[shape.size() - 2]) ? 0 : shape[shape.size() - 2];
+  }
+  return plan;
+}
+
+/// What it will take; nothing if it multiplies nothing or nobody knows.
+inline std::optional<::whit::KernelForecast> forecastOf(RegionOp region, StringRef target, ArrayRef<int64_t> tile,
+                                                        int64_t splits) {
+  auto *dialect = region->getContext()->getLoadedDialect<WhitDialect>();
+  auto *interface = dialect ? dialect->getRegisteredInterface<CostModelInterface>() : nullptr;
+  ::whit::KernelPlan plan = kernelPlanOf(region, target, tile, splits);
+  return interface && plan.matmuls ? interface->forecast(plan) : std::nullopt;
 }
 
 /// The model of the module's target, or null after an error on `op`: a tool that runs passes must register one.

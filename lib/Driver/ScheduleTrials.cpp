@@ -203,6 +203,15 @@ std::string ScheduleTrials::rows(StringRef model, StringRef target, StringRef ma
             writeMatmul(out, op, place);
       });
       out.attribute("spilled", kernel.spilled);
+      if (kernel.cut && !kernel.regions.empty() && size_t(kernel.regions[0]) < regions.size()) {
+        auto cut = cast<mlir::whit::ScheduleAttr>(kernel.cut);
+        if (auto forecast = mlir::whit::forecastOf(regions[kernel.regions[0]], target, cut.getTile(), cut.getSplits()))
+          out.attributeObject("forecast", [&] {
+            out.attribute("registers", forecast->registers);
+            out.attribute("spills", forecast->spills);
+            out.attribute("code", forecast->code);
+          });
+      }
       writeFacts(out, kernel.facts);
     });
     stream << "\n";

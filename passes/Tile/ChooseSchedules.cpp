@@ -245,11 +245,21 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
         best = candidates.begin();
     }
     remark::passed(matmuls.front()->getLoc(), remark::RemarkOpts::name("schedule").category(getArgument()))
-        << llvm::formatv("blocks of {0} rows x {1} columns{5}, predicted {2:f1} us for {3} {4}{6}", best->block.rows,
+        << llvm::formatv("blocks of {0} rows x {1} columns{5}, predicted {2:f1} us for {3} {4}{6}{7}", best->block.rows,
                          best->block.columns, best->seconds * 1e6, rows, rows == 1 ? "row" : "rows",
-                         best->block.usesWarpgroups ? " by warpgroups" : "", alone(candidates, best->block))
+                         best->block.usesWarpgroups ? " by warpgroups" : "", alone(candidates, best->block),
+                         expected(region, cutOf(best->block)))
                .str();
     return best->block;
+  }
+
+  /// What the kernel is expected to take, where that is known. Nothing is chosen by it.
+  std::string expected(RegionOp region, ScheduleAttr cut) const {
+    auto forecast = forecastOf(region, facts.getGpu().name, cut.getTile(), cut.getSplits());
+    if (!forecast)
+      return "";
+    return llvm::formatv("; about {0} registers and {1} bytes of code are expected{2}", forecast->registers,
+                         forecast->code, forecast->spills ? ", and spills" : "");
   }
 
   /// What is gained where blocks share K.
