@@ -78,10 +78,16 @@ public:
   virtual double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const = 0;
 
   /// Whether it tells all knobs of a matmul on a CPU apart. Others are asked only about tiles and blocks, the rest being as the lowering takes it.
-  virtual bool knowsAllKnobs() const { return false; }
+  virtual bool knowsAllKnobs(const MatmulWork &work) const {
+    (void)work;
+    return false;
+  }
 
   /// In words: where answers come from, and what takes longest of a matmul under a schedule.
-  virtual std::string source() const { return "the analytic model"; }
+  virtual std::string source(const MatmulWork &work) const {
+    (void)work;
+    return "the analytic model";
+  }
   virtual std::string binding(const MatmulWork &work, const MatmulTile &tile) const {
     (void)work, (void)tile;
     return "";

@@ -82,6 +82,8 @@ std::string LearnedCostModel::print() const {
 }
 
 int32_t LearnedCostModel::correction(const MatmulWork &work, const MatmulTile &tile) const {
+  if (!knowsAllKnobs(work))
+    return 0;
   return std::clamp(forest.predict(matmulFeatures(analytic, work, tile)), -kMostCorrection, kMostCorrection);
 }
 

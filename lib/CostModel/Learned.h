@@ -29,6 +29,9 @@ struct ModelOrigin {
 
 class LearnedCostModel final : public CostModel {
 public:
+  /// Of the formats that are measured (docs/tuning.md).
+  static constexpr int64_t kLargestGroup = 128;
+
   LearnedCostModel(ModelOrigin origin, Forest forest) : origin(std::move(origin)), forest(std::move(forest)) {}
 
   /// Nothing and `why` if the text is no model of this catalogue of features.
@@ -38,8 +41,13 @@ public:
   double regionSeconds(const RegionWork &work) const override { return analytic.regionSeconds(work); }
   double edgeSeconds(double bytes) const override { return analytic.edgeSeconds(bytes); }
   double matmulSeconds(const MatmulWork &work, const MatmulTile &tile) const override;
-  bool knowsAllKnobs() const override { return true; }
-  std::string source() const override { return "the model learned on " + origin.cpu; }
+  /// Of weights like those it was shown: all else, as int8 with a scale for each channel, is left to the analytic model.
+  bool knowsAllKnobs(const MatmulWork &work) const override {
+    return work.products != Products::Bfloat && (work.isStored || (work.group > 0 && work.group <= kLargestGroup));
+  }
+  std::string source(const MatmulWork &work) const override {
+    return knowsAllKnobs(work) ? "the model learned on " + origin.cpu : analytic.source(work);
+  }
   std::string binding(const MatmulWork &work, const MatmulTile &tile) const override {
     return analytic.binding(work, tile);
   }

@@ -383,7 +383,7 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
 
   /// Tiles that are compared. A model that knows nothing of the other knobs leaves them to the lowering.
   std::vector<::whit::MatmulTile> tilesFor(const ::whit::MatmulWork &work) {
-    if (model->knowsAllKnobs())
+    if (model->knowsAllKnobs(work))
       return ::whit::matmulTiles(work);
     std::vector<::whit::MatmulTile> tiles;
     for (int64_t columns : {32, 64, 128, 256})
@@ -446,7 +446,8 @@ struct ChooseSchedulesPass : mlir::whit::impl::ChooseSchedulesPassBase<ChooseSch
                "tile of {0} columns, block of {1} rows x {2} panels{3}, predicted {4:f1} us for 1 and 128 rows by {5}; "
                "{6} "
                "takes longest; runner-up {7:f1} % slower: tile of {8} columns, block of {9} rows x {10} panels{11}",
-               best.tileColumns, best.rows, best.panels, knobsOf(best), choice.seconds * 1e6, model->source(),
+               best.tileColumns, best.rows, best.panels, knobsOf(best), choice.seconds * 1e6,
+               model->source(workOf(matmuls.front(), 1)),
                model->binding(workOf(matmuls.front(), ::whit::kNominalRows.back()), best), choice.slower * 100,
                choice.second.tileColumns, choice.second.rows, choice.second.panels, knobsOf(choice.second))
                .str();

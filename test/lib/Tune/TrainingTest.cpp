@@ -97,9 +97,14 @@ TEST(TuneTraining, AgentsOnMeasurements) {
 TEST(TuneTraining, OtherMachinesGetTheAnalyticModel) {
   const Machine &machine = measured().front().machine;
   std::string features = "+" + llvm::join(llvm::split(machine.features, ','), ",+");
-  EXPECT_TRUE(cpuCostModel(machine.cpu, features).knowsAllKnobs());
-  EXPECT_FALSE(cpuCostModel("x86-64-v4", features).knowsAllKnobs());
-  EXPECT_FALSE(cpuCostModel(machine.cpu, "+avx2,+fma").knowsAllKnobs());
+  MatmulWork work;
+  work.products = Products::Integer;
+  work.group = 32;
+  EXPECT_TRUE(cpuCostModel(machine.cpu, features).knowsAllKnobs(work));
+  EXPECT_FALSE(cpuCostModel("x86-64-v4", features).knowsAllKnobs(work));
+  EXPECT_FALSE(cpuCostModel(machine.cpu, "+avx2,+fma").knowsAllKnobs(work));
+  work.group = 384; // a scale for each channel: no such weight was measured
+  EXPECT_FALSE(cpuCostModel(machine.cpu, features).knowsAllKnobs(work));
   // What it predicts stays near what is possible.
   Matmul matmul = measured().front().operation.matmul;
   const CostModel &model = cpuCostModel(machine.cpu, features);
