@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Programs of JAX as it lowers them, with what it computes: `python test/e2e/jax_programs.py` writes test/e2e/jax/*.mlir and *.json.
+"""Programs of JAX as it lowers them, with what it computes: `python test/e2e/jax_programs.py` writes test/e2e/jax_fixtures/*.mlir and *.json.
 
 Needs JAX, which the tests do not: they compile the text that is committed and compare with the arrays beside it (test_jax_programs.py).
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-FOLDER = Path(__file__).resolve().parent / "jax"
+FOLDER = Path(__file__).resolve().parent / "jax_fixtures"
 
 
 def write(path: Path, arrays: dict) -> None:
